@@ -1,0 +1,20 @@
+"""labelemb: soft labels that a network learns while it trains."""
+
+from labelemb.losses.base import LossOutput
+from labelemb.losses.cross_entropy import CrossEntropyLoss
+from labelemb.losses.embedding import CompressedLabelEmbedding, DenseLabelEmbedding
+from labelemb.losses.head_input import HeadInput
+from labelemb.losses.label_embedding import LabelEmbeddingLoss
+from labelemb.losses.objective import Objective
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CompressedLabelEmbedding",
+    "CrossEntropyLoss",
+    "DenseLabelEmbedding",
+    "HeadInput",
+    "LabelEmbeddingLoss",
+    "LossOutput",
+    "Objective",
+]

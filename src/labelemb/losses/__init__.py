@@ -1,0 +1,1 @@
+"""The method: losses under one call shape, ``loss(hidden, head, targets) -> LossOutput``."""

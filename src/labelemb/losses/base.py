@@ -1,0 +1,130 @@
+"""The one call shape of every loss, and the rows that all of them count alike.
+
+N rows (images or target tokens), V labels, D hidden size.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from labelemb.errors import DataError, ShapeError
+
+
+@dataclass(frozen=True)
+class LossOutput:
+    """What every loss returns.
+
+    total    scalar to call ``backward()`` on
+    terms    name -> detached scalar, as it enters the total (weights included): their sum is the total
+    correct  int scalar, rows of this process that ``head`` predicts right
+    count    int scalar, rows of this process; an ignored row is not a row
+    """
+
+    total: Tensor
+    terms: dict[str, Tensor]
+    correct: Tensor
+    count: Tensor
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Flattened input of a loss. Ignored rows stay in place, neutralised: dropping them would synchronise a GPU.
+
+    hidden   (N, D), zero in ignored rows, so that even their NaN goes nowhere
+    labels   (N,) int64, 0 in ignored rows
+    counted  (N,) bool, False in ignored rows
+    """
+
+    hidden: Tensor
+    labels: Tensor
+    counted: Tensor
+
+    @classmethod
+    def of(cls, hidden: Tensor, targets: Tensor, ignore_index: int) -> "Rows":
+        """Flatten (..., D) and (...) and neutralise the rows whose target is ``ignore_index``."""
+        labels = targets.reshape(-1)
+        counted = labels != ignore_index
+        flat = hidden.reshape(-1, hidden.shape[-1])
+        return cls(
+            hidden=torch.where(counted[:, None], flat, 0.0),
+            labels=torch.where(counted, labels, 0),
+            counted=counted,
+        )
+
+
+def check_shapes(hidden: Tensor, head: nn.Linear, targets: Tensor, hidden_size: int, num_labels: int) -> None:
+    """Refuse shapes and dtypes that do not fit; costs no synchronisation and is traced away by torch.compile.
+
+    Raises ShapeError.
+    """
+    if hidden.dim() < 1 or hidden.shape[-1] != hidden_size:
+        raise ShapeError("hidden", f"shape (..., {hidden_size})", tuple(hidden.shape))
+    if not hidden.is_floating_point():
+        raise ShapeError("hidden", "a floating point dtype", hidden.dtype)
+    if tuple(head.weight.shape) != (num_labels, hidden_size):
+        raise ShapeError("head.weight", f"shape ({num_labels}, {hidden_size})", tuple(head.weight.shape))
+    if hidden.dtype != head.weight.dtype and not torch.is_autocast_enabled(hidden.device.type):
+        raise ShapeError("hidden", f"the dtype of head, {head.weight.dtype}, outside autocast", hidden.dtype)
+    if targets.dtype != torch.int64:
+        raise ShapeError("targets", "dtype torch.int64", targets.dtype)
+    if targets.shape != hidden.shape[:-1]:
+        raise ShapeError("targets", f"shape {tuple(hidden.shape[:-1])}, that of hidden without D", tuple(targets.shape))
+
+
+def check_values(hidden: Tensor, targets: Tensor, num_labels: int, ignore_index: int) -> None:
+    """Refuse labels out of range and NaN in counted rows. Reads values back: on a GPU that waits for the device.
+
+    Raises DataError.
+    """
+    counted = targets != ignore_index
+    wrong = counted & ((targets < 0) | (targets >= num_labels))
+    if wrong.any():
+        raise DataError(
+            "targets", f"labels 0..{num_labels - 1} or ignore_index {ignore_index}", int(targets[wrong].flatten()[0])
+        )
+    broken = hidden.detach().isnan().any(dim=-1) & counted
+    if broken.any():
+        raise DataError("hidden", "no NaN in rows that count", f"NaN in {int(broken.sum())} rows")
+
+
+def wants_value_checks(chosen: bool | None, hidden: Tensor) -> bool:
+    """Value checks: never inside torch.compile; by default (None) on a CPU only, where they wait for nobody."""
+    if torch.compiler.is_compiling():
+        return False
+    return hidden.device.type == "cpu" if chosen is None else chosen
+
+
+def world_size() -> int:
+    """Return how many processes share the batch (1 when torch.distributed is not in use)."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def global_sum(values: Tensor) -> Tensor:
+    """Sum over processes, detached; the value itself when there is one process.
+
+    Denominators go through this, so that the mean over processes of a loss equals one process with the whole batch.
+    """
+    values = values.detach()
+    if world_size() > 1:
+        values = values.clone()
+        dist.all_reduce(values)
+    return values
+
+
+def row_scale(counts: Tensor, denominator: Tensor | float | None) -> Tensor:
+    """Return the factor that turns this process's sum over rows into its share of the mean over the whole batch.
+
+    With n processes it is n / rows: averaging over processes afterwards, as data parallelism does, divides by n.
+
+    counts       scalar, rows over all processes
+    denominator  what to divide by instead, for a batch that comes in several pieces
+    """
+    rows = counts if denominator is None else torch.as_tensor(denominator, device=counts.device, dtype=counts.dtype)
+    return world_size() / rows.clamp(min=1)
+
+
+def upcast(logits: Tensor) -> Tensor:
+    """Softmaxes are computed in fp32 at least, whatever autocast made of the logits."""
+    return logits if logits.dtype == torch.float64 else logits.float()

@@ -1,0 +1,106 @@
+"""The definition: the objective as the sum of its terms, logits materialised. Other implementations match it.
+
+N rows, V labels, D hidden size.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+
+from labelemb.losses.base import LossOutput, Rows, global_sum, row_scale, upcast, world_size
+from labelemb.losses.embedding import LabelEmbedding
+from labelemb.losses.objective import Objective
+from labelemb.losses.terms import (
+    confidence_cap,
+    cross_entropy,
+    distillation_targets,
+    predicted_right,
+    soft_cross_entropy,
+)
+
+
+def label_embedding_loss(
+    rows: Rows,
+    head: nn.Linear,
+    auxiliary: nn.Linear,
+    embedding: LabelEmbedding,
+    objective: Objective,
+    denominator: Tensor | float | None = None,
+) -> LossOutput:
+    """Add up the terms named in ``objective.terms``.
+
+    rows         hidden (N, D), labels (N,), counted (N,)
+    head         D -> V, the model's own; auxiliary D -> V, reads the hidden state without a gradient to it
+    denominator  rows of the whole batch when this is a part of it (see ``LabelEmbeddingLoss.forward``)
+
+    Term 4's row is m * H(softmax(z2 / tau), e) with m = [argmax z2 == y].
+    """
+    labels, counted, on = rows.labels, rows.counted, objective.terms
+    z1 = upcast(head(rows.hidden))  # (N, V)
+    z2 = upcast(auxiliary(rows.hidden.detach()))  # (N, V)
+    e = upcast(embedding.rows(labels))  # (N, V)
+    log_p1, log_p2, log_q = (torch.log_softmax(z, dim=1) for z in (z1, z2, e))
+    learnable = predicted_right(z2, labels) & counted  # m, (N,)
+
+    totals = global_sum(torch.stack([counted.sum(), learnable.sum()]).to(z1.dtype))
+    per_row = row_scale(totals[0], denominator)
+    if objective.reduction == "mean":
+        per_learnable, per_cap = world_size() / (totals[1] + 1e-8), float(world_size())
+    else:
+        per_learnable, per_cap = per_row, per_row
+
+    values: dict[str, Tensor] = {}
+    if "hard" in on:
+        values["hard"] = objective.hard_weight * per_row * _sum(cross_entropy(log_p1, labels), counted)
+    if "soft" in on:
+        values["soft"] = objective.soft_weight * per_row * _sum(soft_cross_entropy(log_p1, log_q.exp()), counted)
+    if "aux" in on:
+        values["aux"] = per_row * _sum(cross_entropy(log_p2, labels), counted)
+    if "embedding" in on:
+        teacher = distillation_targets(z2, objective.tau)
+        values["embedding"] = per_learnable * _sum(soft_cross_entropy(log_q, teacher), learnable)
+    if "cap" in on:
+        values["cap"] = per_cap * _sum(confidence_cap(log_p2, labels, objective.alpha, objective.cap), counted)
+
+    total = torch.stack(list(values.values())).sum() if values else z1.new_zeros(())
+    return LossOutput(
+        total=reach(total, *without_a_path(rows.hidden, head, auxiliary, embedding, on)),
+        terms={name: value.detach() for name, value in values.items()},
+        correct=(predicted_right(z1, labels) & counted).sum(),
+        count=counted.sum(),
+    )
+
+
+def _sum(values: Tensor, chosen: Tensor) -> Tensor:
+    """Sum of the chosen rows; ``where`` rather than a product, so that an infinite row that is not chosen stays out."""
+    return torch.where(chosen, values, 0.0).sum()
+
+
+def without_a_path(
+    hidden: Tensor, head: nn.Linear, auxiliary: nn.Linear, embedding: LabelEmbedding, on: frozenset[str]
+) -> list[Tensor]:
+    """Return the tensors that no term in ``on`` reaches; under data parallelism each must still get a gradient."""
+    missing: list[Tensor] = []
+    if not on & {"hard", "soft"}:
+        missing += [hidden, *head.parameters()]
+    if not on & {"aux", "cap"}:
+        missing += auxiliary.parameters()
+    if "embedding" not in on:
+        missing += embedding.parameters()
+    return [tensor for tensor in missing if tensor.requires_grad]
+
+
+def reach(total: Tensor, *tensors: Tensor) -> Tensor:
+    """Return ``total`` unchanged, with a gradient of zero for each of ``tensors`` that is free of their values."""
+    return _Reach.apply(total, *tensors) if tensors else total  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Reach(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, total: Tensor, *tensors: Tensor) -> Tensor:
+        ctx.save_for_backward(*tensors)
+        return total.clone()
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        return gradient, *(torch.zeros_like(tensor) for tensor in ctx.saved_tensors)  # type: ignore[attr-defined]

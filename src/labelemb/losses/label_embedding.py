@@ -1,0 +1,113 @@
+"""LabelEmbeddingLoss: holds the embedding and the auxiliary head, checks its input, picks the implementation."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from labelemb.errors import ConfigError
+from labelemb.losses.base import LossOutput, Rows, check_shapes, check_values, wants_value_checks
+from labelemb.losses.eager import label_embedding_loss
+from labelemb.losses.embedding import DenseLabelEmbedding, LabelEmbedding
+from labelemb.losses.objective import Objective
+
+IMPLEMENTATIONS = {"eager": label_embedding_loss}
+
+
+class LabelEmbeddingLoss(nn.Module):
+    """Train a model on its labels and, at the same time, learn what the labels have in common.
+
+    Source: Label Embedding Network, arXiv 1710.10393. The formulae are in ``terms.py``, their sum in ``eager.py``.
+
+    hidden_size   D
+    num_labels    V
+    embedding     holds E; None: DenseLabelEmbedding(V), the identity at the start
+    objective     the choices; None: Objective.vision()
+    ignore_index  target of rows that are not rows (padding)
+    impl          "eager": plain torch, logits materialised
+    value_checks  look for labels out of range and NaN; None: on a CPU only (a GPU would have to wait)
+
+    Give its parameters to the optimiser beside the model's, without weight decay (decay would pull E to uniform), and
+    save its ``state_dict`` with the model's: it holds E, the auxiliary head and the number of steps.
+
+    ``auxiliary``  nn.Linear(D, V), the second head; it never sends a gradient to ``hidden``
+    ``embedding``  the label embedding; ``.soft_labels()`` is what one looks at
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        num_labels: int,
+        embedding: LabelEmbedding | None = None,
+        objective: Objective | None = None,
+        ignore_index: int = -100,
+        impl: Literal["eager"] = "eager",
+        value_checks: bool | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in (("hidden_size", hidden_size), ("num_labels", num_labels)):
+            if value < 1:
+                raise ConfigError(name, "a whole number >= 1", value)
+        if embedding is not None and embedding.num_labels != num_labels:
+            raise ConfigError("embedding", f"an embedding of {num_labels} labels", embedding.num_labels)
+        if impl not in IMPLEMENTATIONS:
+            raise ConfigError("impl", " or ".join(IMPLEMENTATIONS), repr(impl))
+        self.hidden_size, self.num_labels = hidden_size, num_labels
+        self.embedding = embedding if embedding is not None else DenseLabelEmbedding(num_labels)
+        self.auxiliary = nn.Linear(hidden_size, num_labels)
+        self.objective = objective if objective is not None else Objective.vision()
+        self.ignore_index, self.impl, self.value_checks = ignore_index, impl, value_checks
+        self._set_steps(0)
+
+    def forward(
+        self, hidden: Tensor, head: nn.Linear, targets: Tensor, denominator: Tensor | float | None = None
+    ) -> LossOutput:
+        """Compute the objective of the rows whose target is not ``ignore_index``.
+
+        hidden       (..., D), the state in front of the model's classifier; float, any autocast precision
+        head         nn.Linear(D, V), the model's classifier; it is used, never changed
+        targets      (...) int64
+        denominator  for gradient accumulation: the number of rows of the large batch, over all its pieces and all
+                     processes; the means over rows divide by it instead of by the rows at hand. In the vision form
+                     (reduction "mean") term 4 keeps the denominator of its own piece, the rows of the micro-batch that
+                     the auxiliary head gets right, since those of later pieces are not known yet, and the cap is a sum.
+
+        Under torch.distributed the denominators are global: the mean over processes of ``total`` and of its gradients
+        equals one process with the whole batch.
+
+        Raises ShapeError, DataError (values are looked at outside torch.compile only, see ``value_checks``).
+        """
+        check_shapes(hidden, head, targets, self.hidden_size, self.num_labels)
+        if wants_value_checks(self.value_checks, hidden):
+            check_values(hidden, targets, self.num_labels, self.ignore_index)
+        rows = Rows.of(hidden, targets, self.ignore_index)
+        compute = IMPLEMENTATIONS[self.impl]
+        return compute(rows, head, self.auxiliary, self.embedding, self._objective_now, denominator)
+
+    def advance(self) -> None:
+        """Take note of one optimiser step; call it after each ``optimizer.step()``.
+
+        The soft term is on from ``objective.soft_start`` steps on.
+        """
+        self._set_steps(self.steps + 1)
+
+    def _set_steps(self, steps: int) -> None:
+        """Plain numbers, not tensors: forward reads no device value, and torch.compile compiles twice at the most."""
+        self.steps = steps
+        objective = self.objective
+        if steps < objective.soft_start:
+            objective = objective.without("soft")
+        if steps == 0 or objective != self._objective_now:
+            self._objective_now = objective
+
+    def get_extra_state(self) -> Tensor:
+        """Let ``state_dict`` hold the number of steps, as a tensor so that safetensors can too."""
+        return torch.tensor(self.steps)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take the number of steps back from a ``state_dict``."""
+        self._set_steps(int(state))
+
+    def extra_repr(self) -> str:
+        """Say what is chosen when the module is printed."""
+        return f"hidden_size={self.hidden_size}, num_labels={self.num_labels}, impl={self.impl!r}, {self.objective}"

@@ -1,0 +1,78 @@
+"""Objective: the frozen choices of the label-embedding loss. Both published forms are made of it."""
+
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from labelemb.errors import ConfigError
+from labelemb.losses.terms import TERMS
+
+Mix = Literal["convex", "sum"]
+Cap = Literal["hinge", "absolute"]
+Reduction = Literal["mean", "token"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """How the five terms (``terms.py``) make one number. Source: arXiv 1710.10393, its two published programs.
+
+    tau         temperature of the auxiliary head as the embedding's teacher, > 0
+    alpha       confidence cap of the auxiliary head, 0..1
+    beta        weight of the hard term in a convex mix, 0..1
+    mix         "convex": beta * hard + (1 - beta) * soft;  "sum": hard + soft
+    cap         "hinge": relu(p2[y] - alpha);  "absolute": |p2[y] - alpha|
+    reduction   "mean": hard, soft, aux are means over rows, the embedding term is a mean over the rows that the
+                auxiliary head gets right, the cap is a SUM over rows (the published vision program);
+                "token": every term is a sum over rows divided by the number of rows (the published seq2seq program)
+    soft_start  optimiser steps before the soft term is switched on
+    terms       names of the terms in use; a name left out switches that term off and leaves the weights of the others
+
+    Raises ConfigError for a value out of its range.
+    """
+
+    tau: float = 2.0
+    alpha: float = 0.9
+    beta: float = 0.5
+    mix: Mix = "convex"
+    cap: Cap = "hinge"
+    reduction: Reduction = "mean"
+    soft_start: int = 0
+    terms: frozenset[str] = frozenset(TERMS)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.tau < float("inf"):
+            raise ConfigError("tau", "a temperature > 0", self.tau)
+        for name, value in (("alpha", self.alpha), ("beta", self.beta)):
+            if not 0 <= value <= 1:
+                raise ConfigError(name, "a number from 0 to 1", value)
+        for name, value, choices in (("mix", self.mix, Mix), ("cap", self.cap, Cap), ("reduction", self.reduction, Reduction)):
+            if value not in get_args(choices):
+                raise ConfigError(name, " or ".join(get_args(choices)), repr(value))
+        if self.soft_start < 0:
+            raise ConfigError("soft_start", "a number of steps >= 0", self.soft_start)
+        object.__setattr__(self, "terms", frozenset(self.terms))
+        if unknown := self.terms - set(TERMS):
+            raise ConfigError("terms", f"names out of {', '.join(TERMS)}", ", ".join(sorted(unknown)))
+
+    @classmethod
+    def vision(cls) -> "Objective":
+        """Return the form published for CIFAR and MNIST."""
+        return cls()
+
+    @classmethod
+    def seq2seq(cls) -> "Objective":
+        """Return the form published for LCSTS and IWSLT15 en-vi."""
+        return cls(mix="sum", cap="absolute", reduction="token", soft_start=20_000)
+
+    def without(self, *names: str) -> "Objective":
+        """Return the same objective with the named terms switched off."""
+        return replace(self, terms=self.terms - set(names))
+
+    @property
+    def hard_weight(self) -> float:
+        """Return the factor of the hard term."""
+        return self.beta if self.mix == "convex" else 1.0
+
+    @property
+    def soft_weight(self) -> float:
+        """Return the factor of the soft term once it is on."""
+        return 1.0 - self.beta if self.mix == "convex" else 1.0

@@ -1,0 +1,29 @@
+"""Error rate and what the rows of a label embedding say. V labels."""
+
+import torch
+from torch import Tensor
+
+
+def error_percent(correct: Tensor | int, count: Tensor | int) -> float:
+    """Return the share of wrong rows in percent.
+
+    >>> error_percent(3, 4)
+    25.0
+    """
+    return 100.0 * (1.0 - int(correct) / int(count))
+
+
+def own_mass(soft_labels: Tensor) -> float:
+    """Return the mean probability that a soft label gives to its own label: 1 for one-hot, 1/V for uniform.
+
+    soft_labels: (V, V), rows sum to 1
+    """
+    return float(soft_labels.diagonal().mean())
+
+
+def mean_entropy(soft_labels: Tensor) -> float:
+    """Return the mean entropy of the rows in nats: 0 for one-hot, log V for uniform.
+
+    soft_labels: (V, V), rows sum to 1
+    """
+    return float(torch.special.entr(soft_labels).sum(dim=1).mean())

@@ -1,0 +1,231 @@
+"""A run folder: what one training run leaves on disk, read and written here alone.
+
+    OUT/PRESET/MODE/seed-N/
+        config.yaml         every choice, resolved
+        signature.json      versions, git commit, machine, threads, seed, digest of the data
+        history.jsonl       one line per evaluation
+        labels.safetensors  the label embedding, where the method learns one
+        last.pt  best.pt    checkpoints: to go on from, and the best on the validation data
+        finished.json       written last: the run is complete
+"""
+
+import fcntl
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+import labelemb
+from labelemb.errors import ConfigError, DataError
+from labelemb.files import write_text
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run on disk. The properties name its files; ``path`` is the folder."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, out: Path | str, preset: str, mode: str, seed: int) -> "RunFolder":
+        """Return the place of a run: OUT/PRESET/MODE/seed-N."""
+        return cls(Path(out) / preset / mode / f"seed-{seed}")
+
+    @property
+    def config_file(self) -> Path:
+        """Return where every choice stands, resolved."""
+        return self.path / "config.yaml"
+
+    @property
+    def signature_file(self) -> Path:
+        """Return where the run says what made it."""
+        return self.path / "signature.json"
+
+    @property
+    def history_file(self) -> Path:
+        """Return where the lines of the evaluations are."""
+        return self.path / "history.jsonl"
+
+    @property
+    def labels_file(self) -> Path:
+        """Return where the label embedding is, if the method learns one."""
+        return self.path / "labels.safetensors"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Return the checkpoint to go on from."""
+        return self.path / "last.pt"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """Return the checkpoint that was best on the validation data."""
+        return self.path / "best.pt"
+
+    @property
+    def finished_file(self) -> Path:
+        """Return the file that is written last."""
+        return self.path / "finished.json"
+
+    @property
+    def finished(self) -> bool:
+        """Say whether the run is complete."""
+        return self.finished_file.is_file()
+
+    def config(self) -> dict[str, Any]:
+        """Read the resolved config. Raises DataError when the folder holds no run."""
+        return _mapping(self.config_file, yaml.safe_load)
+
+    def signature(self) -> dict[str, Any]:
+        """Read the signature. Raises DataError when the folder holds no run."""
+        return _mapping(self.signature_file, json.loads)
+
+    def history(self) -> list[Line]:
+        """Read the lines, oldest first; none when no evaluation is complete. Raises DataError for a damaged line."""
+        if not self.history_file.is_file():
+            return []
+        lines = self.history_file.read_text(encoding="utf-8").splitlines()
+        try:
+            return [json.loads(line) for line in lines]
+        except json.JSONDecodeError as error:
+            raise DataError(str(self.history_file), "one JSON object per line", error) from error
+
+    def open(self, config: Mapping[str, Any], signature: Mapping[str, Any]) -> None:
+        """Claim the folder for this config and data, or accept that they are already there.
+
+        Raises ConfigError when the folder holds another run.
+        """
+        if self.config_file.is_file():
+            self._refuse_another("config", self.config(), config)
+            self._refuse_another("data", _data_of(self.signature()), _data_of(signature))
+            return
+        write_text(self.signature_file, json.dumps(signature, indent=2, ensure_ascii=False) + "\n")
+        # Last, since its presence says that the folder is claimed.
+        write_text(self.config_file, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+
+    def write_history(self, lines: Iterable[Line]) -> None:
+        """Replace the history."""
+        write_text(self.history_file, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+
+    def finish(self, facts: Mapping[str, Any]) -> None:
+        """Mark the run as complete."""
+        write_text(self.finished_file, json.dumps(facts) + "\n")
+
+    @contextmanager
+    def locked(self, patience: float = 5.0) -> Iterator[None]:
+        """Keep the folder to this process; the lock goes with the process, however it dies.
+
+        patience  seconds to wait for a process that is just dying
+
+        Raises ConfigError when another process is training there.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("a") as file:
+            deadline = time.monotonic() + patience
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise ConfigError(
+                            "out", f"a folder that no other process is training in ({self.path})", "one that is in use"
+                        ) from None
+                    time.sleep(0.05)
+            yield
+
+    def _refuse_another(self, what: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+        keys = [key for key in {**there, **here} if there.get(key) != here.get(key)]
+        if keys:
+            differences = ", ".join(f"{key} {there.get(key)!r} there, {here.get(key)!r} here" for key in keys)
+            raise ConfigError(
+                "out",
+                f"a folder without another run ({self.path} has another {what})",
+                differences,
+                "Choose another --out, or remove that folder",
+            )
+
+
+def find_runs(folders: Iterable[Path | str]) -> list[RunFolder]:
+    """Return the run folders at or below the given folders, sorted by path.
+
+    Raises DataError when a folder is missing or holds none.
+    """
+    found: set[Path] = set()
+    for folder in map(Path, folders):
+        below = {file.parent for file in folder.rglob("config.yaml") if (file.parent / "signature.json").is_file()}
+        if not below:
+            raise DataError(
+                str(folder),
+                "a folder with runs (config.yaml, history.jsonl) in it",
+                "none" if folder.is_dir() else "no such folder",
+                "labelemb train PRESET --out DIR makes some",
+            )
+        found |= below
+    return [RunFolder(path) for path in sorted(found)]
+
+
+def make_signature(seed: int, data_digest: str, device: str) -> dict[str, Any]:
+    """Say what a number came from: versions, git commit, machine, threads, seed, data.
+
+    device: as torch names it, such as "cpu" or "cuda:0".
+    """
+    gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else None
+    return {
+        "labelemb": labelemb.__version__,
+        "git_commit": _git_commit(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": gpu or _processor(),
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "seed": seed,
+        "data_digest": data_digest,
+    }
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the checkout this package runs from, with + when it has changes; None when installed."""
+    here = Path(__file__).resolve().parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+    try:
+        tracked = subprocess.run(["git", "-C", str(here), "ls-files", "--error-unmatch", __file__], capture_output=True)
+        answer = subprocess.run(command, capture_output=True, text=True)
+    except OSError:
+        return None
+    return answer.stdout.strip() or None if tracked.returncode == 0 else None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
+
+
+def _data_of(signature: Mapping[str, Any]) -> dict[str, Any]:
+    return {"data_digest": signature.get("data_digest")}
+
+
+def _mapping(path: Path, read: Any) -> dict[str, Any]:
+    try:
+        content = read(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(str(path), "a file of a run folder", "no such file") from None
+    except (yaml.YAMLError, json.JSONDecodeError) as error:
+        raise DataError(str(path), "a readable file of a run folder", error) from error
+    if not isinstance(content, dict):
+        raise DataError(str(path), "a mapping", type(content).__name__)
+    return content

@@ -1,0 +1,30 @@
+"""Checkpoints: one file, written atomically, read without executing anything."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from labelemb.errors import DataError
+from labelemb.files import write_atomically
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write tensors, numbers, strings and plain containers of them, whole or not at all."""
+    write_atomically(path, lambda temporary: torch.save(content, temporary))
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU; objects of any other kind are refused, not executed.
+
+    Raises DataError for a file that is no checkpoint.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(str(path), "a checkpoint of this program", reason) from error
+    if not isinstance(content, dict):
+        raise DataError(str(path), "a checkpoint of this program", type(content).__name__)
+    return content

@@ -1,0 +1,245 @@
+"""fit: the one training loop, on Accelerate (devices, mixed precision, several processes and machines, trackers)."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from labelemb.runs import Line, RunFolder, make_signature
+from labelemb.training.checkpoint import load_checkpoint, save_checkpoint
+from labelemb.training.optim import OptimizerSettings, build_optimizer, learning_rate_at
+from labelemb.training.progress import TrainingProgress
+from labelemb.training.seeding import stream_seed
+from labelemb.training.task import Batch, Share, Task
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How long, in what pieces, and what is best.
+
+    epochs          passes over the training data
+    seed            drives dropout here; model, data order and augmentation draw from it in the task
+    optimizer       see ``OptimizerSettings``
+    evaluate_every  steps between evaluations, a history line and a checkpoint each; None: once per epoch
+    micro_batches   pieces a batch is cut into (gradient accumulation)
+    select          figure of the history line that chooses the best checkpoint; the lowest wins
+    """
+
+    epochs: int
+    seed: int
+    optimizer: OptimizerSettings
+    evaluate_every: int | None = None
+    micro_batches: int = 1
+    select: str = "valid_error"
+
+
+@dataclass
+class Tally:
+    """Sums over the steps since the last evaluation, on the device: nothing waits for it before ``means``."""
+
+    steps: int = 0
+    size: int = 0
+    terms: dict[str, Tensor] = field(default_factory=dict)
+    correct: Tensor | int = 0
+    count: Tensor | int = 0
+
+    def add(self, batch: Batch, terms: dict[str, Tensor], correct: Tensor, count: Tensor) -> None:
+        """Add one micro-batch."""
+        self.size += batch.size
+        for name, value in terms.items():
+            self.terms[name] = self.terms.get(name, torch.zeros_like(value)) + value
+        self.correct, self.count = self.correct + correct, self.count + count
+
+
+def train_run(
+    task: Task,
+    settings: FitSettings,
+    run: RunFolder,
+    accelerator: Accelerator,
+    config: Mapping[str, Any],
+    data_digest: str,
+) -> None:
+    """Claim the run folder and ``fit``; a finished run is left untouched.
+
+    config       every choice, resolved: a folder with another one is refused
+    data_digest  what identifies the data
+
+    Raises ConfigError when the folder holds another run or another process trains there.
+    """
+    main = accelerator.is_main_process
+    with run.locked() if main else contextlib.nullcontext():
+        if main:
+            run.open(config, make_signature(settings.seed, data_digest, str(accelerator.device)))
+        accelerator.wait_for_everyone()
+        if not run.finished:
+            fit(task, settings, run, accelerator)
+
+
+def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelerator) -> None:
+    """Train until the last epoch, or go on where a killed process stopped; the run folder ends up the same.
+
+    Bit for bit: every evaluation closes with a checkpoint, and what is drawn afterwards depends on the seed and the
+    position alone.
+    """
+    accelerator.init_trackers("labelemb")
+    trainee = _Trainee.prepare(task, settings, accelerator)
+    total_steps = settings.epochs * task.steps_per_epoch
+    period = settings.evaluate_every or task.steps_per_epoch
+    history = trainee.restore(run)
+    step = history[-1]["step"] if history else 0
+    progress = TrainingProgress(str(run.path), total_steps, step)
+    with progress if accelerator.is_main_process else contextlib.nullcontext():
+        while step < total_steps:
+            # Reseeded here, so that dropout after a resume is what it would have been.
+            torch.manual_seed(stream_seed(settings.seed, "dropout", len(history), accelerator.process_index))
+            end = min(step + period, total_steps)
+            tally, start = Tally(), time.perf_counter()
+            for pieces in islice(_batches(task, step, trainee.share), end - step):
+                rate = learning_rate_at(step, total_steps, task.steps_per_epoch, settings.optimizer)
+                terms = trainee.step(pieces, rate, tally)
+                step += 1
+                progress.step(step, terms)
+            line = trainee.evaluate(tally, step, start)
+            best = all(line.get(settings.select, 0) < past[settings.select] for past in history)
+            history.append(line)
+            if accelerator.is_main_process:
+                trainee.save(run, history, best=best and settings.select in line)
+                progress.line(line)
+            accelerator.log({key: value for key, value in line.items() if key != "terms"} | line["terms"], step=step)
+            accelerator.wait_for_everyone()
+    accelerator.end_training()
+    if accelerator.is_main_process:
+        run.finish({"epochs": settings.epochs, "steps": step})
+
+
+def _batches(task: Task, step: int, share: Share) -> Iterator[list[Batch]]:
+    """Yield batches from that step on, epoch after epoch."""
+    epoch, start = divmod(step, task.steps_per_epoch)
+    while True:
+        yield from task.batches(epoch, start, share)
+        epoch, start = epoch + 1, 0
+
+
+@dataclass
+class _Trainee:
+    """Model, loss and optimiser, prepared for the device and the processes at hand.
+
+    own_model, own_loss  the modules themselves, without the wrapper of data parallelism
+    """
+
+    task: Task
+    settings: FitSettings
+    accelerator: Accelerator
+    model: nn.Module
+    loss: nn.Module
+    own_model: Any
+    own_loss: Any
+    optimizer: Optimizer
+    share: Share
+
+    @classmethod
+    def prepare(cls, task: Task, settings: FitSettings, accelerator: Accelerator) -> "_Trainee":
+        task.place(accelerator.device)
+        model, loss = task.model, task.loss.to(accelerator.device)
+        optimizer = build_optimizer(model, loss, settings.optimizer)
+        model, optimizer = accelerator.prepare(model, optimizer)
+        if any(parameter.requires_grad for parameter in loss.parameters()):
+            loss = accelerator.prepare(loss)  # data parallelism refuses a module with nothing to train
+        share = Share(accelerator.process_index, accelerator.num_processes, settings.micro_batches)
+        own_model, own_loss = accelerator.unwrap_model(model), accelerator.unwrap_model(loss)
+        return cls(task, settings, accelerator, model, loss, own_model, own_loss, optimizer, share)
+
+    def step(self, pieces: list[Batch], rate: float, tally: Tally) -> dict[str, Tensor]:
+        """Take one optimiser step on the micro-batches of a batch; return the loss terms of the last one."""
+        denominator = self._rows(pieces) if len(pieces) > 1 else None
+        for number, batch in enumerate(pieces):
+            with contextlib.ExitStack() as stack:
+                if number < len(pieces) - 1:  # gradients travel between processes once per step
+                    for module in (self.model, self.loss):
+                        stack.enter_context(self.accelerator.no_sync(module))
+                with self.accelerator.autocast():
+                    output = self.loss(self.model(*batch.inputs), self.own_model.head, batch.targets, denominator)
+                self.accelerator.backward(output.total)
+            tally.add(batch, output.terms, output.correct, output.count)
+        if self.settings.optimizer.clip:
+            parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+            self.accelerator.clip_grad_norm_(parameters, self.settings.optimizer.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.own_loss.advance()
+        tally.steps += 1
+        terms: dict[str, Tensor] = output.terms
+        return terms
+
+    def _rows(self, pieces: list[Batch]) -> Tensor:
+        """Count the rows of a whole batch over its pieces and all processes."""
+        counts = [(batch.targets != self.task.ignore_index).sum() for batch in pieces]
+        return self._total(torch.stack(counts).sum())
+
+    def _total(self, counts: Tensor) -> Tensor:
+        total: Tensor = self.accelerator.reduce(counts, reduction="sum")
+        return total
+
+    def evaluate(self, tally: Tally, step: int, start: float) -> Line:
+        """Close the steps since the last evaluation and make a history line of them."""
+        names = list(tally.terms)
+        sums = [self.accelerator.reduce(tally.terms[name] / tally.steps, reduction="mean") for name in names]
+        correct, count = self._total(torch.stack([torch.as_tensor(tally.correct), torch.as_tensor(tally.count)])).tolist()
+        size = int(self._total(torch.tensor(tally.size, device=self.accelerator.device)))
+        seconds = time.perf_counter() - start  # the values above were read back: the device has finished
+        model = self.own_model
+        model.eval()
+        with torch.no_grad(), self.accelerator.autocast():
+            figures = self.task.evaluate(model, self.share, self._total)
+        model.train()
+        return {
+            "epoch": -(-step // self.task.steps_per_epoch),
+            "step": step,
+            "terms": {name: float(value) for name, value in zip(names, sums, strict=True)},
+            "train_error": 100 * (1 - correct / max(count, 1)),
+            **figures,
+            "seconds": seconds,
+            f"{self.task.unit}_per_second": size / seconds,
+        }
+
+    def save(self, run: RunFolder, history: list[Line], best: bool) -> None:
+        """Write the checkpoints; the last one decides where a killed run goes on, so it is written last."""
+        weights = {"model": self.own_model.state_dict(), "loss": self.own_loss.state_dict()}
+        self.task.leave(run)
+        if best:
+            save_checkpoint(run.best_checkpoint, {**weights, "line": history[-1]})
+        scaler = self.accelerator.scaler
+        save_checkpoint(
+            run.last_checkpoint,
+            {
+                **weights,
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": scaler.state_dict() if scaler is not None else {},
+                "history": history,
+            },
+        )
+        run.write_history(history)
+
+    def restore(self, run: RunFolder) -> list[Line]:
+        """Take up the last checkpoint, if there is one; return the history so far."""
+        if not run.last_checkpoint.is_file():
+            return []
+        content = load_checkpoint(run.last_checkpoint)
+        self.own_model.load_state_dict(content["model"])
+        self.own_loss.load_state_dict(content["loss"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(content["scaler"])
+        history: list[Line] = content["history"]
+        if self.accelerator.is_main_process:
+            run.write_history(history)
+        return history

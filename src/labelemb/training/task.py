@@ -1,0 +1,85 @@
+"""What the loop asks of a task. Whatever fits these protocols trains, saves, resumes and scales."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from labelemb.runs import RunFolder
+
+
+@dataclass(frozen=True)
+class Share:
+    """A process's share of each batch: every ``count``-th row from ``index`` on, cut into micro-batches.
+
+    Shares may be uneven or empty: the losses divide by global counts.
+    """
+
+    index: int = 0
+    count: int = 1
+    micro_batches: int = 1
+
+    def pieces(self, rows: Tensor) -> list[Tensor]:
+        """Cut the rows (N,) of a batch: this process's part, in ``micro_batches`` pieces."""
+        mine = rows[self.index :: self.count]
+        return list(torch.tensor_split(mine, self.micro_batches)) if self.micro_batches > 1 else [mine]
+
+
+class Batch(Protocol):
+    """A micro-batch on the device.
+
+    inputs   what the model is called with
+    targets  int64, shaped like the hidden state without its last axis; ``ignore_index`` of the loss where no row is
+    size     how many units (images, words) it holds
+    """
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """Return the arguments of the model."""
+        ...
+
+    @property
+    def targets(self) -> Tensor:
+        """Return the labels."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Return the number of units."""
+        ...
+
+
+class Task(Protocol):
+    """Model, loss and data of one run.
+
+    model            ``model(*batch.inputs)`` returns the hidden state in front of ``model.head``, an nn.Linear
+    loss             ``loss(hidden, head, targets, denominator)`` returns total, terms, correct, count (LossOutput);
+                     ``loss.advance()`` follows each optimiser step
+    unit             what ``Batch.size`` counts, "images" say
+    steps_per_epoch  batches of one pass over the training data
+    ignore_index     target of rows that are not rows
+    """
+
+    model: nn.Module
+    loss: nn.Module
+    unit: str
+    steps_per_epoch: int
+    ignore_index: int
+
+    def place(self, device: torch.device) -> None:
+        """Get the data ready for that device; the loop moves model and loss itself."""
+        ...
+
+    def batches(self, epoch: int, start: int, share: Share) -> Iterator[list[Batch]]:
+        """Yield the batches of an epoch from number ``start`` on, each as the micro-batches of that share."""
+        ...
+
+    def evaluate(self, model: nn.Module, share: Share, total: Callable[[Tensor], Tensor]) -> Mapping[str, float]:
+        """Return the figures of a history line; ``total`` sums a tensor of counts over the processes."""
+        ...
+
+    def leave(self, run: RunFolder) -> None:
+        """Write what the run leaves besides its checkpoint: the label embedding, where there is one."""
+        ...

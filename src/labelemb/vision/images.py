@@ -1,0 +1,111 @@
+"""Images in memory and the batches made of them. N images, C channels, H x W pixels."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Images:
+    """A split: pixels (N, C, H, W) uint8 and labels (N,) int64."""
+
+    pixels: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, rows: Tensor | slice) -> "Images":
+        return Images(self.pixels[rows], self.labels[rows])
+
+    def to(self, device: torch.device) -> "Images":
+        """Return the split on that device."""
+        return Images(self.pixels.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A data set: three splits, the names of its labels in order, and what identifies it.
+
+    valid   chooses; None when all training images train
+    test    is never used to choose anything
+    mean, std   per channel, of pixels in [0, 1], for the normalisation (0 and 1: none)
+    note    what must be said beside a figure made with this data, if anything
+    """
+
+    train: Images
+    valid: Images | None
+    test: Images
+    label_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    note: str = ""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Return (C, H, W)."""
+        channels, height, width = self.train.pixels.shape[1:]
+        return channels, height, width
+
+    @property
+    def digest(self) -> str:
+        """Return a sha256 over pixels and labels of all splits, 16 digits: the data behind a number."""
+        sha = hashlib.sha256()
+        for split in (self.train, self.valid, self.test):
+            if split is not None:
+                for tensor in (split.pixels, split.labels):
+                    sha.update(str(tuple(tensor.shape)).encode())
+                    sha.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
+        return sha.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """A micro-batch as the training loop wants it."""
+
+    images: Tensor
+    targets: Tensor
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """Return the arguments of the model."""
+        return (self.images,)
+
+    @property
+    def size(self) -> int:
+        """Return the number of images."""
+        return len(self.targets)
+
+
+class Normalise:
+    """uint8 (N, C, H, W) -> float32, (x / 255 - mean) / std per channel, in one multiply and one add."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device, channels_last: bool) -> None:
+        deviation = torch.tensor(std, device=device).view(1, -1, 1, 1)
+        self.scale = 1.0 / (255.0 * deviation)
+        self.shift = -torch.tensor(mean, device=device).view(1, -1, 1, 1) / deviation
+        self.format = torch.channels_last if channels_last else torch.contiguous_format
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        return torch.addcmul(self.shift, pixels.to(torch.float32, memory_format=self.format), self.scale)
+
+
+def stratified_holdout(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Split rows into (kept, held out): ``count`` rows held out, each label in its proportion, the same every time.
+
+    labels (N,) -> two int64 index tensors, sorted
+    """
+    rows = np.random.default_rng(seed).permutation(len(labels))
+    # Each label's shuffled rows get evenly spaced ranks in (0, 1); the lowest ranks hold every label's share.
+    rank = np.empty(len(labels))
+    shuffled = labels.numpy()[rows]
+    for label in np.unique(shuffled):
+        mine = rows[shuffled == label]
+        rank[mine] = (np.arange(len(mine)) + 0.5) / len(mine)
+    order = np.argsort(rank, kind="stable")
+    held, kept = np.sort(order[:count]), np.sort(order[count:])
+    return torch.from_numpy(kept), torch.from_numpy(held)

@@ -1,0 +1,227 @@
+"""The vision recipe: from a config to a finished run folder."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from labelemb.errors import ConfigError
+from labelemb.losses.cross_entropy import CrossEntropyLoss
+from labelemb.losses.label_embedding import LabelEmbeddingLoss
+from labelemb.losses.objective import Cap, Mix, Objective, Reduction
+from labelemb.losses.terms import TERMS
+from labelemb.metrics.classification import error_percent, mean_entropy, own_mass
+from labelemb.runs import RunFolder
+from labelemb.training.device import Precision, best_precision, make_accelerator
+from labelemb.training.loop import FitSettings, train_run
+from labelemb.training.optim import OptimizerName, OptimizerSettings, Schedule
+from labelemb.training.seeding import drawing_from, generator
+from labelemb.training.task import Share
+from labelemb.vision import datasets
+from labelemb.vision.images import ImageBatch, ImageData, Images, Normalise
+from labelemb.vision.models import build_model, initialise
+
+Mode = Literal["baseline", "emb"]
+EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """Every choice of a vision run; the presets are values of it.
+
+    dataset         digits or mnist
+    model           mlp or cnn
+    width           size of the model's layers; null: as published
+    mode            baseline: one-hot cross entropy; emb: label embedding
+    seed            drives model and loss initialisation, data order and dropout by streams of their own
+    epochs          passes over the training images
+    batch_size      images per optimiser step, over all processes
+    micro_batches   pieces a batch is cut into, to save memory
+    optimizer       adam or sgd
+    learning_rate   its peak
+    momentum        of sgd
+    weight_decay    of the model's parameters; the label embedding never gets any
+    clip            largest gradient norm; 0: no clipping
+    schedule        constant, step, cosine or one-cycle
+    decay_factor    of the step schedule
+    decay_every     epochs between two steps of the step schedule
+    tau             temperature of the auxiliary head as the embedding's teacher
+    alpha           confidence cap of the auxiliary head
+    beta            weight of the hard term in a convex mix
+    mix             convex or sum
+    cap             hinge or absolute
+    reduction       mean or token
+    soft_start      optimiser steps before the soft term is on
+    terms           terms in use, out of hard, soft, aux, embedding, cap
+    impl            implementation of the loss
+    precision       fp32, bf16 or fp16 (autocast); auto: bf16 where the hardware has it
+    channels_last   memory layout of images and convolutions
+    device          auto or cpu
+    tracker         none, or what Accelerate knows: tensorboard, wandb, ...
+    """
+
+    dataset: str = "digits"
+    model: str = "mlp"
+    width: int | None = None
+    mode: Mode = "emb"
+    seed: int = 0
+    epochs: int = 15
+    batch_size: int = 100
+    micro_batches: int = 1
+    optimizer: OptimizerName = "adam"
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    clip: float = 0.0
+    schedule: Schedule = "constant"
+    decay_factor: float = 0.2
+    decay_every: int = 40
+    tau: float = 2.0
+    alpha: float = 0.9
+    beta: float = 0.5
+    mix: Mix = "convex"
+    cap: Cap = "hinge"
+    reduction: Reduction = "mean"
+    soft_start: int = 0
+    terms: list[str] = field(default_factory=lambda: list(TERMS))
+    impl: Literal["eager"] = "eager"
+    precision: Precision = "fp32"
+    channels_last: bool = True
+    device: Literal["auto", "cpu"] = "auto"
+    tracker: str = "none"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "micro_batches"):
+            if getattr(self, name) < 1:
+                raise ConfigError(name, "a whole number >= 1", getattr(self, name))
+        if self.width is not None and self.width < 1:
+            raise ConfigError("width", "a whole number >= 1", self.width)
+        if self.seed < 0:
+            raise ConfigError("seed", "a whole number >= 0", self.seed)
+        _ = self.objective, self.optimizer_settings  # they check their own values
+
+    @property
+    def objective(self) -> Objective:
+        """Return the choices that are the loss's."""
+        return Objective(**_share(self, Objective))
+
+    @property
+    def optimizer_settings(self) -> OptimizerSettings:
+        """Return the choices that are the optimiser's."""
+        return OptimizerSettings(**_share(self, OptimizerSettings))
+
+    def resolved(self) -> "VisionConfig":
+        """Return the config with "auto" replaced by what this machine has."""
+        return replace(self, precision=best_precision(self.device)) if self.precision == "auto" else self
+
+
+class VisionTask:
+    """A net, a loss and images, as the training loop wants them."""
+
+    unit = "images"
+
+    def __init__(self, config: VisionConfig, data: ImageData) -> None:
+        self.config, self.data = config, data
+        num_labels = len(data.label_names)
+        with drawing_from(config.seed, "model"):
+            self.model = build_model(config.model, data.image_shape, num_labels, config.width)
+        with drawing_from(config.seed, "loss"):
+            self.loss = build_loss(config, self.model)
+        if config.channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.steps_per_epoch = -(-len(data.train) // config.batch_size)
+        self.ignore_index = -100
+
+    def place(self, device: torch.device) -> None:
+        """Move the images to the device, uint8 as they are."""
+        data = self.data
+        self._normalise = Normalise(data.mean, data.std, device, self.config.channels_last)
+        self._train = data.train.to(device)
+        named = {"valid": data.valid, "test": data.test}
+        self._held_out = {name: split.to(device) for name, split in named.items() if split is not None}
+
+    def batches(self, epoch: int, start: int, share: Share) -> Iterator[list[ImageBatch]]:
+        """Yield the batches of an epoch; its order depends on the seed and the epoch alone."""
+        order = torch.randperm(len(self._train), generator=generator(self.config.seed, "order", epoch))
+        order = order.to(self._train.labels.device)
+        for rows in order.split(self.config.batch_size)[start:]:
+            yield [self._batch(self._train, piece) for piece in share.pieces(rows)]
+
+    def evaluate(self, model: nn.Module, share: Share, total: Callable[[Tensor], Tensor]) -> Mapping[str, float]:
+        """Return valid_error and test_error in percent, and what the label embedding looks like."""
+        figures = {f"{name}_error": self._error(model, images, share, total) for name, images in self._held_out.items()}
+        if isinstance(self.loss, LabelEmbeddingLoss):
+            soft_labels = self.loss.embedding.soft_labels()
+            figures |= {"own_mass": own_mass(soft_labels), "label_entropy": mean_entropy(soft_labels)}
+        return figures
+
+    def leave(self, run: RunFolder) -> None:
+        """Write the label embedding with the names of its labels."""
+        if isinstance(self.loss, LabelEmbeddingLoss):
+            self.loss.embedding.save(run.labels_file, self.data.label_names)
+
+    def _batch(self, images: Images, rows: Tensor) -> ImageBatch:
+        return ImageBatch(self._normalise(images.pixels[rows]), images.labels[rows])
+
+    def _error(self, model: nn.Module, images: Images, share: Share, total: Callable[[Tensor], Tensor]) -> float:
+        mine = torch.arange(len(images), device=images.labels.device)[share.index :: share.count]
+        correct = torch.zeros((), dtype=torch.int64, device=mine.device)
+        for rows in mine.split(EVALUATION_BATCH):
+            batch = self._batch(images, rows)
+            logits = model.head(model(*batch.inputs))  # type: ignore[operator]
+            correct += (logits.argmax(1) == batch.targets).sum()
+        return error_percent(total(correct), len(images))
+
+
+def build_loss(config: VisionConfig, model: nn.Module) -> nn.Module:
+    """Return the loss of the config's mode for a model with a ``head``."""
+    if config.mode == "baseline":
+        return CrossEntropyLoss()
+    assert isinstance(model.head, nn.Linear)
+    loss = LabelEmbeddingLoss(
+        model.head.in_features, model.head.out_features, objective=config.objective, impl=config.impl
+    )
+    if hasattr(model, "head_std"):  # both heads start alike, as published
+        initialise(loss.auxiliary, model.head_std)  # type: ignore[arg-type]
+    return loss
+
+
+@lru_cache(maxsize=1)
+def load_data(name: str, folder: Path | None) -> ImageData:
+    """Read a data set once per process: the seeds of a matrix share it."""
+    return datasets.load(name, folder)
+
+
+def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> None:
+    """Train one run to its end, from wherever a killed process left it; nothing happens when it is finished.
+
+    Raises ConfigError (also when the folder holds another run), DataError.
+    """
+    config = config.resolved()
+    data = load_data(config.dataset, data_folder)
+    task = VisionTask(config, data)
+    total_steps = config.epochs * task.steps_per_epoch
+    if config.mode == "emb" and config.soft_start >= total_steps:
+        raise ConfigError(
+            "soft_start",
+            f"fewer steps than the run has ({total_steps})",
+            config.soft_start,
+            f"About 0.4 of all steps is usual: {int(0.4 * total_steps)}",
+        )
+    accelerator = make_accelerator(config.precision, config.device, config.tracker, run.path)
+    settings = FitSettings(
+        epochs=config.epochs,
+        seed=config.seed,
+        optimizer=config.optimizer_settings,
+        micro_batches=config.micro_batches,
+    )
+    train_run(task, settings, run, accelerator, asdict(config), data.digest)
+
+
+def _share(config: VisionConfig, kind: type) -> dict[str, Any]:
+    """Return the values of the fields that the config has in common with another dataclass."""
+    return {name: getattr(config, name) for name in kind.__dataclass_fields__}
