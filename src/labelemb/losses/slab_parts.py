@@ -13,6 +13,7 @@ from labelemb.errors import ConfigError
 from labelemb.losses.embedding import CompressedLabelEmbedding, DenseLabelEmbedding, LabelEmbedding
 
 CPU_PRODUCT_BLOCK = 1024  # labels per low-precision product: (1024, D) bf16 stays in the caches until it is added
+CPU_SUM_ROWS = 16  # a low-precision sum makes a wide copy first on a CPU
 
 
 class SlabLinear:
@@ -57,7 +58,8 @@ class SlabLinear:
     def add(self, dz: Tensor, x: Tensor) -> None:
         """Accumulate dz^T x and the column sums of dz. The first slab writes, so that nothing is zeroed before."""
         if self._bias_gradient is not None:
-            self._bias_gradient.add_(dz.sum(0, dtype=self._bias_gradient.dtype))
+            for rows in dz.split(CPU_SUM_ROWS if dz.device.type == "cpu" else len(dz)):
+                self._bias_gradient.add_(rows.sum(0, dtype=self._bias_gradient.dtype))
         if self._weight_gradient is not None:
             add_product(self._weight_gradient, dz.t(), x, keep=not self._fresh)
             self._fresh = False
@@ -80,10 +82,11 @@ def add_product(total: Tensor, a: Tensor, b: Tensor, keep: bool) -> None:
         torch.addmm(total, a, b, beta=1 if keep else 0, out_dtype=torch.float32, out=total)
     else:
         block = CPU_PRODUCT_BLOCK if total.device.type == "cpu" else len(total)
+        product = b.new_empty(min(block, len(total)), b.shape[1])
         for start in range(0, len(total), block):
-            rows = slice(start, start + block)
-            product = a[rows] @ b
-            total[rows].add_(product) if keep else total[rows].copy_(product)
+            rows = total[start : start + block]
+            torch.mm(a[start : start + block], b, out=product[: len(rows)])
+            rows.add_(product[: len(rows)]) if keep else rows.copy_(product[: len(rows)])
 
 
 def _room(parameter: Tensor, dtype: torch.dtype, trains: bool) -> Tensor | None:
