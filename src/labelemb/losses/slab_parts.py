@@ -58,7 +58,7 @@ class SlabLinear:
     def add(self, dz: Tensor, x: Tensor) -> None:
         """Accumulate dz^T x and the column sums of dz. The first slab writes, so that nothing is zeroed before."""
         if self._bias_gradient is not None:
-            for rows in dz.split(CPU_SUM_ROWS if dz.device.type == "cpu" else len(dz)):
+            for rows in torch.split(dz, CPU_SUM_ROWS if dz.device.type == "cpu" else len(dz)):
                 self._bias_gradient.add_(rows.sum(0, dtype=self._bias_gradient.dtype))
         if self._weight_gradient is not None:
             add_product(self._weight_gradient, dz.t(), x, keep=not self._fresh)
