@@ -42,7 +42,9 @@ class CrossEntropyLoss(nn.Module):
         logits = upcast(head(rows.hidden))
         values = cross_entropy(torch.log_softmax(logits, dim=1), rows.labels)
         count = rows.counted.sum()
-        total = torch.where(rows.counted, values, 0.0).sum() * row_scale(global_sum(count.to(logits.dtype)), denominator)
+        total = torch.where(rows.counted, values, 0.0).sum() * row_scale(
+            global_sum(count.to(logits.dtype)), denominator
+        )
         return LossOutput(
             total=total,
             terms={"hard": total.detach()},

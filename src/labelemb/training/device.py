@@ -34,4 +34,6 @@ def make_accelerator(precision: Precision, device: str, tracker: str, folder: Pa
             project_config=ProjectConfiguration(logging_dir=str(folder)),
         )
     except ValueError as error:
-        raise ConfigError("tracker or precision", "what this machine has", f"{tracker}, {precision}", str(error)) from error
+        raise ConfigError(
+            "tracker or precision", "what this machine has", f"{tracker}, {precision}", str(error)
+        ) from error

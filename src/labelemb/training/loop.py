@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -119,7 +119,7 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
         run.finish({"epochs": settings.epochs, "steps": step})
 
 
-def _batches(task: Task, step: int, share: Share) -> Iterator[list[Batch]]:
+def _batches(task: Task, step: int, share: Share) -> Iterator[Sequence[Batch]]:
     """Yield batches from that step on, epoch after epoch."""
     epoch, start = divmod(step, task.steps_per_epoch)
     while True:
@@ -156,7 +156,7 @@ class _Trainee:
         own_model, own_loss = accelerator.unwrap_model(model), accelerator.unwrap_model(loss)
         return cls(task, settings, accelerator, model, loss, own_model, own_loss, optimizer, share)
 
-    def step(self, pieces: list[Batch], rate: float, tally: Tally) -> dict[str, Tensor]:
+    def step(self, pieces: Sequence[Batch], rate: float, tally: Tally) -> dict[str, Tensor]:
         """Take one optimiser step on the micro-batches of a batch; return the loss terms of the last one."""
         denominator = self._rows(pieces) if len(pieces) > 1 else None
         for number, batch in enumerate(pieces):
@@ -180,7 +180,7 @@ class _Trainee:
         terms: dict[str, Tensor] = output.terms
         return terms
 
-    def _rows(self, pieces: list[Batch]) -> Tensor:
+    def _rows(self, pieces: Sequence[Batch]) -> Tensor:
         """Count the rows of a whole batch over its pieces and all processes."""
         counts = [(batch.targets != self.task.ignore_index).sum() for batch in pieces]
         return self._total(torch.stack(counts).sum())
@@ -193,7 +193,9 @@ class _Trainee:
         """Close the steps since the last evaluation and make a history line of them."""
         names = list(tally.terms)
         sums = [self.accelerator.reduce(tally.terms[name] / tally.steps, reduction="mean") for name in names]
-        correct, count = self._total(torch.stack([torch.as_tensor(tally.correct), torch.as_tensor(tally.count)])).tolist()
+        correct, count = self._total(
+            torch.stack([torch.as_tensor(tally.correct), torch.as_tensor(tally.count)])
+        ).tolist()
         size = int(self._total(torch.tensor(tally.size, device=self.accelerator.device)))
         seconds = time.perf_counter() - start  # the values above were read back: the device has finished
         model = self.own_model

@@ -33,7 +33,9 @@ class TrainingProgress:
         self._progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._progress.stop()
 
     def step(self, step: int, terms: Mapping[str, Tensor]) -> None:
@@ -44,7 +46,9 @@ class TrainingProgress:
             return
         self._last = (now, step)
         note = "  ".join(f"{name} {float(value):.3f}" for name, value in terms.items())
-        self._progress.update(self._bar, completed=step, speed=f"{(step - before) / (now - then):.0f} steps/s", note=note)
+        self._progress.update(
+            self._bar, completed=step, speed=f"{(step - before) / (now - then):.0f} steps/s", note=note
+        )
 
     def line(self, line: Mapping[str, Any]) -> None:
         """Show a history line, for good."""
