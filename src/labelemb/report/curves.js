@@ -7,7 +7,8 @@ class Panel {
     Object.assign(this, { title, series, options, at: null });
     this.drawing = element("div");
     this.readout = element("p", { class: "readout", "aria-live": "polite" });
-    this.node = element("div", { class: "panel" }, element("h3", { text: title }), this.drawing, this.readout);
+    this.seeds = element("p", { class: "small" });
+    this.node = element("div", { class: "panel" }, element("h3", { text: title }), this.seeds, this.drawing, this.readout);
     redrawn(this.drawing, () => this.draw());
   }
 
@@ -20,6 +21,7 @@ class Panel {
     const width = this.drawing.clientWidth;
     const curves = this.curves;
     this.readout.textContent = "";
+    this.seeds.textContent = curves.map((mode) => `${modeName(mode.mode)}: ${count(mode.seeds.length, "seed")}`).join(" · ");
     if (!width) return;
     if (!curves.length) {
       this.drawing.replaceChildren(element("p", { class: "small", text: "Nothing to draw." }));
@@ -168,14 +170,14 @@ function showDevelopment() {
   if (!DATA.development.length) return [];
   find("#development").hidden = false;
   const panels = DATA.development.flatMap((panel) => panel.series.map((one) => {
-    const seeds = one.modes.map((mode) => `${modeName(mode.mode)}, ${count(mode.seeds.length, "seed")}`).join("; ");
-    const limits = one.key === "own_mass" ? { low: 0, high: 1 } : { low: 0 };
-    return new Panel(`${panel.task}: ${one.name} (${seeds})`, panel.series, { key: one.key, ...limits });
+    const values = one.modes.flatMap((mode) => mode.seeds.flatMap((seed) => seed.points.map(([, value]) => value)));
+    const limits = { low: 0, high: one.key === "own_mass" ? 1 : 1.05 * Math.max(...values, 1e-3) };
+    return new Panel(`${panel.task}: ${one.name}`, panel.series, { key: one.key, ...limits });
   }));
   find("#development .panels").append(...panels.map((panel) => panel.node));
   return panels;
 }
 
 function addNotes(node, notes) {
-  for (const note of notes) node.append(element("p", { class: "note", text: `Data: ${note}` }));
+  for (const note of notes) node.querySelector("h3").after(element("p", { class: "note", text: `Data: ${note}` }));
 }

@@ -57,13 +57,13 @@ def draw_errors(tasks: Sequence[Task], out: Path) -> list[Path]:
     rows = -(-len(panels) // columns)
     with settings():
         drawing = figure(5.6 * columns, 3.7 * rows)
-        grid = drawing.subplots(rows, columns, squeeze=False).flat
+        grid = drawing.subplots(rows, columns, squeeze=False).flatten()
         for axes, (task, found) in zip(grid, panels, strict=False):
             _panel(axes, found)
             plain(axes, task.name, "epoch", f"{TEST_LABEL}, %")
             axes.set_ylim(0 if _floor(found) < 0.3 * ceiling(found) else None, ceiling(found))
             axes.yaxis.label.set_size(8)
-        for axes in list(grid)[len(panels) :]:
+        for axes in grid[len(panels) :]:
             axes.set_axis_off()
         return save(drawing, out, "curves")
 
@@ -112,7 +112,9 @@ def _panel(axes: Axes, found: Sequence[Curves]) -> None:
                 label=f"{mode_name(curves.mode)}, {_seeds(curves)}",
             )
     axes.legend(frameon=False, loc="best")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    first, last = axes.dataLim.intervalx
+    axes.set_xlim(*((first, last) if last > first else (first - 1, last + 1)))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", color="#e6e6e6", linewidth=0.6)
     axes.set_axisbelow(True)
 

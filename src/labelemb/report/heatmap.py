@@ -22,15 +22,15 @@ def draw_heatmap(view: LabelView, order: Order, out: Path, name: str) -> list[Pa
     names = [view.names[position] for position in positions]
     matrix = view.soft_labels[np.ix_(positions, positions)]
     others = np.ma.masked_where(np.eye(len(names), dtype=bool), matrix)
-    side = min(max(4.2, 0.13 * len(names) + 1.2), 26.0)
+    side = min(max(4.0, 0.085 * len(names) + 1.5), 24.0)
     with settings():
-        drawing = figure(2 * side + 1.2, side + 0.6)
+        drawing = figure(2 * side + 2.0, side + 0.7)
         full, rest = drawing.subplots(1, 2)
         _panel(drawing, full, matrix, names, 1.0)
         plain(full, "softmax(E)", "probability given to", "soft label of")
         _panel(drawing, rest, others, names, float(others.max()))
         plain(rest, "softmax(E), own labels left out", "probability given to", "")
-        drawing.suptitle(caption(view, order), x=0.01, ha="left", fontsize=11)
+        drawing.suptitle(caption(view, order), x=0.01, ha="left", fontsize=max(11.0, 1.4 * side))
         return save(drawing, out, name)
 
 

@@ -59,7 +59,7 @@ function showCautions() {
 const COLUMNS = [
   ["task", (row) => row.task, (row) => row.task],
   ["mode", (row) => modeName(row.mode), (row) => modeName(row.mode)],
-  ["seeds", (row) => row.seeds.length, (row) => `${row.seeds.length}${row.unfinished ? ` (+${row.unfinished} unfinished)` : ""}`],
+  ["seeds", (row) => row.seeds.length, (row) => `${row.seeds.length}`],
   ["last epoch", (row) => row.last?.mean, (row) => deviation(row.last)],
   ["chosen epoch", (row) => row.chosen?.mean, (row) => deviation(row.chosen)],
   ["reduction", (row) => row.last?.absolute, (row) => reduction(row.last)],

@@ -126,7 +126,7 @@ def _alike(view: LabelView, most: int = 3) -> list[tuple[str, str, float]]:
     given = (view.soft_labels + view.soft_labels.T) / 2
     pairs = sorted(((given[i, j], i, j) for i in range(size) for j in range(i)), key=lambda pair: -pair[0])
     used: set[int] = set()
-    chosen = []
+    chosen: list[tuple[str, str, float]] = []
     for probability, i, j in pairs:
         if not used & {i, j} and len(chosen) < most:
             used |= {i, j}

@@ -44,8 +44,8 @@ def make_report(
     for an unknown order. Nothing is written then.
     """
     check_order(order)
-    folders, out = [Path(folder) for folder in folders], Path(out)
-    tasks, warnings = collect(folders)
+    places, out = [Path(folder) for folder in folders], Path(out)
+    tasks, warnings = collect(places)
     views, more = label_views([group for task in tasks for group in task.groups.values()], labels)
     warnings += more
     text = text_table(tasks, warnings)
@@ -54,7 +54,7 @@ def make_report(
     for name, content in tables.items():
         write_text(out / name, content)
     figures = _figures(tasks, views, order, out)
-    write_page(PageContent(tasks, views, warnings, order, _command(folders, out, labels, order)), page)
+    write_page(PageContent(tasks, views, warnings, order, _command(places, out, labels, order)), page)
     return Report(text, page, tuple(out / name for name in tables), tuple(figures))
 
 
