@@ -1,0 +1,79 @@
+"""The labels as a tree and as a map."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
+from scipy.cluster.hierarchy import dendrogram
+
+from labelemb.report.canvas import INK, PALE, figure, plain, save, settings
+from labelemb.report.labels import LabelView
+
+BLUE = "#0072b2"
+
+
+def draw_dendrogram(view: LabelView, out: Path, name: str) -> list[Path]:
+    """Write NAME.svg and NAME.png: which labels join at which probability.
+
+    The axis is the distance -ln p; the mean of the distances between two clusters is the geometric mean of p.
+    """
+    branches = dendrogram(view.tree, no_plot=True)
+    size = len(view.names)
+    with settings():
+        drawing = figure(7.0, max(2.6, 0.17 * size + 1.1))
+        axes = drawing.subplots()
+        for near, far in zip(branches["icoord"], branches["dcoord"], strict=True):
+            axes.plot(far, near, color=BLUE, linewidth=1.1)
+        names = [view.names[leaf] for leaf in branches["leaves"]]
+        axes.set_yticks([10 * rank + 5 for rank in range(size)], names, fontsize=8)
+        axes.set_ylim(10 * size, 0)
+        axes.tick_params(axis="y", length=0)
+        first, last = float(view.tree[0, 2]), float(view.tree[-1, 2])
+        axes.set_xlim(min(first - 0.5, 0.9 * first), last + 0.05 * (last - first) + 1e-3)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda distance, _: f"{100 * np.exp(-distance):.2g} %"))
+        plain(axes, view.source, "probability that the labels of two branches give each other (geometric mean)", "")
+        axes.spines["left"].set_visible(False)
+        return save(drawing, out, name)
+
+
+def draw_map(view: LabelView, out: Path, name: str) -> list[Path]:
+    """Write NAME.svg and NAME.png: near labels near each other, each joined to its nearest."""
+    size = 6.5 if len(view.names) <= 30 else 10.0
+    with settings():
+        drawing = figure(size, size)
+        axes = drawing.subplots()
+        _links(axes, view)
+        axes.scatter(view.places[:, 0], view.places[:, 1], s=14, color=BLUE, zorder=2)
+        for place, label in zip(view.places, view.names, strict=True):
+            axes.annotate(
+                label,
+                tuple(place),
+                (4, 3),
+                textcoords="offset points",
+                fontsize=10 if len(view.names) <= 30 else 6.5,
+                color=INK,
+            )
+        axes.set_aspect("equal")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.margins(0.1)
+        for spine in axes.spines.values():
+            spine.set_visible(True)
+            spine.set_color(PALE)
+        plain(axes, f"{view.source}\ndistance -ln p, p = probability that two labels give each other; SMACOF", "", "")
+        return save(drawing, out, name)
+
+
+def _links(axes: Axes, view: LabelView) -> None:
+    """Join each label to the one that its soft label gives most: the plane alone cannot keep every nearness."""
+    for label, nearest in enumerate(nearest_labels(view)):
+        ends = view.places[[label, nearest]]
+        axes.plot(*ends.T, color=BLUE, alpha=0.25, linewidth=1.0, zorder=1)
+
+
+def nearest_labels(view: LabelView) -> list[int]:
+    """Return for each of the K labels the position of the one that its soft label gives most."""
+    others = view.soft_labels.copy()
+    np.fill_diagonal(others, -1.0)
+    return [int(nearest) for nearest in others.argmax(axis=1)]
