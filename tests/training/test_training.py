@@ -21,7 +21,7 @@ from labelemb.training.task import Share
 from labelemb.vision.recipe import VisionConfig, VisionTask, load_data, train
 
 CONFIG = VisionConfig(epochs=4, batch_size=100, width=64, learning_rate=0.005, channels_last=False, device="cpu")
-OVERRIDES = "--epochs 4 --batch_size 100 --width 64 --learning_rate 0.005 --device cpu".split()
+OVERRIDES = ["--epochs", "4", "--batch_size", "100", "--width", "64", "--learning_rate", "0.005", "--device", "cpu"]
 TIMINGS = {"seconds", "images_per_second"}
 
 
@@ -37,7 +37,9 @@ def assert_same(a: RunFolder, b: RunFolder) -> None:
         for module in ("model", "loss"):
             assert one[module].keys() == other[module].keys()
             assert all(torch.equal(one[module][name], other[module][name]) for name in one[module])
-    labels = [DenseLabelEmbedding.load(run.labels_file) for run in (a, b)]  # the order of a file's metadata is not fixed
+    labels = [
+        DenseLabelEmbedding.load(run.labels_file) for run in (a, b)
+    ]  # the order of a file's metadata is not fixed
     assert torch.equal(labels[0].weight, labels[1].weight)
     assert labels[0].label_names == labels[1].label_names
 
@@ -106,9 +108,7 @@ def test_killed_at_any_moment_and_started_again(whole: RunFolder, tmp_path: Path
         killed = subprocess.run([sys.executable, "-c", KILLED, str(deaths), moment, *command], capture_output=True)
         assert killed.returncode == -9, killed.stderr.decode()
         assert not run.finished
-    ended = subprocess.run(
-        [sys.executable, "-c", KILLED, "0", "never", *command], capture_output=True
-    )
+    ended = subprocess.run([sys.executable, "-c", KILLED, "0", "never", *command], capture_output=True)
     assert ended.returncode == 0, ended.stderr.decode()
     assert_same(whole, run)
 

@@ -92,22 +92,24 @@ def make_plan(
 
 
 def run_plan(plan: list[PlannedRun], jobs: int, threads: int | None, console: Console) -> int:
-    """Run a plan: in this process when it is one run or one part of a distributed job, else as a matrix.
+    """Do what is left of a plan: in this process when it is one run or a part of a distributed job, else as a matrix.
 
     Everything is checked before anything starts. Raises LabelembError.
     """
     for planned in plan:
         planned.check()
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 and len(plan) > 1:
-        failures = run_matrix(plan, min(jobs, len(plan)), threads, console)
+    left = [planned for planned in plan if not planned.run.finished]
+    if len(left) < len(plan):
+        console.print(f"{len(plan) - len(left)} of {len(plan)} runs were done before", highlight=False)
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 and len(left) > 1:
+        failures = run_matrix(plan, min(jobs, len(left)), threads, console)
         if failures:
-            console.print(
-                f"{len(failures)} of {len(plan)} runs failed; the same command tries them again", highlight=False
-            )
+            summary = f"{len(failures)} of {len(plan)} runs failed; the same command tries them again"
+            console.print(summary, highlight=False)
         return 1 if failures else 0
-    if threads:
-        torch.set_num_threads(threads)
-    for planned in plan:
+    if threads or jobs > 1:
+        torch.set_num_threads(threads or 1)
+    for planned in left:
         seconds = train_timed(planned)
         if os.environ.get("RANK", "0") == "0":
             console.print(closing_line(planned, seconds), highlight=False, soft_wrap=True)

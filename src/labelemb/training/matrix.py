@@ -48,7 +48,7 @@ class Failure:
 
 
 def run_matrix(plan: Sequence[PlannedRun], jobs: int, threads: int | None, console: Console) -> list[Failure]:
-    """Do all runs, ``jobs`` at a time, each in a process with ``threads`` threads (None: one if jobs > 1, else all).
+    """Do all runs that are not finished, ``jobs`` at a time, each in a process with ``threads`` threads (None: one if jobs > 1, else all).
 
     A failed run is reported and does not stop the rest. Each run resumes by itself, so a killed matrix started again
     goes on where it was; the workers die with this process.
@@ -57,7 +57,8 @@ def run_matrix(plan: Sequence[PlannedRun], jobs: int, threads: int | None, conso
     failures: list[Failure] = []
     context = multiprocessing.get_context("spawn")  # a fork would share the parent's thread pools and locks
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(threads,)) as pool:
-        waiting: dict[Future[float], PlannedRun] = {pool.submit(train_timed, planned): planned for planned in plan}
+        left = [planned for planned in plan if not planned.run.finished]
+        waiting: dict[Future[float], PlannedRun] = {pool.submit(train_timed, planned): planned for planned in left}
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while waiting:
                 done, _ = wait(waiting, timeout=1.0)
