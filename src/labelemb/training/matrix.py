@@ -48,7 +48,9 @@ class Failure:
 
 
 def run_matrix(plan: Sequence[PlannedRun], jobs: int, threads: int | None, console: Console) -> list[Failure]:
-    """Do all runs that are not finished, ``jobs`` at a time, each in a process with ``threads`` threads (None: one if jobs > 1, else all).
+    """Do all runs that are not finished, ``jobs`` at a time.
+
+    Each is in a process with ``threads`` threads (None: one if jobs > 1, else all).
 
     A failed run is reported and does not stop the rest. Each run resumes by itself, so a killed matrix started again
     goes on where it was; the workers die with this process.
