@@ -1,6 +1,7 @@
 """labelemb train, and the published scripts, which are the same under other option names."""
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -14,7 +15,7 @@ from labelemb.cli.arguments import Parser, UsageError, add_config
 from labelemb.errors import ConfigError
 from labelemb.presets import Preset, preset_names, read_preset
 from labelemb.runs import RunFolder
-from labelemb.training.matrix import PlannedRun, closing_line, run_matrix, train_timed
+from labelemb.training.matrix import PlannedRun, closing_line, run_matrix
 from labelemb.vision import recipe as vision
 
 
@@ -110,9 +111,10 @@ def run_plan(plan: list[PlannedRun], jobs: int, threads: int | None, console: Co
     if threads or jobs > 1:
         torch.set_num_threads(threads or 1)
     for planned in left:
-        seconds = train_timed(planned)
+        start = time.perf_counter()
+        planned.train()
         if os.environ.get("RANK", "0") == "0":
-            console.print(closing_line(planned, seconds), highlight=False, soft_wrap=True)
+            console.print(closing_line(planned, time.perf_counter() - start), highlight=False, soft_wrap=True)
     return 0
 
 

@@ -107,16 +107,21 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
                 step += 1
                 progress.step(step, terms)
             line = trainee.evaluate(tally, step, start)
-            best = all(line.get(settings.select, 0) < past[settings.select] for past in history)
             history.append(line)
             if accelerator.is_main_process:
-                trainee.save(run, history, best=best and settings.select in line)
+                trainee.save(run, history, best=_is_best(history, settings.select))
                 progress.line(line)
             accelerator.log({key: value for key, value in line.items() if key != "terms"} | line["terms"], step=step)
             accelerator.wait_for_everyone()
     accelerator.end_training()
     if accelerator.is_main_process:
         run.finish({"epochs": settings.epochs, "steps": step})
+
+
+def _is_best(history: Sequence[Line], select: str) -> bool:
+    """Say whether the last line has the lowest figure so far; never, where nothing is held out to choose by."""
+    last = history[-1]
+    return select in last and all(last[select] < past[select] for past in history[:-1])
 
 
 def _batches(task: Task, step: int, share: Share) -> Iterator[Sequence[Batch]]:
