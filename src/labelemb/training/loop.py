@@ -94,7 +94,7 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
     period = settings.evaluate_every or task.steps_per_epoch
     history = trainee.restore(run)
     step = history[-1]["step"] if history else 0
-    progress = TrainingProgress(str(run.path), total_steps, step)
+    progress = TrainingProgress("/".join(run.path.parts[-3:]), settings.epochs, task.steps_per_epoch, step)
     with progress if accelerator.is_main_process else contextlib.nullcontext():
         while step < total_steps:
             # Reseeded here, so that dropout after a resume is what it would have been.
@@ -105,7 +105,7 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
                 rate = learning_rate_at(step, total_steps, task.steps_per_epoch, settings.optimizer)
                 terms = trainee.step(pieces, rate, tally)
                 step += 1
-                progress.step(step, terms)
+                progress.step(step, terms, tally.correct, tally.count)
             line = trainee.evaluate(tally, step, start)
             history.append(line)
             if accelerator.is_main_process:

@@ -61,12 +61,12 @@ def run_matrix(plan: Sequence[PlannedRun], jobs: int, threads: int | None, conso
 
 def matrix_table(plan: Sequence[PlannedRun], failed: Sequence[str]) -> Table:
     """Return what is on the disk now, a row per mode: how far, and the mean error of the runs that are done."""
-    table = Table("mode", "done", "running (epoch)", "failed", "test error %, last epoch", box=None)
+    table = Table("mode", "done", "running (evaluations)", "failed", "test error %, last epoch", box=None)
     for mode in dict.fromkeys(planned.mode for planned in plan):
         mine = [planned for planned in plan if planned.mode == mode]
         done = [planned.run for planned in mine if planned.run.finished]
         open_runs = [planned.run for planned in mine if not planned.run.finished and planned.name not in failed]
-        running = [f"{run.path.name} ({run.history()[-1]['epoch']})" for run in open_runs if run.history()]
+        running = [f"{run.path.name} ({len(run.history())})" for run in open_runs if run.config_file.is_file()]
         errors = [run.history()[-1].get("test_error") for run in done]
         known = [error for error in errors if error is not None]
         mean = f"{sum(known) / len(known):.2f}" if known else ""
