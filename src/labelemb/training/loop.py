@@ -94,8 +94,8 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
     period = settings.evaluate_every or task.steps_per_epoch
     history = trainee.restore(run)
     step = history[-1]["step"] if history else 0
-    progress = TrainingProgress("/".join(run.path.parts[-3:]), settings.epochs, task.steps_per_epoch, step)
-    with progress if accelerator.is_main_process else contextlib.nullcontext():
+    title, main = "/".join(run.path.parts[-3:]), accelerator.is_main_process
+    with TrainingProgress(title, settings.epochs, task.steps_per_epoch, step, shown=main) as progress:
         while step < total_steps:
             # Reseeded here, so that dropout after a resume is what it would have been.
             torch.manual_seed(stream_seed(settings.seed, "dropout", len(history), accelerator.process_index))
@@ -108,13 +108,13 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
                 progress.step(step, terms, tally.correct, tally.count)
             line = trainee.evaluate(tally, step, start)
             history.append(line)
-            if accelerator.is_main_process:
+            if main:
                 trainee.save(run, history, best=_is_best(history, settings.select))
-                progress.line(line)
+            progress.line(line)
             accelerator.log({key: value for key, value in line.items() if key != "terms"} | line["terms"], step=step)
             accelerator.wait_for_everyone()
     accelerator.end_training()
-    if accelerator.is_main_process:
+    if main:
         run.finish({"epochs": settings.epochs, "steps": step})
 
 

@@ -13,11 +13,14 @@ from torch import Tensor
 
 
 class TrainingProgress:
-    """A bar on a terminal; silent elsewhere and in worker processes. Reads device values twice a second at the most."""
+    """A bar on a terminal; silent elsewhere and in worker processes. Reads device values twice a second at the most.
 
-    def __init__(self, title: str, epochs: int, steps_per_epoch: int, step: int) -> None:
+    shown  False: silent, whatever the terminal (all processes of a distributed run but one)
+    """
+
+    def __init__(self, title: str, epochs: int, steps_per_epoch: int, step: int, shown: bool = True) -> None:
         self._console = Console(stderr=True)
-        self._live = self._console.is_terminal and multiprocessing.parent_process() is None
+        self._live = shown and self._console.is_terminal and multiprocessing.parent_process() is None
         self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
         self._progress = Progress(
             TextColumn(f"{title}  epoch {{task.fields[epoch]}}/{epochs}", table_column=Column(no_wrap=True)),
