@@ -83,7 +83,7 @@ def page_data(content: PageContent) -> Json:
         "development": _panels(tasks, _DEVELOPMENT),
         "labels": [_labels(view) for view in content.views],
         "order": content.order,
-        "origins": [_origin(group) for task in tasks for group in task.groups.values() if group.runs],
+        "origins": [_origin(task) for task in tasks if any(group.runs for group in task.groups.values())],
         "command": content.command,
     }
 
@@ -188,20 +188,23 @@ def _labels(view: LabelView) -> Json:
     }
 
 
-def _origin(group: Group) -> Json:
-    """Say what made the numbers of a group; a fact on which its runs differ lists all values."""
-
-    def merged(facts: Sequence[dict[str, Any]], leave: tuple[str, ...]) -> list[tuple[str, str]]:
-        keys = dict.fromkeys(key for fact in facts for key in fact if key not in leave)
-        values = {key: list(dict.fromkeys(_shown(fact.get(key)) for fact in facts)) for key in keys}
-        return [(key, "; ".join(shown)) for key, shown in values.items()]
-
-    seeds = [run.seed for run in group.runs]
+def _origin(task: Task) -> Json:
+    """Say what made the numbers of a task, a column per mode; where the runs of a mode differ, all values are there."""
+    groups = [group for group in task.groups.values() if group.runs]
+    facts = [[run.signature | run.config for run in group.runs] for group in groups]
+    keys = dict.fromkeys(key for column in facts for fact in column for key in fact if key != "seed")
     return {
-        "title": f"{group.task}, {mode_name(group.mode)}, {plural(len(seeds), 'seed')}: {', '.join(map(str, seeds))}",
-        "signature": merged([run.signature for run in group.runs], ("seed",)),
-        "config": merged([run.config for run in group.runs], ("seed",)),
+        "task": task.name,
+        "columns": [f"{mode_name(group.mode)}, {_seeds(group)}" for group in groups],
+        "rows": [
+            [key, *("; ".join(dict.fromkeys(_shown(fact.get(key)) for fact in column)) for column in facts)]
+            for key in keys
+        ],
     }
+
+
+def _seeds(group: Group) -> str:
+    return f"{plural(len(group.runs), 'seed')}: {', '.join(str(run.seed) for run in group.runs)}"
 
 
 def _shown(value: object) -> str:
