@@ -1,0 +1,159 @@
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from labelemb.errors import ConfigError, DataError
+from labelemb.report import make_report
+from tests.report.conftest import ANIMAL_ROWS, ANIMALS, WriteRun, soft
+
+HOSTILE = [
+    "</script><script>alert(1)</script>",
+    "<!--<script>",
+    "<img src=x onerror=alert(2)>",
+    "{{script}} & $x_1$ \u2028",
+]
+
+
+class Tags(HTMLParser):
+    """Collects the tags of a page, and the text of its data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.data = ""
+        self.reading = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.reading = ("id", "data") in attrs
+
+    def handle_data(self, data: str) -> None:
+        if self.reading:
+            self.data += data
+            self.reading = False
+
+
+def read(page: Path) -> Tags:
+    tags = Tags()
+    tags.feed(page.read_text(encoding="utf-8"))
+    return tags
+
+
+@pytest.fixture
+def animals(write_run: WriteRun, runs: Path) -> Path:
+    for seed in range(2):
+        write_run("baseline", seed, test=[4.0, 2.0 + seed], valid=[4.0, 2.0])
+        write_run("emb", seed, test=[3.0, 1.5 + seed], valid=[3.0, 2.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
+    return runs
+
+
+def test_everything_is_written(animals: Path, tmp_path: Path) -> None:
+    report = make_report([animals], tmp_path / "out")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    drawings = ["curves", "heatmap-mnist-mlp", "dendrogram-mnist-mlp", "map-mnist-mlp", "development-mnist-mlp"]
+    assert names == {
+        *("report.html", "table.txt", "table.md", "table.csv"),
+        *(f"{name}.{kind}" for name in drawings for kind in ("svg", "png")),
+    }
+    assert {path.name for path in (report.page, *report.tables, *report.figures)} == names
+    assert report.text == (tmp_path / "out" / "table.txt").read_text(encoding="utf-8")
+    assert all(path.stat().st_size for path in report.figures)
+
+
+def test_the_same_runs_give_the_same_bytes(animals: Path, tmp_path: Path) -> None:
+    first = {path: path.read_bytes() for path in _files(make_report([animals], tmp_path / "out").page.parent)}
+    second = {path: path.read_bytes() for path in _files(make_report([animals], tmp_path / "out").page.parent)}
+    assert first == second
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())
+
+
+def test_runs_are_only_read(animals: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in animals.rglob("*") if path.is_file()}
+    make_report([animals], tmp_path / "out")
+    assert {path: path.read_bytes() for path in animals.rglob("*") if path.is_file()} == before
+
+
+def test_the_page_needs_no_network(animals: Path, tmp_path: Path) -> None:
+    text = make_report([animals], tmp_path / "out").page.read_text(encoding="utf-8")
+    assert len(text.encode()) < 1_000_000
+    assert set(re.findall(r"https?://[^\s'\"<]+", text)) <= {"http://www.w3.org/2000/svg"}
+    assert not re.search(r"""(src|href)=["'](?!data:)""", text)
+    assert "default-src 'none'" in text
+    assert "innerHTML" not in text
+
+
+def test_hostile_names_stay_text(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
+    note = "</pre><script>alert(3)</script>"
+    write_run("emb", 0, test=[1.0], logits=soft(*ANIMAL_ROWS), names=HOSTILE, config={"note": note})
+    page = make_report([runs], tmp_path / "out").page
+    tags = read(page)
+    assert tags.tags.count("script") == 2  # the data and the page's own
+    assert "img" not in tags.tags
+    assert "alert(1)</script" not in page.read_text(encoding="utf-8")
+    data = json.loads(tags.data)
+    assert data["labels"][0]["names"] == HOSTILE
+    assert data["findings"][0]["notes"] == [note]
+
+
+def test_a_hundred_labels_and_twenty_seeds_stay_small(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
+    import torch
+
+    errors = [5.0 + 1 / (epoch + 3) for epoch in range(100)]
+    logits = 5 * torch.eye(100) + torch.randn(100, 100, generator=torch.Generator().manual_seed(0))
+    for seed in range(20):
+        write_run("baseline", seed, test=errors, valid=errors)
+        write_run("emb", seed, test=errors, valid=errors, logits=logits if seed < 2 else None)
+    assert make_report([runs], tmp_path / "out").page.stat().st_size < 1_000_000
+
+
+def test_only_baseline_runs(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
+    write_run("baseline", 0, test=[2.0])
+    report = make_report([runs], tmp_path / "out")
+    assert {path.stem for path in report.figures} == {"curves"}
+    data = json.loads(read(report.page).data)
+    assert (data["labels"], data["findings"][0]["comparisons"]) == ([], [])
+
+
+def test_only_embedding_runs_with_one_seed_and_one_epoch(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
+    write_run("emb", 0, test=[2.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
+    report = make_report([runs], tmp_path / "out")
+    assert "2.00 (1)" in report.text
+    assert "±" not in report.text.split("\n\n")[1]
+    assert "reduction" not in report.text
+
+
+def test_only_unfinished_runs(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
+    write_run("emb", 0, test=[2.0], finished=False)
+    write_run("baseline", 0, test=[], finished=False, config={"epochs": 3})
+    report = make_report([runs], tmp_path / "out")
+    assert "one-hot: seed 0 (epoch 0 of 3)" in report.text
+    assert report.figures == ()
+
+
+def test_several_modes_with_labels_have_files_of_their_own(animals: Path, write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("reuse", 0, test=[2.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
+    stems = {path.stem for path in make_report([animals], tmp_path / "out").figures}
+    assert {"heatmap-mnist-mlp-emb", "heatmap-mnist-mlp-reuse"} <= stems
+
+
+def test_the_page_tells_the_command(animals: Path, tmp_path: Path) -> None:
+    report = make_report([animals], tmp_path / "o", labels=["cat", "dog"], order="given")
+    assert json.loads(read(report.page).data)["command"] == (
+        f"labelemb report {animals} --out {tmp_path / 'o'} --labels cat,dog --order given"
+    )
+
+
+def test_a_mistake_leaves_nothing_behind(animals: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="dgo"):
+        make_report([animals], tmp_path / "out", labels=["cat", "dgo"])
+    with pytest.raises(ConfigError, match="order"):
+        make_report([animals], tmp_path / "out", order="random")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="no such folder"):
+        make_report([tmp_path / "nowhere"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
