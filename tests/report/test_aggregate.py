@@ -6,7 +6,7 @@ import pytest
 from labelemb.errors import DataError
 from labelemb.report.aggregate import collect
 from labelemb.report.statistics import PairedDifference, paired_difference, summarise
-from tests.report.conftest import WriteRun
+from tests.report.conftest import WriteRun, write
 
 
 def test_mean_and_sample_deviation() -> None:
@@ -94,9 +94,9 @@ def test_evaluations_within_an_epoch(write_run: WriteRun, runs: Path) -> None:
     assert read.seconds_per_epoch() == [2.0, 2.0]
 
 
-def test_a_seed_that_is_there_twice_counts_once(write_run: WriteRun, tmp_path: Path) -> None:
-    write_run("emb", 0, test=[2.0], out=tmp_path / "a", finished=False)
-    write_run("emb", 0, test=[3.0], out=tmp_path / "b")
+def test_a_seed_that_is_there_twice_counts_once(tmp_path: Path) -> None:
+    write(tmp_path / "a", "emb", 0, test=[2.0], finished=False)
+    write(tmp_path / "b", "emb", 0, test=[3.0])
     (task,), warnings = collect([tmp_path / "a", tmp_path / "b"])
     assert task.groups["emb"].by_seed("last") == {0: 3.0}
     assert len(warnings) == 1

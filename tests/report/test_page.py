@@ -4,10 +4,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import torch
 
 from labelemb.errors import ConfigError, DataError
-from labelemb.report import make_report
-from tests.report.conftest import ANIMAL_ROWS, ANIMALS, WriteRun, soft
+from labelemb.report import Report, make_report
+from labelemb.report.aggregate import collect
+from labelemb.report.labels import label_views
+from labelemb.report.page import PageContent, write_page
+from tests.report.conftest import ANIMAL_ROWS, ANIMALS, WriteRun, soft, write
 
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -42,45 +46,47 @@ def read(page: Path) -> Tags:
     return tags
 
 
-@pytest.fixture
-def animals(write_run: WriteRun, runs: Path) -> Path:
+@pytest.fixture(scope="module")
+def animals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("animals")
     for seed in range(2):
-        write_run("baseline", seed, test=[4.0, 2.0 + seed], valid=[4.0, 2.0])
-        write_run("emb", seed, test=[3.0, 1.5 + seed], valid=[3.0, 2.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
+        write(runs, "baseline", seed, test=[4.0, 2.0 + seed], valid=[4.0, 2.0])
+        write(runs, "emb", seed, test=[3.0, 1.5 + seed], valid=[3.0, 2.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
     return runs
 
 
-def test_everything_is_written(animals: Path, tmp_path: Path) -> None:
-    report = make_report([animals], tmp_path / "out")
-    names = {path.name for path in (tmp_path / "out").iterdir()}
+@pytest.fixture(scope="module")
+def report(animals: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    before = contents(animals)
+    made = make_report([animals], tmp_path_factory.mktemp("report"))
+    assert contents(animals) == before  # runs are only read
+    return made
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_everything_is_written(report: Report) -> None:
+    names = {path.name for path in report.page.parent.iterdir()}
     drawings = ["curves", "heatmap-mnist-mlp", "dendrogram-mnist-mlp", "map-mnist-mlp", "development-mnist-mlp"]
     assert names == {
         *("report.html", "table.txt", "table.md", "table.csv"),
         *(f"{name}.{kind}" for name in drawings for kind in ("svg", "png")),
     }
     assert {path.name for path in (report.page, *report.tables, *report.figures)} == names
-    assert report.text == (tmp_path / "out" / "table.txt").read_text(encoding="utf-8")
+    assert report.text == (report.page.parent / "table.txt").read_text(encoding="utf-8")
     assert all(path.stat().st_size for path in report.figures)
 
 
-def test_the_same_runs_give_the_same_bytes(animals: Path, tmp_path: Path) -> None:
-    first = {path: path.read_bytes() for path in _files(make_report([animals], tmp_path / "out").page.parent)}
-    second = {path: path.read_bytes() for path in _files(make_report([animals], tmp_path / "out").page.parent)}
-    assert first == second
+def test_the_same_runs_give_the_same_bytes(report: Report, animals: Path) -> None:
+    before = contents(report.page.parent)
+    make_report([animals], report.page.parent)
+    assert contents(report.page.parent) == before
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir())
-
-
-def test_runs_are_only_read(animals: Path, tmp_path: Path) -> None:
-    before = {path: path.read_bytes() for path in animals.rglob("*") if path.is_file()}
-    make_report([animals], tmp_path / "out")
-    assert {path: path.read_bytes() for path in animals.rglob("*") if path.is_file()} == before
-
-
-def test_the_page_needs_no_network(animals: Path, tmp_path: Path) -> None:
-    text = make_report([animals], tmp_path / "out").page.read_text(encoding="utf-8")
+def test_the_page_needs_no_network(report: Report) -> None:
+    text = report.page.read_text(encoding="utf-8")
     assert len(text.encode()) < 1_000_000
     assert set(re.findall(r"https?://[^\s'\"<]+", text)) <= {"http://www.w3.org/2000/svg"}
     assert not re.search(r"""(src|href)=["'](?!data:)""", text)
@@ -102,14 +108,15 @@ def test_hostile_names_stay_text(write_run: WriteRun, runs: Path, tmp_path: Path
 
 
 def test_a_hundred_labels_and_twenty_seeds_stay_small(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
-    import torch
-
     errors = [5.0 + 1 / (epoch + 3) for epoch in range(100)]
     logits = 5 * torch.eye(100) + torch.randn(100, 100, generator=torch.Generator().manual_seed(0))
     for seed in range(20):
         write_run("baseline", seed, test=errors, valid=errors)
         write_run("emb", seed, test=errors, valid=errors, logits=logits if seed < 2 else None)
-    assert make_report([runs], tmp_path / "out").page.stat().st_size < 1_000_000
+    tasks, _ = collect([runs])
+    views, _ = label_views(list(tasks[0].groups.values()))
+    write_page(PageContent(tasks, views, [], "cluster", ""), tmp_path / "report.html")
+    assert (tmp_path / "report.html").stat().st_size < 1_000_000
 
 
 def test_only_baseline_runs(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
@@ -136,16 +143,13 @@ def test_only_unfinished_runs(write_run: WriteRun, runs: Path, tmp_path: Path) -
     assert report.figures == ()
 
 
-def test_several_modes_with_labels_have_files_of_their_own(animals: Path, write_run: WriteRun, tmp_path: Path) -> None:
-    write_run("reuse", 0, test=[2.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
-    stems = {path.stem for path in make_report([animals], tmp_path / "out").figures}
-    assert {"heatmap-mnist-mlp-emb", "heatmap-mnist-mlp-reuse"} <= stems
-
-
-def test_the_page_tells_the_command(animals: Path, tmp_path: Path) -> None:
-    report = make_report([animals], tmp_path / "o", labels=["cat", "dog"], order="given")
+def test_modes_with_labels_have_files_of_their_own(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
+    for mode in ("emb", "reuse"):
+        write_run(mode, 0, test=[2.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
+    report = make_report([runs], tmp_path / "o", labels=["cat", "dog"], order="given")
+    assert {"heatmap-mnist-mlp-emb", "heatmap-mnist-mlp-reuse"} <= {path.stem for path in report.figures}
     assert json.loads(read(report.page).data)["command"] == (
-        f"labelemb report {animals} --out {tmp_path / 'o'} --labels cat,dog --order given"
+        f"labelemb report {runs} --out {tmp_path / 'o'} --labels cat,dog --order given"
     )
 
 

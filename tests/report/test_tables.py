@@ -22,9 +22,9 @@ def tasks(write_run: WriteRun, runs: Path) -> list[Task]:
 
 def test_text(tasks: list[Task]) -> None:
     text = text_table(tasks)
-    rows = [line.split() for line in text.splitlines() if line.startswith("mnist-mlp ")]
-    assert rows[0] == "mnist-mlp 2.00 ± 0.20 (3) 1.40 ± 0.26 (3) 0.60 (30.0 %) 4.6 → 5.46".split()
-    assert rows[1] == "mnist-mlp 3.00 ± 0.20 (3) – – 4.6 → 5.46".split()  # emb has no validation split here
+    rows = [" ".join(line.split()) for line in text.splitlines() if line.startswith("mnist-mlp ")]
+    assert rows[0] == "mnist-mlp 2.00 ± 0.20 (3) 1.40 ± 0.26 (3) 0.60 (30.0 %) 4.6 → 5.46"
+    assert rows[1] == "mnist-mlp 3.00 ± 0.20 (3) – – 4.6 → 5.46"  # emb has no validation split here
     assert "after the last epoch (the published convention)" in text
     assert "lowest validation error" in text
     assert "Unfinished runs, not counted:\n- mnist-mlp, label embedding: seed 3 (epoch 1 of 2)" in text

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 from scipy.cluster.hierarchy import dendrogram
 
-from labelemb.report.canvas import INK, PALE, figure, plain, save, settings
+from labelemb.report.canvas import INK, PALE, figure, plain, save, settings, short
 from labelemb.report.labels import LabelView
 
 BLUE = "#0072b2"
@@ -25,7 +25,7 @@ def draw_dendrogram(view: LabelView, out: Path, name: str) -> list[Path]:
         axes = drawing.subplots()
         for near, far in zip(branches["icoord"], branches["dcoord"], strict=True):
             axes.plot(far, near, color=BLUE, linewidth=1.1)
-        names = [view.names[leaf] for leaf in branches["leaves"]]
+        names = [short(view.names[leaf]) for leaf in branches["leaves"]]
         axes.set_yticks([10 * rank + 5 for rank in range(size)], names, fontsize=8)
         axes.set_ylim(10 * size, 0)
         axes.tick_params(axis="y", length=0)
@@ -47,7 +47,7 @@ def draw_map(view: LabelView, out: Path, name: str) -> list[Path]:
         axes.scatter(view.places[:, 0], view.places[:, 1], s=14, color=BLUE, zorder=2)
         for place, label in zip(view.places, view.names, strict=True):
             axes.annotate(
-                label,
+                short(label),
                 tuple(place),
                 (4, 3),
                 textcoords="offset points",
