@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from labelemb.errors import DataError
-from labelemb.report.aggregate import collect
+from labelemb.report.aggregate import Convergence, collect
 from labelemb.report.statistics import PairedDifference, paired_difference, summarise
 from tests.report.conftest import WriteRun, write
 
@@ -66,6 +66,17 @@ def test_reductions(write_run: WriteRun, runs: Path) -> None:
     assert comparison.paired is not None
     assert comparison.paired.n == 3
     assert task.compare("baseline", "last") is None
+
+
+def test_convergence_is_the_median_of_the_first_epochs(write_run: WriteRun, runs: Path) -> None:
+    write_run("baseline", 0, test=[3.0, 2.0, 2.0])
+    for seed, errors in enumerate([[3.0, 1.9, 2.5], [2.5, 2.4, 2.0], [3.0, 3.0, 3.0]]):
+        write_run("emb", seed, test=errors)
+        write_run("reuse", seed, test=[3.0, 3.0, 2.1])
+    (task,), _ = collect([runs])
+    assert task.convergence("emb") == Convergence(epoch=3.0, error=2.0, epochs=3, n=3)  # of 2, 3 and never
+    assert task.convergence("reuse") == Convergence(epoch=math.inf, error=2.0, epochs=3, n=3)
+    assert task.convergence("baseline") is None
 
 
 def test_unfinished_runs_enter_no_figure(write_run: WriteRun, runs: Path) -> None:

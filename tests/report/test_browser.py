@@ -145,7 +145,7 @@ def test_heat_map_hover_zoom_order_and_own_labels(page: Any) -> None:
     pictures.append(picture())
     assert len(set(pictures)) == 3
     canvas.hover(position={"x": 60, "y": 20})
-    assert page.inner_text("#heat .readout") == "The soft label of cat keeps for itself 60.0 %"
+    assert page.inner_text("#heat .readout") == "The soft label of “cat” keeps for itself 60.0 %"
     canvas.click(position={"x": 60, "y": 20})
     assert page.input_value("#near-query") == "cat"
 

@@ -48,7 +48,11 @@ def test_csv_holds_the_numbers_unrounded(tasks: list[Task]) -> None:
 
 def test_a_finding_is_one_sentence_with_its_interval(tasks: list[Task]) -> None:
     # Differences 0.5, 0.6, 0.7: 0.6 ± 4.3027 * 0.1 / sqrt(3).
-    (sentence,) = findings(tasks[0])
+    sentence, pace = findings(tasks[0])
+    assert pace == (
+        "mnist-mlp: label embedding reaches one-hot's mean error after the last epoch (2.00 %) in epoch 1 of 2, "
+        "median of 3 seeds."
+    )
     assert sentence == (
         "mnist-mlp: label embedding against one-hot: better by 0.60 (0.35 to 0.85) points, 3 paired seeds."
     )
@@ -59,8 +63,8 @@ def test_a_finding_is_one_sentence_with_its_interval(tasks: list[Task]) -> None:
     [
         ([2.0, 2.0], [1.0, 3.0], "no difference could be shown: 0.00 (-12.71 to 12.71) points, 2 paired seeds"),
         ([1.0, 1.0], [2.0, 2.0], "worse by 1.00 (1.00 to 1.00) points, 2 paired seeds"),
-        ([2.0], [1.5], "0.50 points lower on a single seed: too few for an interval"),
-        ([2.0], [2.0], "no difference on a single seed"),
+        ([2.0], [1.5], "0.50 points lower on a single pair of runs: too few for an interval"),
+        ([2.0], [2.0], "no difference on a single pair of runs"),
     ],
 )
 def test_verdicts(write_run: WriteRun, runs: Path, one_hot: list[float], soft: list[float], expected: str) -> None:

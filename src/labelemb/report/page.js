@@ -18,8 +18,13 @@ function comparison(found) {
   const figures = element("p", { class: "figures", text: `${fixed(found.from)} % → ${fixed(found.to)} % ` },
     element("small", { text: `test error, ${found.seeds[0] === found.seeds[1] ? count(found.seeds[0], "seed") : `${found.seeds[0]} and ${found.seeds[1]} seeds`}` }));
   const sentence = `${modeName(found.mode)} against ${modeName(DATA.baseline)}: ${found.verdict}.`;
-  const text = element("p", { text: sentence[0].toUpperCase() + sentence.slice(1) });
-  return element("div", { class: "comparison" }, figures, text, found.bounds ? interval(found) : null);
+  const text = element("p", { text: capital(sentence) });
+  const quick = found.pace ? element("p", { class: "small", text: `${capital(found.pace)}.` }) : null;
+  return element("div", { class: "comparison" }, figures, text, found.bounds ? interval(found) : null, quick);
+}
+
+function capital(text) {
+  return text[0].toUpperCase() + text.slice(1);
 }
 
 function interval(found) {
@@ -117,6 +122,7 @@ function showLabels() {
   const tree = () => drawTree(find("#tree .drawing"), labels);
   const show = (number) => {
     labels = DATA.labels[number];
+    find("#labels").classList.toggle("few", labels.names.length <= 30);
     find("#label-caption").textContent = `${labels.source}.`;
     heat.show(labels);
     search.show(labels);

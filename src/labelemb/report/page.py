@@ -16,7 +16,7 @@ from labelemb.report.aggregate import BASELINE, FIGURES, Group, Task, mode_name
 from labelemb.report.canvas import colour_of
 from labelemb.report.checks import unfinished_of, warnings_of
 from labelemb.report.curves import TEST_LABEL, Curves, curves_of
-from labelemb.report.findings import plural, verdict
+from labelemb.report.findings import pace, plural, verdict
 from labelemb.report.labels import LabelView, Order
 from labelemb.report.tables import text_table
 
@@ -112,6 +112,7 @@ def _finding(task: Task, views: Sequence[LabelView]) -> Json:
                     "to": found.other.mean,
                     "seeds": [found.baseline.n, found.other.n],
                     "verdict": verdict(found),
+                    "pace": pace(convergence, mode) if (convergence := task.convergence(mode)) else None,
                     "difference": paired.mean if paired else None,
                     "bounds": bounds,
                 }
@@ -191,7 +192,10 @@ def _labels(view: LabelView) -> Json:
 def _origin(task: Task) -> Json:
     """Say what made the numbers of a task, a column per mode; where the runs of a mode differ, all values are there."""
     groups = [group for group in task.groups.values() if group.runs]
-    facts = [[run.signature | run.config for run in group.runs] for group in groups]
+    facts = [
+        [run.signature | {k: v for k, v in run.config.items() if k not in run.signature} for run in group.runs]
+        for group in groups
+    ]
     keys = dict.fromkeys(key for column in facts for fact in column for key in fact if key != "seed")
     return {
         "task": task.name,
