@@ -53,8 +53,8 @@ def plain(axes: Axes, title: str, x: str, y: str) -> None:
 
 
 def short(name: str, most: int = 24) -> str:
-    """Return a name that leaves room for the figure: one line, its end cut off when it is long."""
-    line = " ".join(name.split())
+    """Return a name that leaves room for the figure: one line that an SVG can hold, its end cut off when it is long."""
+    line = "".join(letter for letter in " ".join(name.split()) if letter.isprintable())
     return line if len(line) <= most else line[: most - 1] + "…"
 
 

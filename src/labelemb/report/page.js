@@ -7,7 +7,7 @@ function showFindings() {
     card.append(...finding.comparisons.map(comparison));
     if (finding.alike.length) {
       const pairs = finding.alike.map(([one, other, share]) => `${one} and ${other} (${percent(share)})`).join(", ");
-      card.append(element("p", { class: "small", text: `Labels that the network found most alike by itself: ${pairs}.` }));
+      card.append(element("p", { class: "small", text: `Labels that the network found most alike by itself${finding.drawn}: ${pairs}.` }));
     }
     addNotes(card, finding.notes);
     return card;

@@ -117,8 +117,14 @@ def _finding(task: Task, views: Sequence[LabelView]) -> Json:
                     "bounds": bounds,
                 }
             )
-    pairs = next((_alike(view) for view in views if view.task == task.name), [])
-    return {"task": task.name, "comparisons": comparisons, "alike": pairs, "notes": task.notes}
+    view = next((view for view in views if view.task == task.name), None)
+    return {
+        "task": task.name,
+        "comparisons": comparisons,
+        "alike": _alike(view) if view else [],
+        "drawn": f" among the {len(view.names)} drawn" if view and len(view.names) < view.num_labels else "",
+        "notes": task.notes,
+    }
 
 
 def _alike(view: LabelView, most: int = 3) -> list[tuple[str, str, float]]:

@@ -43,7 +43,7 @@ def draw_map(view: LabelView, out: Path, name: str) -> list[Path]:
     width, height = np.ptp(view.places, axis=0)
     size = 10.0 if many else 6.0
     with settings():
-        drawing = figure(size, size * float(np.clip(height / max(width, 1e-9), 0.3, 1.3)) + 0.7)
+        drawing = figure(size, size * float(np.clip(height / max(width, 1e-9), 0.3, 1.3)) + 0.5)
         axes = drawing.subplots()
         _links(axes, view)
         axes.scatter(view.places[:, 0], view.places[:, 1], s=14, color=BLUE, zorder=2)
@@ -74,7 +74,9 @@ def _beside(points: Array, names: list[str], font: float) -> list[tuple[float, f
     chosen = []
     for (x, y), name in zip(points, names, strict=True):
         long = 0.62 * font * len(name)
-        sides = [(5.0, 0.0, "left"), (-5.0, 0.0, "right"), (0.0, 0.9 * font, "center"), (0.0, -0.9 * font, "center")]
+        up = 0.9 * font
+        sides = [(5.0, 0.0, "left"), (-5.0, 0.0, "right"), (0.0, up, "center"), (0.0, -up, "center")]
+        sides += [(3.0, up, "left"), (3.0, -up, "left"), (-3.0, up, "right"), (-3.0, -up, "right")]
         starts = {"left": 0.0, "right": -long, "center": -long / 2}
         areas = [
             (x + dx + starts[side], y + dy - font / 2, x + dx + starts[side] + long, y + dy + font / 2)
