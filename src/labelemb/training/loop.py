@@ -89,7 +89,7 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
     position alone.
     """
     accelerator.init_trackers("labelemb")
-    trainee = _Trainee.prepare(task, settings, accelerator)
+    trainee = Trainee.prepare(task, settings, accelerator)
     total_steps = settings.epochs * task.steps_per_epoch
     period = settings.evaluate_every or task.steps_per_epoch
     history = trainee.restore(run)
@@ -133,7 +133,7 @@ def _batches(task: Task, step: int, share: Share) -> Iterator[Sequence[Batch]]:
 
 
 @dataclass
-class _Trainee:
+class Trainee:
     """Model, loss and optimiser, prepared for the device and the processes at hand.
 
     own_model, own_loss  the modules themselves, without the wrapper of data parallelism
@@ -150,7 +150,8 @@ class _Trainee:
     share: Share
 
     @classmethod
-    def prepare(cls, task: Task, settings: FitSettings, accelerator: Accelerator) -> "_Trainee":
+    def prepare(cls, task: Task, settings: FitSettings, accelerator: Accelerator) -> "Trainee":
+        """Move data, model and loss to the device and wrap them for the processes at hand."""
         task.place(accelerator.device)
         model, loss = task.model, task.loss.to(accelerator.device)
         optimizer = build_optimizer(model, loss, settings.optimizer)
