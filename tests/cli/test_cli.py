@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
         ("train digits --soft_start 9999", r"soft_start: expected fewer steps than the run has \(780\)"),
         ("train digits --seed 1 --seeds 3", "seed: give --seed N .* or --seeds N"),
         ("train digits --jobs 0", "jobs: expected a whole number >= 1, got 0"),
-        ("train digits --tracker nonesuch", "tracker or precision: .*nonesuch"),
+        ("train digits --tracker nonesuch", "tracker: expected none.* got 'nonesuch'. Accelerate knows"),
         ("train mnist-mlp --data /nonexistent", "data: expected a folder with train-images"),
         ("show nope", "preset: .* got 'nope'"),
         ("report /nonexistent", "/nonexistent: expected a folder with runs"),

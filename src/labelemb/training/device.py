@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 from accelerate import Accelerator
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import ProjectConfiguration
 
 from labelemb.errors import ConfigError
@@ -21,12 +22,21 @@ def best_precision(device: str) -> Precision:
     return "bf16" if hardware() else "fp32"
 
 
+def check_tracker(tracker: str) -> None:
+    """Raise ConfigError unless the tracker is "none" or one that Accelerate knows and finds installed."""
+    installed = [kind.value for kind in get_available_trackers()]
+    if tracker != "none" and tracker not in installed:
+        known = sorted(set(LOGGER_TYPE_TO_CLASS))
+        hint = f"pip install {tracker}" if tracker in known else f"Accelerate knows {', '.join(known)}"
+        raise ConfigError("tracker", " or ".join(["none", *installed]), repr(tracker), hint)
+
+
 def make_accelerator(precision: Precision, device: str, tracker: str, folder: Path) -> Accelerator:
     """Return an Accelerator for this process; ``accelerate launch`` decides how many there are.
 
     tracker: "none" or a name that Accelerate knows; it logs into ``folder``.
 
-    Raises ConfigError for a tracker that is not installed.
+    Raises ConfigError for a precision that the device does not have.
     """
     try:
         return Accelerator(
@@ -36,6 +46,4 @@ def make_accelerator(precision: Precision, device: str, tracker: str, folder: Pa
             project_config=ProjectConfiguration(logging_dir=str(folder)),
         )
     except ValueError as error:
-        raise ConfigError(
-            "tracker or precision", "what this machine has", f"{tracker}, {precision}", str(error)
-        ) from error
+        raise ConfigError("precision", "one that this device has", repr(precision), str(error)) from error
