@@ -88,6 +88,13 @@ def test_a_users_own_preset_file(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "unknown keys epoch" in capsys.readouterr().err
 
 
+def test_options_may_stand_before_the_preset(tmp_path: Path) -> None:
+    options = ["--dataset", "digits", "--epochs", "1", "--width", "8", "--out", str(tmp_path)]
+    assert main(["train", *options, "mnist-mlp"]) == 0
+    config = (tmp_path / "mnist-mlp" / "emb" / "seed-0" / "config.yaml").read_text()
+    assert "batch_size: 100" in config, "the value of mnist-mlp, not that of digits"
+
+
 def test_published_scripts_run_from_their_folder(tmp_path: Path) -> None:
     script = ROOT / "scripts" / "vision" / "mlp.py"
     flags = "--mode=emb --tau 1 --alpha 0.8 --beta 0.4 --batch_size 200 --num 3 --epochs 1 --width 16 --dataset digits"
