@@ -1,5 +1,9 @@
 """Errors that teach: each names the argument, what was expected and what came."""
 
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
 
 class LabelembError(ValueError):
     """A mistake in what the caller handed over; the command line prints it as one line and exits with 2.
@@ -26,3 +30,54 @@ class DataError(LabelembError):
 
 class ShapeError(LabelembError):
     """A tensor whose shape or dtype does not fit."""
+
+
+class SeveralConfigErrors(ConfigError):  # noqa: N818 - it is several
+    """Several choices that cannot be, told at once. ``errors`` holds each."""
+
+    def __init__(self, errors: Sequence[ConfigError]) -> None:
+        self.errors = list(errors)
+        ValueError.__init__(self, "; ".join(str(error) for error in errors))
+
+    def __reduce__(self) -> tuple[type[LabelembError], tuple[object, ...]]:
+        """Travel whole between processes."""
+        return type(self), (self.errors,)
+
+
+class Choices:
+    """Check several choices and tell everything that is wrong with them at once, when the block ends.
+
+    >>> with Choices() as choices:
+    ...     choices.expect(True, "epochs", "a whole number >= 1", 3)
+    ...     choices.expect_one_of("cap", "hinge", ["hinge", "absolute"])
+    """
+
+    def __init__(self) -> None:
+        self._errors: list[ConfigError] = []
+
+    def expect(self, fine: bool, argument: str, expected: str, got: object) -> None:
+        """Note an error unless it is fine."""
+        if not fine:
+            self._errors.append(ConfigError(argument, expected, got))
+
+    def expect_one_of(self, argument: str, value: object, known: Sequence[object]) -> None:
+        """Note an error unless the value is a known one."""
+        self.expect(value in known, argument, " or ".join(map(str, known)), repr(value))
+
+    def include(self, make: Callable[[], object]) -> None:
+        """Note the errors that something else raises about its own choices."""
+        try:
+            make()
+        except SeveralConfigErrors as errors:
+            self._errors += errors.errors
+        except ConfigError as error:
+            self._errors.append(error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None and self._errors:
+            raise self._errors[0] if len(self._errors) == 1 else SeveralConfigErrors(self._errors)

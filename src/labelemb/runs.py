@@ -1,12 +1,12 @@
 """A run folder: what one training run leaves on disk, read and written here alone.
 
-    OUT/PRESET/MODE/seed-N/
-        config.yaml         every choice, resolved
-        signature.json      versions, git commit, machine, threads, seed, digest of the data
-        history.jsonl       one line per evaluation
-        labels.safetensors  the label embedding, where the method learns one
-        last.pt  best.pt    checkpoints: to go on from, and the best on the validation data
-        finished.json       written last: the run is complete
+OUT/PRESET/MODE/seed-N/
+    config.yaml         every choice, resolved
+    signature.json      versions, git commit, machine, threads, seed, digest of the data
+    history.jsonl       one line per evaluation
+    labels.safetensors  the label embedding, where the method learns one
+    last.pt  best.pt    checkpoints: to go on from, and the best on the validation data
+    finished.json       written last: the run is complete
 """
 
 import fcntl
@@ -100,14 +100,20 @@ class RunFolder:
         except json.JSONDecodeError as error:
             raise DataError(str(self.history_file), "one JSON object per line", error) from error
 
+    def check(self, config: Mapping[str, Any], data_digest: str) -> None:
+        """Raise ConfigError when the folder holds a run with another config or other data."""
+        if self.config_file.is_file():
+            self._refuse_another("config", self.config(), config)
+            there = {"data_digest": self.signature().get("data_digest")}
+            self._refuse_another("data", there, {"data_digest": data_digest})
+
     def open(self, config: Mapping[str, Any], signature: Mapping[str, Any]) -> None:
         """Claim the folder for this config and data, or accept that they are already there.
 
         Raises ConfigError when the folder holds another run.
         """
         if self.config_file.is_file():
-            self._refuse_another("config", self.config(), config)
-            self._refuse_another("data", _data_of(self.signature()), _data_of(signature))
+            self.check(config, signature["data_digest"])
             return
         write_text(self.signature_file, json.dumps(signature, indent=2, ensure_ascii=False) + "\n")
         # Last, since its presence says that the folder is claimed.
@@ -213,10 +219,6 @@ def _processor() -> str:
         lines = []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
-
-
-def _data_of(signature: Mapping[str, Any]) -> dict[str, Any]:
-    return {"data_digest": signature.get("data_digest")}
 
 
 def _mapping(path: Path, read: Any) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 N rows, V labels, D hidden size.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 
 from labelemb.losses.base import LossOutput, Rows, global_sum, row_scale, upcast, world_size
 from labelemb.losses.embedding import LabelEmbedding
@@ -44,10 +45,9 @@ def label_embedding_loss(
 
     totals = global_sum(torch.stack([counted.sum(), learnable.sum()]).to(z1.dtype))
     per_row = row_scale(totals[0], denominator)
-    if objective.reduction == "mean":
-        per_learnable, per_cap = world_size() / (totals[1] + 1e-8), float(world_size())
-    else:
-        per_learnable, per_cap = per_row, per_row
+    means = objective.reduction == "mean"
+    per_learnable = world_size() / (totals[1] + 1e-8) if means else per_row
+    per_cap = world_size() if means else per_row
 
     values: dict[str, Tensor] = {}
     if "hard" in on:
@@ -92,15 +92,15 @@ def without_a_path(
 
 def reach(total: Tensor, *tensors: Tensor) -> Tensor:
     """Return ``total`` unchanged, with a gradient of zero for each of ``tensors`` that is free of their values."""
-    return _Reach.apply(total, *tensors) if tensors else total  # type: ignore[no-any-return, no-untyped-call]
+    return _Reach.apply(total, *tensors) if tensors else total  # type: ignore[no-untyped-call]
 
 
 class _Reach(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, total: Tensor, *tensors: Tensor) -> Tensor:
+    def forward(ctx: Any, total: Tensor, *tensors: Tensor) -> Tensor:
         ctx.save_for_backward(*tensors)
         return total.clone()
 
     @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
-        return gradient, *(torch.zeros_like(tensor) for tensor in ctx.saved_tensors)  # type: ignore[attr-defined]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
+        return gradient, *(torch.zeros_like(tensor) for tensor in ctx.saved_tensors)

@@ -37,7 +37,9 @@ class HeadInput:
         self._handle = self._head.register_forward_pre_hook(self._record, with_kwargs=True)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._handle.remove()
 
     def _record(self, head: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:

@@ -57,6 +57,7 @@ class LabelEmbeddingLoss(nn.Module):
         self.objective = objective if objective is not None else Objective.vision()
         self.ignore_index, self.value_checks = ignore_index, value_checks
         self.impl, self.slab_bytes = impl, slab_bytes
+        self._objective_now = self.objective
         self._set_steps(0)
 
     def forward(
@@ -95,11 +96,9 @@ class LabelEmbeddingLoss(nn.Module):
     def _set_steps(self, steps: int) -> None:
         """Plain numbers, not tensors: forward reads no device value, and torch.compile compiles twice at the most."""
         self.steps = steps
-        objective = self.objective
-        if steps < objective.soft_start:
-            objective = objective.without("soft")
-        if steps == 0 or objective != self._objective_now:
-            self._objective_now = objective
+        soft = steps >= self.objective.soft_start
+        if soft != ("soft" in self._objective_now.terms):
+            self._objective_now = self.objective if soft else self.objective.without("soft")
 
     def get_extra_state(self) -> Tensor:
         """Let ``state_dict`` hold the number of steps, as a tensor so that safetensors can too."""

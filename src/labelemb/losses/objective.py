@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from labelemb.errors import ConfigError
+from labelemb.errors import Choices
 from labelemb.losses.terms import TERMS
 
 Mix = Literal["convex", "sum"]
@@ -26,7 +26,7 @@ class Objective:
     soft_start  optimiser steps before the soft term is switched on
     terms       names of the terms in use; a name left out switches that term off and leaves the weights of the others
 
-    Raises ConfigError for a value out of its range.
+    Raises ConfigError that names every value out of its range.
     """
 
     tau: float = 2.0
@@ -39,19 +39,17 @@ class Objective:
     terms: frozenset[str] = frozenset(TERMS)
 
     def __post_init__(self) -> None:
-        if not 0 < self.tau < float("inf"):
-            raise ConfigError("tau", "a temperature > 0", self.tau)
-        for name, value in (("alpha", self.alpha), ("beta", self.beta)):
-            if not 0 <= value <= 1:
-                raise ConfigError(name, "a number from 0 to 1", value)
-        for name, value, choices in (("mix", self.mix, Mix), ("cap", self.cap, Cap), ("reduction", self.reduction, Reduction)):
-            if value not in get_args(choices):
-                raise ConfigError(name, " or ".join(get_args(choices)), repr(value))
-        if self.soft_start < 0:
-            raise ConfigError("soft_start", "a number of steps >= 0", self.soft_start)
         object.__setattr__(self, "terms", frozenset(self.terms))
-        if unknown := self.terms - set(TERMS):
-            raise ConfigError("terms", f"names out of {', '.join(TERMS)}", ", ".join(sorted(unknown)))
+        unknown = sorted(self.terms - set(TERMS))
+        with Choices() as choices:
+            choices.expect(0 < self.tau < float("inf"), "tau", "a temperature > 0", self.tau)
+            choices.expect(0 <= self.alpha <= 1, "alpha", "a number from 0 to 1", self.alpha)
+            choices.expect(0 <= self.beta <= 1, "beta", "a number from 0 to 1", self.beta)
+            choices.expect_one_of("mix", self.mix, get_args(Mix))
+            choices.expect_one_of("cap", self.cap, get_args(Cap))
+            choices.expect_one_of("reduction", self.reduction, get_args(Reduction))
+            choices.expect(self.soft_start >= 0, "soft_start", "a number of steps >= 0", self.soft_start)
+            choices.expect(not unknown, "terms", f"names out of {', '.join(TERMS)}", ", ".join(unknown))
 
     @classmethod
     def vision(cls) -> "Objective":

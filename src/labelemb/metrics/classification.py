@@ -18,7 +18,7 @@ def own_mass(soft_labels: Tensor) -> float:
 
     soft_labels: (V, V), rows sum to 1
     """
-    return float(soft_labels.diagonal().mean())
+    return float(soft_labels.detach().diagonal().mean())
 
 
 def mean_entropy(soft_labels: Tensor) -> float:
@@ -26,4 +26,4 @@ def mean_entropy(soft_labels: Tensor) -> float:
 
     soft_labels: (V, V), rows sum to 1
     """
-    return float(torch.special.entr(soft_labels).sum(dim=1).mean())
+    return float(torch.special.entr(soft_labels.detach()).sum(dim=1).mean())

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -89,13 +89,13 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
     position alone.
     """
     accelerator.init_trackers("labelemb")
-    trainee = _Trainee.prepare(task, settings, accelerator)
+    trainee = Trainee.prepare(task, settings, accelerator)
     total_steps = settings.epochs * task.steps_per_epoch
     period = settings.evaluate_every or task.steps_per_epoch
     history = trainee.restore(run)
     step = history[-1]["step"] if history else 0
-    progress = TrainingProgress(str(run.path), total_steps, step)
-    with progress if accelerator.is_main_process else contextlib.nullcontext():
+    title, main = "/".join(run.path.parts[-3:]), accelerator.is_main_process
+    with TrainingProgress(title, settings.epochs, task.steps_per_epoch, step, shown=main) as progress:
         while step < total_steps:
             # Reseeded here, so that dropout after a resume is what it would have been.
             torch.manual_seed(stream_seed(settings.seed, "dropout", len(history), accelerator.process_index))
@@ -105,21 +105,26 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
                 rate = learning_rate_at(step, total_steps, task.steps_per_epoch, settings.optimizer)
                 terms = trainee.step(pieces, rate, tally)
                 step += 1
-                progress.step(step, terms)
+                progress.step(step, terms, tally.correct, tally.count)
             line = trainee.evaluate(tally, step, start)
-            best = all(line.get(settings.select, 0) < past[settings.select] for past in history)
             history.append(line)
-            if accelerator.is_main_process:
-                trainee.save(run, history, best=best and settings.select in line)
-                progress.line(line)
+            if main:
+                trainee.save(run, history, best=_is_best(history, settings.select))
+            progress.line(line)
             accelerator.log({key: value for key, value in line.items() if key != "terms"} | line["terms"], step=step)
             accelerator.wait_for_everyone()
     accelerator.end_training()
-    if accelerator.is_main_process:
+    if main:
         run.finish({"epochs": settings.epochs, "steps": step})
 
 
-def _batches(task: Task, step: int, share: Share) -> Iterator[list[Batch]]:
+def _is_best(history: Sequence[Line], select: str) -> bool:
+    """Say whether the last line has the lowest figure so far; never, where nothing is held out to choose by."""
+    last = history[-1]
+    return select in last and all(last[select] < past[select] for past in history[:-1])
+
+
+def _batches(task: Task, step: int, share: Share) -> Iterator[Sequence[Batch]]:
     """Yield batches from that step on, epoch after epoch."""
     epoch, start = divmod(step, task.steps_per_epoch)
     while True:
@@ -128,7 +133,7 @@ def _batches(task: Task, step: int, share: Share) -> Iterator[list[Batch]]:
 
 
 @dataclass
-class _Trainee:
+class Trainee:
     """Model, loss and optimiser, prepared for the device and the processes at hand.
 
     own_model, own_loss  the modules themselves, without the wrapper of data parallelism
@@ -145,7 +150,8 @@ class _Trainee:
     share: Share
 
     @classmethod
-    def prepare(cls, task: Task, settings: FitSettings, accelerator: Accelerator) -> "_Trainee":
+    def prepare(cls, task: Task, settings: FitSettings, accelerator: Accelerator) -> "Trainee":
+        """Move data, model and loss to the device and wrap them for the processes at hand."""
         task.place(accelerator.device)
         model, loss = task.model, task.loss.to(accelerator.device)
         optimizer = build_optimizer(model, loss, settings.optimizer)
@@ -156,7 +162,7 @@ class _Trainee:
         own_model, own_loss = accelerator.unwrap_model(model), accelerator.unwrap_model(loss)
         return cls(task, settings, accelerator, model, loss, own_model, own_loss, optimizer, share)
 
-    def step(self, pieces: list[Batch], rate: float, tally: Tally) -> dict[str, Tensor]:
+    def step(self, pieces: Sequence[Batch], rate: float, tally: Tally) -> dict[str, Tensor]:
         """Take one optimiser step on the micro-batches of a batch; return the loss terms of the last one."""
         denominator = self._rows(pieces) if len(pieces) > 1 else None
         for number, batch in enumerate(pieces):
@@ -180,7 +186,7 @@ class _Trainee:
         terms: dict[str, Tensor] = output.terms
         return terms
 
-    def _rows(self, pieces: list[Batch]) -> Tensor:
+    def _rows(self, pieces: Sequence[Batch]) -> Tensor:
         """Count the rows of a whole batch over its pieces and all processes."""
         counts = [(batch.targets != self.task.ignore_index).sum() for batch in pieces]
         return self._total(torch.stack(counts).sum())
@@ -193,7 +199,9 @@ class _Trainee:
         """Close the steps since the last evaluation and make a history line of them."""
         names = list(tally.terms)
         sums = [self.accelerator.reduce(tally.terms[name] / tally.steps, reduction="mean") for name in names]
-        correct, count = self._total(torch.stack([torch.as_tensor(tally.correct), torch.as_tensor(tally.count)])).tolist()
+        correct, count = self._total(
+            torch.stack([torch.as_tensor(tally.correct), torch.as_tensor(tally.count)])
+        ).tolist()
         size = int(self._total(torch.tensor(tally.size, device=self.accelerator.device)))
         seconds = time.perf_counter() - start  # the values above were read back: the device has finished
         model = self.own_model

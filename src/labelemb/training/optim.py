@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules, the latter as pure functions of the step: nothing to save, nothing to resume."""
+"""Optimisers, and learning-rate schedules as pure functions of the step: nothing to save, nothing to resume."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from labelemb.errors import ConfigError
+from labelemb.errors import Choices
 
 OptimizerName = Literal["adam", "sgd"]
 Schedule = Literal["constant", "step", "cosine", "one-cycle"]
@@ -37,19 +37,14 @@ class OptimizerSettings:
     decay_every: int = 40
 
     def __post_init__(self) -> None:
-        for name, value, choices in (
-            ("optimizer", self.optimizer, OptimizerName),
-            ("schedule", self.schedule, Schedule),
-        ):
-            if value not in get_args(choices):
-                raise ConfigError(name, " or ".join(get_args(choices)), repr(value))
-        if not self.learning_rate > 0:
-            raise ConfigError("learning_rate", "a number > 0", self.learning_rate)
-        for name in ("momentum", "weight_decay", "clip"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(name, "a number >= 0", getattr(self, name))
-        if self.decay_every < 1:
-            raise ConfigError("decay_every", "a number of epochs >= 1", self.decay_every)
+        with Choices() as choices:
+            choices.expect_one_of("optimizer", self.optimizer, get_args(OptimizerName))
+            choices.expect_one_of("schedule", self.schedule, get_args(Schedule))
+            choices.expect(self.learning_rate > 0, "learning_rate", "a number > 0", self.learning_rate)
+            choices.expect(0 <= self.momentum < 1, "momentum", "a number from 0 to below 1", self.momentum)
+            for name in ("weight_decay", "clip", "decay_factor"):
+                choices.expect(getattr(self, name) >= 0, name, "a number >= 0", getattr(self, name))
+            choices.expect(self.decay_every >= 1, "decay_every", "a number of epochs >= 1", self.decay_every)
 
 
 def build_optimizer(model: nn.Module, loss: nn.Module, settings: OptimizerSettings) -> Optimizer:

@@ -1,6 +1,6 @@
 """What the loop asks of a task. Whatever fits these protocols trains, saves, resumes and scales."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -72,7 +72,7 @@ class Task(Protocol):
         """Get the data ready for that device; the loop moves model and loss itself."""
         ...
 
-    def batches(self, epoch: int, start: int, share: Share) -> Iterator[list[Batch]]:
+    def batches(self, epoch: int, start: int, share: Share) -> Iterator[Sequence[Batch]]:
         """Yield the batches of an epoch from number ``start`` on, each as the micro-batches of that share."""
         ...
 

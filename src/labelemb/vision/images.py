@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ class ImageData:
         channels, height, width = self.train.pixels.shape[1:]
         return channels, height, width
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Return a sha256 over pixels and labels of all splits, 16 digits: the data behind a number."""
         sha = hashlib.sha256()
@@ -91,6 +92,7 @@ class Normalise:
         self.format = torch.channels_last if channels_last else torch.contiguous_format
 
     def __call__(self, pixels: Tensor) -> Tensor:
+        """Return the pixels as the model wants them."""
         return torch.addcmul(self.shift, pixels.to(torch.float32, memory_format=self.format), self.scale)
 
 

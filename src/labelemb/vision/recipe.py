@@ -1,7 +1,7 @@
 """The vision recipe: from a config to a finished run folder."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -9,21 +9,21 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from labelemb.errors import ConfigError
+from labelemb.errors import Choices, ConfigError
 from labelemb.losses.cross_entropy import CrossEntropyLoss
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.objective import Cap, Mix, Objective, Reduction
 from labelemb.losses.terms import TERMS
 from labelemb.metrics.classification import error_percent, mean_entropy, own_mass
 from labelemb.runs import RunFolder
-from labelemb.training.device import Precision, best_precision, make_accelerator
+from labelemb.training.device import Precision, best_precision, check_tracker, make_accelerator
 from labelemb.training.loop import FitSettings, train_run
 from labelemb.training.optim import OptimizerName, OptimizerSettings, Schedule
 from labelemb.training.seeding import drawing_from, generator
 from labelemb.training.task import Share
 from labelemb.vision import datasets
 from labelemb.vision.images import ImageBatch, ImageData, Images, Normalise
-from labelemb.vision.models import build_model, initialise
+from labelemb.vision.models import MODELS, build_model, initialise
 
 Mode = Literal["baseline", "emb"]
 EVALUATION_BATCH = 500
@@ -56,7 +56,7 @@ class VisionConfig:
     cap             hinge or absolute
     reduction       mean or token
     soft_start      optimiser steps before the soft term is on
-    terms           terms in use, out of hard, soft, aux, embedding, cap
+    terms           terms in use, commas between: hard,soft,aux,embedding,cap
     impl            implementation of the loss
     precision       fp32, bf16 or fp16 (autocast); auto: bf16 where the hardware has it
     channels_last   memory layout of images and convolutions
@@ -87,7 +87,7 @@ class VisionConfig:
     cap: Cap = "hinge"
     reduction: Reduction = "mean"
     soft_start: int = 0
-    terms: list[str] = field(default_factory=lambda: list(TERMS))
+    terms: str = ",".join(TERMS)
     impl: Literal["eager"] = "eager"
     precision: Precision = "fp32"
     channels_last: bool = True
@@ -95,19 +95,21 @@ class VisionConfig:
     tracker: str = "none"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "micro_batches"):
-            if getattr(self, name) < 1:
-                raise ConfigError(name, "a whole number >= 1", getattr(self, name))
-        if self.width is not None and self.width < 1:
-            raise ConfigError("width", "a whole number >= 1", self.width)
-        if self.seed < 0:
-            raise ConfigError("seed", "a whole number >= 0", self.seed)
-        _ = self.objective, self.optimizer_settings  # they check their own values
+        with Choices() as choices:
+            choices.expect_one_of("dataset", self.dataset, list(datasets.DATASETS))
+            choices.expect_one_of("model", self.model, list(MODELS))
+            for name in ("epochs", "batch_size", "micro_batches"):
+                choices.expect(getattr(self, name) >= 1, name, "a whole number >= 1", getattr(self, name))
+            choices.expect(self.width is None or self.width >= 1, "width", "a whole number >= 1, or null", self.width)
+            choices.expect(self.seed >= 0, "seed", "a whole number >= 0", self.seed)
+            choices.include(lambda: self.objective)
+            choices.include(lambda: self.optimizer_settings)
 
     @property
     def objective(self) -> Objective:
         """Return the choices that are the loss's."""
-        return Objective(**_share(self, Objective))
+        terms = frozenset(term.strip() for term in self.terms.split(","))
+        return Objective(**_share(self, Objective) | {"terms": terms})
 
     @property
     def optimizer_settings(self) -> OptimizerSettings:
@@ -148,7 +150,7 @@ class VisionTask:
         """Yield the batches of an epoch; its order depends on the seed and the epoch alone."""
         order = torch.randperm(len(self._train), generator=generator(self.config.seed, "order", epoch))
         order = order.to(self._train.labels.device)
-        for rows in order.split(self.config.batch_size)[start:]:
+        for rows in torch.split(order, self.config.batch_size)[start:]:
             yield [self._batch(self._train, piece) for piece in share.pieces(rows)]
 
     def evaluate(self, model: nn.Module, share: Share, total: Callable[[Tensor], Tensor]) -> Mapping[str, float]:
@@ -170,7 +172,7 @@ class VisionTask:
     def _error(self, model: nn.Module, images: Images, share: Share, total: Callable[[Tensor], Tensor]) -> float:
         mine = torch.arange(len(images), device=images.labels.device)[share.index :: share.count]
         correct = torch.zeros((), dtype=torch.int64, device=mine.device)
-        for rows in mine.split(EVALUATION_BATCH):
+        for rows in torch.split(mine, EVALUATION_BATCH):
             batch = self._batch(images, rows)
             logits = model.head(model(*batch.inputs))  # type: ignore[operator]
             correct += (logits.argmax(1) == batch.targets).sum()
@@ -196,13 +198,14 @@ def load_data(name: str, folder: Path | None) -> ImageData:
     return datasets.load(name, folder)
 
 
-def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> None:
-    """Train one run to its end, from wherever a killed process left it; nothing happens when it is finished.
+def prepare(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> VisionTask:
+    """Build what a run needs and check that it can start; nothing is written.
 
     Raises ConfigError (also when the folder holds another run), DataError.
     """
-    config = config.resolved()
+    check_tracker(config.tracker)
     data = load_data(config.dataset, data_folder)
+    run.check(asdict(config), data.digest)
     task = VisionTask(config, data)
     total_steps = config.epochs * task.steps_per_epoch
     if config.mode == "emb" and config.soft_start >= total_steps:
@@ -212,6 +215,15 @@ def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None)
             config.soft_start,
             f"About 0.4 of all steps is usual: {int(0.4 * total_steps)}",
         )
+    return task
+
+
+def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> None:
+    """Train one run to its end, from wherever a killed process left it; nothing happens when it is finished.
+
+    Raises as ``prepare`` does.
+    """
+    task = prepare(config, run, data_folder)
     accelerator = make_accelerator(config.precision, config.device, config.tracker, run.path)
     settings = FitSettings(
         epochs=config.epochs,
@@ -219,9 +231,9 @@ def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None)
         optimizer=config.optimizer_settings,
         micro_batches=config.micro_batches,
     )
-    train_run(task, settings, run, accelerator, asdict(config), data.digest)
+    train_run(task, settings, run, accelerator, asdict(config), task.data.digest)
 
 
 def _share(config: VisionConfig, kind: type) -> dict[str, Any]:
     """Return the values of the fields that the config has in common with another dataclass."""
-    return {name: getattr(config, name) for name in kind.__dataclass_fields__}
+    return {field.name: getattr(config, field.name) for field in fields(kind)}

@@ -46,11 +46,11 @@ def parse_idx(content: bytes) -> Tensor:
 
     Raises DataError when the content is not that.
     """
-    if len(content) < 4 or content[:3] != b"\0\0\x08":
-        raise DataError("IDX file", "unsigned bytes (0, 0, 8, axes)", content[:4])
+    if len(content) < 4 or content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * content[3]:
+        raise DataError("IDX file", "a header of unsigned bytes (0, 0, 8, axes, lengths)", content[:4])
     axes = content[3]
     shape = [int.from_bytes(content[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(axes)]
-    values = np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * axes)
+    values = np.frombuffer(content[4 + 4 * axes :], dtype=np.uint8)
     if values.size != np.prod(shape):
         raise DataError("IDX file", f"{np.prod(shape)} bytes for shape {tuple(shape)}", values.size)
     return torch.from_numpy(values.reshape(shape).copy())

@@ -1,0 +1,8 @@
+"""python -m labelemb, which ``accelerate launch -m labelemb`` needs."""
+
+import sys
+
+from labelemb.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

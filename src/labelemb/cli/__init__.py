@@ -1,0 +1,5 @@
+"""The command line: few verbs over public functions."""
+
+from labelemb.cli.main import main
+
+__all__ = ["main"]

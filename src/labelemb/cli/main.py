@@ -1,0 +1,69 @@
+"""The entry: a verb, its arguments, an exit code. 0 done, 1 something failed, 2 a mistake in what was asked."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+import labelemb
+from labelemb.errors import LabelembError
+
+# verb -> (module, function, what it does); a module is imported when its verb is asked for
+VERBS = {
+    "demo": ("demo", "demo", "one-hot against label embedding on small digits, in about a minute"),
+    "list": ("look", "list_presets", "the presets"),
+    "show": ("look", "show", "a preset, each key commented"),
+    "train": ("train", "train", "train a preset: modes, seeds, any key overridden"),
+    "report": ("look", "report", "tables, curves, heat maps and a page of the runs in some folders"),
+    "similar": ("look", "similar", "the labels nearest to a label"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run ``labelemb ARGUMENTS`` and return the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_help())
+        return 0
+    if arguments[0] == "--version":
+        print(f"labelemb {labelemb.__version__}")
+        return 0
+    if arguments[0] not in VERBS:
+        return _mistake(f"verb: expected one of {', '.join(VERBS)}, got {arguments[0]!r}")
+    module, function, _ = VERBS[arguments[0]]
+    return guarded(getattr(import_module(f"labelemb.cli.{module}"), function), arguments[1:])
+
+
+def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """Run a verb; a mistake in what was asked is one line on stderr and exit code 2, never a traceback."""
+    try:
+        return run(arguments)
+    except LabelembError as error:
+        return _mistake(str(error))
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where it was", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone
+        sys.stderr.close()
+        return 0
+
+
+def _mistake(message: str) -> int:
+    print(f"labelemb: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def _help() -> str:
+    verbs = "\n".join(f"  {verb:8} {what}" for verb, (_, _, what) in VERBS.items())
+    return f"""\
+labelemb {labelemb.__version__}: soft labels that a network learns while it trains
+
+usage: labelemb VERB [options]      labelemb VERB --help shows them
+
+verbs:
+{verbs}
+
+a session:
+  $ labelemb demo
+  $ labelemb train mnist-mlp --mode baseline,emb --seeds 5 --jobs 2 --data ~/mnist
+  $ labelemb report runs/mnist-mlp
+  $ labelemb similar runs/mnist-mlp/emb/seed-0 3"""

@@ -1,0 +1,56 @@
+"""The presets: one commented YAML file per published row, and reading them."""
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from labelemb.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named set of choices.
+
+    name    as on the command line; a run folder is called after it
+    task    which recipe trains it
+    text    the YAML file as it stands, comments included
+    values  its keys, less ``task``
+    """
+
+    name: str
+    task: str
+    text: str
+    values: dict[str, Any]
+
+    @property
+    def summary(self) -> str:
+        """Return the first comment line."""
+        return self.text.splitlines()[0].lstrip("# ")
+
+
+def preset_names() -> list[str]:
+    """Return the names of the presets that come with the package, sorted."""
+    folder = resources.files(__package__)
+    return sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml"))
+
+
+def read_preset(name: str) -> Preset:
+    """Read a preset of the package by name, or a YAML file of the user's own by path.
+
+    Raises ConfigError for an unknown name and for a file that is no mapping with a task.
+    """
+    own = name.endswith((".yaml", ".yml"))
+    if not own and name not in preset_names():
+        raise ConfigError("preset", f"one of {', '.join(preset_names())}, or a path to a YAML file", repr(name))
+    file = Path(name) if own else resources.files(__package__) / f"{name}.yaml"
+    try:
+        text = file.read_text(encoding="utf-8")
+        values = yaml.safe_load(text)
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError("preset", f"a readable YAML file at {file}", " ".join(str(error).split())) from error
+    if not isinstance(values, dict) or "task" not in values:
+        raise ConfigError("preset", f"keys in {file}, 'task' among them", type(values).__name__)
+    return Preset(Path(name).stem if own else name, values.pop("task"), text, values)

@@ -1,0 +1,108 @@
+"""What a reader must be told before trusting a figure: runs that are not finished, or not comparable."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from labelemb.report.aggregate import BASELINE, Group, Run, Task, mode_name
+from labelemb.report.findings import plural
+
+# What a mode may choose for itself: the loss, and where and how it runs. All else should be equal in a fair comparison.
+_OWN_TO_A_MODE = {
+    *("mode", "seed", "tau", "alpha", "beta", "mix", "cap", "reduction", "soft_start", "terms", "smoothing"),
+    *("embedding", "impl", "device", "tracker", "note"),
+}
+
+
+def warnings_of(task: Task) -> list[str]:
+    """Return one line for everything that makes the task's figures less comparable than they look."""
+    counted = [run for group in task.groups.values() for run in group.runs]
+    lines = [line for group in task.groups.values() for line in _config_differences(group)]
+    lines += _signature_differences(task.name, counted)
+    if BASELINE in task.groups:
+        for mode, group in task.groups.items():
+            if mode != BASELINE:
+                lines += _unfair(task.groups[BASELINE], group)
+    for group in task.groups.values():
+        blind = [run.seed for run in group.runs if run.figure("last") is None]
+        if blind:
+            lines.append(f"{_name(group)}: no test error in {_seeds(blind)}; not in the table")
+    return lines
+
+
+def unfinished_of(task: Task) -> list[str]:
+    """Return one line per mode with unfinished runs: they enter no figure."""
+    lines = []
+    for group in task.groups.values():
+        if group.unfinished:
+            lines.append(f"{_name(group)}: {', '.join(map(_state, group.unfinished))}")
+    return lines
+
+
+def _state(run: Run) -> str:
+    return f"seed {run.seed} (epoch {run.epochs_done} of {run.config.get('epochs', '?')})"
+
+
+def _config_differences(group: Group) -> list[str]:
+    keys = dict.fromkeys(key for run in group.runs for key in run.config if key != "seed")
+    lines = []
+    for key in keys:
+        values = _values(group.runs, lambda run, key=key: run.config.get(key, "absent"))  # type: ignore[misc]
+        if len(values) > 1:
+            lines.append(f"{_name(group)}: the runs differ in {key}: {_listed(values)}")
+    return lines
+
+
+def _signature_differences(task: str, runs: list[Run]) -> list[str]:
+    lines = []
+    for key, meaning in {
+        "data_digest": "the runs did not see the same data",
+        "labelemb": "the runs were made by different versions of labelemb",
+        "torch": "the runs were made by different versions of torch",
+    }.items():
+        values = _values(runs, lambda run, key=key: run.signature.get(key))  # type: ignore[misc]
+        if len(values) > 1:
+            lines.append(f"{task}: {meaning}: {_listed(values)}")
+    places = _values(runs, lambda run: " / ".join(f"{run.signature.get(key)}" for key in ("machine", "device")))
+    threads = _values(runs, lambda run: run.signature.get("threads"))
+    if len(places) > 1 or len(threads) > 1:
+        lines.append(f"{task}: seconds per epoch come from different machines or numbers of threads")
+    return lines
+
+
+def _unfair(baseline: Group, group: Group) -> list[str]:
+    lines = []
+    if baseline.runs and group.runs:
+        here, there = group.runs[0].config, baseline.runs[0].config
+        for key in here.keys() & there.keys() - _OWN_TO_A_MODE:
+            if here[key] != there[key]:
+                lines.append(f"{_name(group)}: {key} is {here[key]}, but {there[key]} for {mode_name(BASELINE)}")
+        mine, theirs = {run.seed for run in group.runs}, {run.seed for run in baseline.runs}
+        if mine != theirs:
+            lines.append(
+                f"{_name(group)}: {plural(len(mine), 'seed')} against {len(theirs)} of {mode_name(BASELINE)}; "
+                f"the interval uses the {len(mine & theirs)} that both have"
+            )
+    return sorted(lines)
+
+
+def _values(runs: Iterable[Run], read: Callable[[Run], Any]) -> dict[str, list[Run]]:
+    values: dict[str, list[Run]] = {}
+    for run in runs:
+        values.setdefault(str(read(run)), []).append(run)
+    return values
+
+
+def _listed(values: dict[str, list[Run]]) -> str:
+    def owners(runs: list[Run]) -> str:
+        modes = dict.fromkeys(run.mode for run in runs)
+        return " and ".join(f"{mode_name(mode)} {_seeds([r.seed for r in runs if r.mode == mode])}" for mode in modes)
+
+    return "; ".join(f"{value} ({owners(runs)})" for value, runs in values.items())
+
+
+def _seeds(seeds: list[int]) -> str:
+    return ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds))
+
+
+def _name(group: Group) -> str:
+    return f"{group.task}, {mode_name(group.mode)}"

@@ -1,0 +1,221 @@
+"""One HTML page that holds everything: numbers, drawing code and style, and nothing from the network."""
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from labelemb.files import write_text
+from labelemb.report.aggregate import BASELINE, FIGURES, Group, Task, mode_name
+from labelemb.report.canvas import colour_of
+from labelemb.report.checks import unfinished_of, warnings_of
+from labelemb.report.curves import TEST_LABEL, Curves, curves_of
+from labelemb.report.findings import pace, plural, verdict
+from labelemb.report.labels import LabelView, Order
+from labelemb.report.tables import text_table
+
+Json = Any
+
+_SCRIPTS = ("dom.js", "curves.js", "heatmap.js", "plane.js", "page.js")
+_CURVES = {"test_error": TEST_LABEL, "valid_error": "validation error", "train_error": "training error"}
+_DEVELOPMENT = {"own_mass": "probability of the own label", "label_entropy": "entropy of the soft labels, nats"}
+
+
+@dataclass(frozen=True)
+class PageContent:
+    """What the page shows.
+
+    warnings  about reading the runs; those about the runs themselves come from the tasks
+    order     order of the heat map at the start
+    command   what makes this report again
+    """
+
+    tasks: Sequence[Task]
+    views: Sequence[LabelView]
+    warnings: Sequence[str]
+    order: Order
+    command: str
+
+
+def write_page(content: PageContent, path: Path) -> None:
+    """Write the page, whole or not at all."""
+    write_text(path, render_page(content))
+
+
+def render_page(content: PageContent) -> str:
+    """Return the page.
+
+    Names of labels, tasks and notes are not trusted: they travel as JSON in which no tag can close or open, the script
+    shows them as text only, and a policy lets no script run but the page's own.
+    """
+    script = "\n".join(_asset(name) for name in _SCRIPTS)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    parts = {
+        "policy": f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'",
+        "style": _asset("page.css"),
+        "data": _safe_json(page_data(content)),
+        "plain": html.escape(text_table(content.tasks, content.warnings)),
+        "script": script,
+    }
+    # One pass, so that nothing is looked for in what has just been filled in.
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("page.html"))
+
+
+def page_data(content: PageContent) -> Json:
+    """Return what the script draws, as plain lists and dictionaries."""
+    tasks = content.tasks
+    modes = list(dict.fromkeys(mode for task in tasks for mode in task.groups))
+    return {
+        "modes": {mode: {"name": mode_name(mode), "colour": colour_of(mode, modes)} for mode in modes},
+        "baseline": BASELINE,
+        "figures": FIGURES,
+        "findings": [_finding(task, content.views) for task in tasks],
+        "unfinished": [line for task in tasks for line in unfinished_of(task)],
+        "warnings": [*content.warnings, *(line for task in tasks for line in warnings_of(task))],
+        "table": [_row(task, group) for task in tasks for group in task.groups.values()],
+        "curves": _panels(tasks, _CURVES),
+        "development": _panels(tasks, _DEVELOPMENT),
+        "labels": [_labels(view) for view in content.views],
+        "order": content.order,
+        "origins": [_origin(task) for task in tasks if any(group.runs for group in task.groups.values())],
+        "command": content.command,
+    }
+
+
+def _asset(name: str) -> str:
+    return (resources.files("labelemb.report") / name).read_text(encoding="utf-8")
+
+
+def _safe_json(data: Json) -> str:
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # Inside a string "\u003c" is "<" again, but no parser of HTML can take it for the start or the end of a tag.
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _finding(task: Task, views: Sequence[LabelView]) -> Json:
+    comparisons = []
+    for mode in task.groups:
+        found = task.compare(mode, "last")
+        if found:
+            paired = found.paired
+            bounds = [paired.low, paired.high] if paired and paired.low is not None else None
+            comparisons.append(
+                {
+                    "mode": mode,
+                    "from": found.baseline.mean,
+                    "to": found.other.mean,
+                    "seeds": [found.baseline.n, found.other.n],
+                    "verdict": verdict(found),
+                    "pace": pace(convergence, mode) if (convergence := task.convergence(mode)) else None,
+                    "difference": paired.mean if paired else None,
+                    "bounds": bounds,
+                }
+            )
+    view = next((view for view in views if view.task == task.name), None)
+    return {
+        "task": task.name,
+        "comparisons": comparisons,
+        "alike": _alike(view) if view else [],
+        "drawn": f" among the {len(view.names)} drawn" if view and len(view.names) < view.num_labels else "",
+        "notes": task.notes,
+    }
+
+
+def _alike(view: LabelView, most: int = 3) -> list[tuple[str, str, float]]:
+    """Return the pairs of labels that give each other the most, each label in one pair only."""
+    size = len(view.names)
+    given = (view.soft_labels + view.soft_labels.T) / 2
+    pairs = sorted(((given[i, j], i, j) for i in range(size) for j in range(i)), key=lambda pair: -pair[0])
+    used: set[int] = set()
+    chosen: list[tuple[str, str, float]] = []
+    for probability, i, j in pairs:
+        if not used & {i, j} and len(chosen) < most:
+            used |= {i, j}
+            chosen.append((view.names[j], view.names[i], round(float(probability), 5)))
+    return chosen
+
+
+def _row(task: Task, group: Group) -> Json:
+    row: dict[str, Json] = {
+        "task": task.name,
+        "mode": group.mode,
+        "seeds": [run.seed for run in group.runs],
+        "unfinished": len(group.unfinished),
+        "seconds": group.seconds,
+    }
+    for figure in FIGURES:
+        summary, comparison = group.summary(figure), task.compare(group.mode, figure)
+        row[figure] = None if summary is None else {"mean": summary.mean, "sd": summary.sd, "n": summary.n}
+        if comparison and summary:
+            paired = comparison.paired
+            row[figure] |= {"absolute": comparison.absolute, "relative": comparison.relative}
+            row[figure]["paired"] = paired and [paired.mean, paired.low, paired.high, paired.n]
+    return row
+
+
+def _panels(tasks: Sequence[Task], keys: dict[str, str]) -> list[Json]:
+    panels = []
+    for task in tasks:
+        found = {
+            key: [_curve(curves) for group in task.groups.values() if (curves := curves_of(group, key))] for key in keys
+        }
+        if any(found.values()):
+            series = [{"key": key, "name": keys[key], "modes": modes} for key, modes in found.items() if modes]
+            panels.append({"task": task.name, "notes": task.notes, "series": series})
+    return panels
+
+
+def _curve(curves: Curves) -> Json:
+    def rounded(points: list[tuple[float, float]]) -> Json:
+        return [[round(epoch, 4), round(value, 5)] for epoch, value in points]
+
+    seeds = [{"seed": seed, "points": rounded(points)} for seed, points in curves.seeds.items()]
+    return {"mode": curves.mode, "seeds": seeds, "mean": rounded(curves.mean)}
+
+
+def _labels(view: LabelView) -> Json:
+    return {
+        "task": view.task,
+        "mode": view.mode,
+        "source": view.source,
+        "seeds": view.seeds,
+        "names": view.names,
+        # In hundred-thousandths: a third of the digits, and finer than a shade can show.
+        "matrix": (view.soft_labels * 1e5).round().astype(int).tolist(),
+        "near": [[[name, round(value, 6)] for name, value in near] for near in view.near],
+        "clustered": view.clustered,
+        "tree": [[int(left), int(right), round(float(height), 4)] for left, right, height, _ in view.tree],
+        "places": view.places.round(4).tolist(),
+    }
+
+
+def _origin(task: Task) -> Json:
+    """Say what made the numbers of a task, a column per mode; where the runs of a mode differ, all values are there."""
+    groups = [group for group in task.groups.values() if group.runs]
+    facts = [
+        [run.signature | {k: v for k, v in run.config.items() if k not in run.signature} for run in group.runs]
+        for group in groups
+    ]
+    keys = dict.fromkeys(key for column in facts for fact in column for key in fact if key != "seed")
+    return {
+        "task": task.name,
+        "columns": [f"{mode_name(group.mode)}, {_seeds(group)}" for group in groups],
+        "rows": [
+            [key, *("; ".join(dict.fromkeys(_shown(fact.get(key)) for fact in column)) for column in facts)]
+            for key in keys
+        ],
+    }
+
+
+def _seeds(group: Group) -> str:
+    return f"{plural(len(group.runs), 'seed')}: {', '.join(str(run.seed) for run in group.runs)}"
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else "–" if value is None else str(value)

@@ -1,0 +1,141 @@
+"""The published table, a task a row and a mode a column, as plain text, Markdown and CSV."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from labelemb.report.aggregate import BASELINE, FIGURES, Comparison, Figure, Task, mode_name, mode_rank
+from labelemb.report.checks import unfinished_of, warnings_of
+from labelemb.report.findings import findings
+from labelemb.report.statistics import Summary
+
+MISSING = "–"
+_HOW = (
+    "Test error in percent: mean ± sample standard deviation over seeds (number of seeds).",
+    "Reduction: points, and share of the one-hot error. Seconds per epoch: median of training time.",
+    "Intervals: 95 %, mean of the differences between runs with the same seed, Student's t.",
+)
+
+
+def text_table(tasks: Sequence[Task], warnings: Sequence[str] = ()) -> str:
+    """Return the tables with their findings, notes and warnings for a terminal."""
+    parts = list(_HOW)
+    for figure in _figures(tasks):
+        parts += ["", _sentence(figure) + ":", *_aligned(_cells(tasks, figure))]
+    for title, lines in _remarks(tasks, warnings).items():
+        parts += ["", f"{title}:", *(f"- {line}" for line in lines)]
+    return "\n".join(parts) + "\n"
+
+
+def markdown_table(tasks: Sequence[Task], warnings: Sequence[str] = ()) -> str:
+    """Return the same as Markdown."""
+    parts = [" ".join(_HOW)]
+    for figure in _figures(tasks):
+        head, *rows = [[_escaped(cell) for cell in row] for row in _cells(tasks, figure)]
+        lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] + ["---:"] * (len(head) - 1), *rows)]
+        parts += ["", f"**{_sentence(figure)}**", "", *lines]
+    for title, lines in _remarks(tasks, warnings).items():
+        parts += ["", f"{title}:", "", *(f"- {_escaped(line)}" for line in lines)]
+    return "\n".join(parts) + "\n"
+
+
+def csv_table(tasks: Sequence[Task]) -> str:
+    """Return the figures unrounded: a row per task and figure, columns per mode; empty where there is nothing."""
+    file = io.StringIO()
+    modes = _modes(tasks)
+    columns = ["task", "figure"]
+    for mode in modes:
+        columns += [f"{mode}_{key}" for key in ("n", "mean", "sd", "seconds_per_epoch")]
+        if mode != BASELINE:
+            columns += [f"{mode}_{key}" for key in ("reduction", "relative_reduction")]
+            columns += [f"{mode}_{key}" for key in ("pairs", "paired_difference", "interval_low", "interval_high")]
+    writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    for task in tasks:
+        for figure in FIGURES:
+            row: dict[str, object] = {"task": task.name, "figure": figure}
+            for mode in task.groups:
+                row |= {f"{mode}_{key}": value for key, value in _numbers(task, mode, figure).items()}
+            writer.writerow({key: "" if value is None else value for key, value in row.items()})
+    return file.getvalue()
+
+
+def _numbers(task: Task, mode: str, figure: Figure) -> dict[str, object]:
+    group = task.groups[mode]
+    summary, comparison = group.summary(figure), task.compare(mode, figure)
+    numbers: dict[str, object] = {"n": summary.n if summary else 0, "seconds_per_epoch": group.seconds}
+    if summary:
+        numbers |= {"mean": summary.mean, "sd": summary.sd}
+    if comparison:
+        numbers |= {"reduction": comparison.absolute, "relative_reduction": comparison.relative}
+        if comparison.paired:
+            paired = comparison.paired
+            numbers |= {"pairs": paired.n, "paired_difference": paired.mean}
+            numbers |= {"interval_low": paired.low, "interval_high": paired.high}
+    return numbers
+
+
+def _cells(tasks: Sequence[Task], figure: Figure) -> list[list[str]]:
+    modes = _modes(tasks)
+    others = [mode for mode in modes if mode != BASELINE] if BASELINE in modes else []
+    head = ["task", *map(mode_name, modes)]
+    head += [f"reduction, {mode_name(mode)}" if len(others) > 1 else "reduction" for mode in others]
+    rows = [[*head, "seconds per epoch"]]
+    for task in tasks:
+        if figure != "last" and not any(group.summary(figure) for group in task.groups.values()):
+            continue  # trained without validation data
+        row = [task.name]
+        row += [_value(task.groups[mode].summary(figure) if mode in task.groups else None) for mode in modes]
+        row += [_reduction(task.compare(mode, figure)) for mode in others]
+        seconds = [task.groups[mode].seconds if mode in task.groups else None for mode in modes]
+        row.append(" → ".join(MISSING if value is None else f"{value:.3g}" for value in seconds))
+        rows.append(row)
+    return rows
+
+
+def _value(summary: Summary | None) -> str:
+    if summary is None:
+        return MISSING
+    deviation = "" if summary.sd is None else f" ± {summary.sd:.2f}"
+    return f"{summary.mean:.2f}{deviation} ({summary.n})"
+
+
+def _reduction(comparison: Comparison | None) -> str:
+    if comparison is None:
+        return MISSING
+    relative = "" if comparison.relative is None else f" ({100 * comparison.relative:.1f} %)"
+    return f"{comparison.absolute:.2f}{relative}"
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [lines[0], "─" * len(max(lines, key=len)), *lines[1:]]
+
+
+def _remarks(tasks: Sequence[Task], warnings: Sequence[str]) -> dict[str, list[str]]:
+    """Return what stands below the tables, by title."""
+    remarks = {
+        "Findings, by the test error after the last epoch": [line for task in tasks for line in findings(task)],
+        "Data": [f"{task.name}: {note}" for task in tasks for note in task.notes],
+        "Unfinished runs, not counted": [line for task in tasks for line in unfinished_of(task)],
+        "Warnings": [*warnings, *(line for task in tasks for line in warnings_of(task))],
+    }
+    return {title: lines for title, lines in remarks.items() if lines}
+
+
+def _figures(tasks: Sequence[Task]) -> list[Figure]:
+    """Return the figures that any run has; "last" in any case."""
+    return [f for f in FIGURES if f == "last" or any(g.summary(f) for task in tasks for g in task.groups.values())]
+
+
+def _modes(tasks: Sequence[Task]) -> list[str]:
+    return sorted({mode for task in tasks for mode in task.groups}, key=mode_rank)
+
+
+def _sentence(figure: Figure) -> str:
+    return FIGURES[figure][0].upper() + FIGURES[figure][1:]
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|").replace("<", "&lt;")

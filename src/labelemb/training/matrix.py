@@ -1,0 +1,82 @@
+"""Many runs side by side: whole runs in worker processes, one live table, nothing lost when killed."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from labelemb.runs import RunFolder
+from labelemb.training.workers import do_all
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run to do.
+
+    run    its folder
+    mode   its row in the live table
+    check  raises LabelembError when the run cannot start; writes nothing
+    train  does the run; must pickle
+    """
+
+    run: RunFolder
+    mode: str
+    check: Callable[[], object]
+    train: Callable[[], None]
+
+    @property
+    def name(self) -> str:
+        """Return PRESET/MODE/seed-N."""
+        return "/".join(self.run.path.parts[-3:])
+
+
+def run_matrix(plan: Sequence[PlannedRun], jobs: int, threads: int | None, console: Console) -> list[str]:
+    """Do all runs that are not finished, ``jobs`` at a time; return the names of those that failed.
+
+    threads  of each run; None: one if jobs > 1, else all cores
+
+    A failed run is reported and does not stop the rest. Each run resumes by itself, so a killed matrix started again
+    goes on where it was.
+    """
+    threads = threads or (1 if jobs > 1 else torch.get_num_threads())
+    left = [planned for planned in plan if not planned.run.finished]
+    failed: list[str] = []
+    outcomes = do_all([planned.train for planned in left], jobs, threads)
+    with contextlib.closing(outcomes), Live(console=console, auto_refresh=False, transient=True) as live:  # type: ignore[type-var]
+        for outcome in outcomes:
+            if outcome is not None:
+                planned = left[outcome.number]
+                failed += [planned.name] if outcome.failure else []
+                reason = f"{planned.name}  FAILED: {outcome.failure}"
+                line = reason if outcome.failure else closing_line(planned, outcome.seconds)
+                console.print(line, highlight=False, soft_wrap=True)
+            if console.is_terminal:
+                live.update(matrix_table(plan, failed), refresh=True)
+    return failed
+
+
+def matrix_table(plan: Sequence[PlannedRun], failed: Sequence[str]) -> Table:
+    """Return what is on the disk now, a row per mode: how far, and the mean error of the runs that are done."""
+    table = Table("mode", "done", "running (evaluations)", "failed", "test error %, last epoch", box=None)
+    for mode in dict.fromkeys(planned.mode for planned in plan):
+        mine = [planned for planned in plan if planned.mode == mode]
+        done = [planned.run for planned in mine if planned.run.finished]
+        open_runs = [planned.run for planned in mine if not planned.run.finished and planned.name not in failed]
+        running = [f"{run.path.name} ({len(run.history())})" for run in open_runs if run.config_file.is_file()]
+        errors = [run.history()[-1].get("test_error") for run in done]
+        known = [error for error in errors if error is not None]
+        mean = f"{sum(known) / len(known):.2f}" if known else ""
+        row_failed = sum(planned.name in failed for planned in mine)
+        table.add_row(mode, f"{len(done)}/{len(mine)}", ", ".join(running), str(row_failed or ""), mean)
+    return table
+
+
+def closing_line(planned: PlannedRun, seconds: float) -> str:
+    """Say how a run ended, in one line."""
+    last = planned.run.history()[-1]
+    figures = "  ".join(f"{key} {last[key]:.2f} %" for key in ("valid_error", "test_error") if key in last)
+    return f"{planned.name}  {figures}  (last epoch; {seconds:.0f} s)"

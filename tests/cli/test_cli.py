@@ -1,0 +1,112 @@
+"""The command line as a person meets it: one clear line, exit code 2, nothing half-written."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from labelemb.cli.main import VERBS, main
+from labelemb.presets import preset_names, read_preset
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("frobnicate", "verb: expected one of demo, list, .*, got 'frobnicate'"),
+        ("train", "preset: expected one of digits, .* got none"),
+        ("train nope", "preset: .* got 'nope'"),
+        ("train digits --epoch 3", "unrecognized arguments: --epoch 3"),
+        ("train digits --epochs x", "epochs: expected a whole number, got 'x'"),
+        ("train digits --width 1.5", "width: expected a whole number or null, got '1.5'"),
+        ("train digits --channels_last 7", "channels_last: expected true or false, got '7'"),
+        ("train digits --cap soft", "cap: expected hinge or absolute, got 'soft'"),
+        ("train digits --epochs 0 --tau -1 --learning_rate 0", "epochs: .*; tau: .*; learning_rate: .*"),
+        ("train digits --terms hard,foo", "terms: expected names out of hard, .* got foo"),
+        ("train digits --mode foo", "mode: expected baseline or emb.* got 'foo'"),
+        ("train digits --soft_start 9999", r"soft_start: expected fewer steps than the run has \(780\)"),
+        ("train digits --seed 1 --seeds 3", "seed: give --seed N .* or --seeds N"),
+        ("train digits --jobs 0", "jobs: expected a whole number >= 1, got 0"),
+        ("train digits --tracker nonesuch", "tracker: expected none.* got 'nonesuch'. Accelerate knows"),
+        ("train mnist-mlp --data /nonexistent", "data: expected a folder with train-images"),
+        ("show nope", "preset: .* got 'nope'"),
+        ("report /nonexistent", "/nonexistent: expected a folder with runs"),
+        ("similar /nonexistent 3", "/nonexistent: expected a safetensors file"),
+    ],
+)
+def test_mistakes(
+    command: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(command.split()) == 2
+    said = capsys.readouterr().err
+    assert pytest.importorskip("re").search(says, said), said
+    assert said.startswith("labelemb: ")
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [], "nothing is left behind"
+
+
+def test_help_shows_a_session(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    said = capsys.readouterr().out
+    assert all(verb in said for verb in VERBS)
+    for verb in VERBS:
+        with pytest.raises(SystemExit) as ended:
+            main([verb, "--help"])
+        assert ended.value.code == 0
+        assert f"$ labelemb {verb}" in capsys.readouterr().out
+
+
+def test_list_and_show(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in preset_names())
+    assert main(["show", "mnist-cnn"]) == 0
+    assert capsys.readouterr().out == read_preset("mnist-cnn").text
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_each_key_of_a_preset_is_commented_and_known(name: str) -> None:
+    preset = read_preset(name)
+    lines = [line for line in preset.text.splitlines() if line and not line.startswith(("#", "task:"))]
+    assert all("#" in line for line in lines)
+    from labelemb.cli.train import RECIPES
+
+    RECIPES[preset.task].config(**preset.values)
+
+
+def test_a_users_own_preset_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("task: vision\ndataset: digits\nepochs: 1\nwidth: 8\n")
+    assert main(["train", str(file), "--out", str(tmp_path / "runs")]) == 0
+    assert "mine/emb/seed-0  valid_error" in capsys.readouterr().out
+    file.write_text("task: vision\nepoch: 1\n")
+    assert main(["train", str(file)]) == 2
+    assert "unknown keys epoch" in capsys.readouterr().err
+
+
+def test_options_may_stand_before_the_preset(tmp_path: Path) -> None:
+    options = ["--dataset", "digits", "--epochs", "1", "--width", "8", "--out", str(tmp_path)]
+    assert main(["train", *options, "mnist-mlp"]) == 0
+    config = (tmp_path / "mnist-mlp" / "emb" / "seed-0" / "config.yaml").read_text()
+    assert "batch_size: 100" in config, "the value of mnist-mlp, not that of digits"
+
+
+def test_published_scripts_run_from_their_folder(tmp_path: Path) -> None:
+    script = ROOT / "scripts" / "vision" / "mlp.py"
+    flags = "--mode=emb --tau 1 --alpha 0.8 --beta 0.4 --batch_size 200 --num 3 --epochs 1 --width 16 --dataset digits"
+    done = subprocess.run([sys.executable, script, *flags.split()], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    config = (tmp_path / "mlp_results" / "mnist-mlp" / "emb" / "seed-3" / "config.yaml").read_text()
+    assert "tau: 1.0" in config
+    assert "beta: 0.4" in config
+    assert "batch_size: 200" in config
+
+
+@pytest.mark.full_data
+@pytest.mark.skipif("LABELEMB_DATA" not in os.environ, reason="LABELEMB_DATA does not point at the full data sets")
+def test_mnist_trains_from_the_command_line(tmp_path: Path) -> None:
+    assert main(["train", "mnist-mlp", "--epochs", "1", "--out", str(tmp_path)]) == 0

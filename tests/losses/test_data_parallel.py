@@ -1,0 +1,69 @@
+"""Two gloo processes equal one with the whole batch: the mean of totals and of gradients, uneven halves too."""
+
+import itertools
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from labelemb import CrossEntropyLoss, Objective
+from labelemb.losses.terms import TERMS
+
+from .reference import make_case
+from .test_label_embedding import FORMS
+
+CUTS = (6, 3, 12)  # halves, uneven, one side empty
+OBJECTIVES = {**FORMS, **{f"without {name}": Objective.vision().without(name) for name in TERMS}}
+
+
+class Net(nn.Module):
+    def __init__(self, head: nn.Linear) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 4).double(), head
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.body(images)
+
+
+def run(part: int, parts: int, folder: str) -> None:
+    """One process; with parts == 1 the reference. Writes totals and gradients of every objective and cut."""
+    torch.set_num_threads(1)
+    if parts > 1:
+        dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=part, world_size=parts)
+    results = {}
+    for cut, name in itertools.product(CUTS if parts > 1 else [0], [*OBJECTIVES, "cross entropy"]):
+        case = make_case(OBJECTIVES.get(name, Objective.vision()))
+        torch.manual_seed(1)
+        net, loss = Net(case.head), CrossEntropyLoss() if name == "cross entropy" else case.loss
+        modules = [net, loss]
+        if parts > 1:
+            modules = [DistributedDataParallel(m) if list(m.parameters()) else m for m in modules]
+        rows = slice(0, cut) if part == 0 and parts > 1 else slice(cut, None)
+        targets = case.targets.clone()
+        targets[1] = -100
+        out = modules[1](modules[0](case.hidden.detach()[rows]), net.head, targets[rows])
+        out.total.backward()
+        total = out.total.detach()
+        if parts > 1:
+            dist.all_reduce(total)
+        results[cut, name] = (total / parts, [p.grad for module in (net, loss) for p in module.parameters()])
+    torch.save(results, f"{folder}/{parts}-{part}.pt")
+    if parts > 1:
+        dist.destroy_process_group()
+
+
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    run(0, 1, str(tmp_path))
+    mp.spawn(run, args=(2, str(tmp_path)), nprocs=2)
+    alone = torch.load(tmp_path / "1-0.pt")
+    for part in range(2):
+        together = torch.load(tmp_path / f"2-{part}.pt")
+        assert len(together) == len(CUTS) * len(alone)
+        for (cut, name), (total, gradients) in together.items():
+            want_total, want_gradients = alone[0, name]
+            torch.testing.assert_close(total, want_total, msg=lambda text, name=name, cut=cut: f"{name} {cut}: {text}")
+            for got, want in zip(gradients, want_gradients, strict=True):
+                torch.testing.assert_close(got, want, msg=lambda text, name=name, cut=cut: f"{name} {cut}: {text}")

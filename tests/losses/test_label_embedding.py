@@ -1,0 +1,275 @@
+"""The loss against an independent reference and against its own laws."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import pytest
+import torch
+from torch import nn
+
+from labelemb import CompressedLabelEmbedding, CrossEntropyLoss, LabelEmbeddingLoss, Objective
+from labelemb.errors import ConfigError, DataError, ShapeError
+from labelemb.losses.terms import TERMS
+
+from .reference import make_case
+
+FORMS = {
+    "vision": Objective.vision(),
+    "seq2seq": replace(Objective.seq2seq(), soft_start=0),
+    "mixed": Objective(tau=1.5, alpha=0.4, beta=0.3, mix="sum", cap="hinge", reduction="token"),
+    "absolute": Objective(alpha=0.6, beta=0.2, cap="absolute"),
+}
+SUBSETS = [frozenset(names) for size in range(len(TERMS) + 1) for names in combinations(TERMS, size)]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_value_and_every_gradient_follow_the_closed_form(form: str) -> None:
+    case = make_case(FORMS[form])
+    out = case.loss(case.hidden, case.head, case.targets)
+    out.total.backward()
+    want = case.expected()
+    assert {name: float(value) for name, value in out.terms.items()} == pytest.approx(want.terms, rel=1e-10)
+    assert float(out.total.detach()) == pytest.approx(want.total, rel=1e-10)
+    for name, gradient in case.gradients().items():
+        torch.testing.assert_close(gradient, torch.from_numpy(getattr(want, name)), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("on", SUBSETS, ids=lambda on: "+".join(sorted(on)) or "none")
+def test_any_subset_of_the_terms(on: frozenset[str]) -> None:
+    case = make_case(Objective(terms=on))
+    out = case.loss(case.hidden, case.head, case.targets)
+    out.total.backward()
+    want = case.expected()
+    assert set(out.terms) == on
+    assert float(out.total.detach()) == pytest.approx(want.total, rel=1e-10, abs=1e-12)
+    got = case.gradients()
+    assert len(got) == 6, "a switched-off term leaves no tensor without a gradient"
+    for name, gradient in got.items():
+        torch.testing.assert_close(gradient, torch.from_numpy(getattr(want, name)), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("embedding", ["dense", "compressed"])
+def test_ignored_rows_are_rows_that_are_not_there(form: str, embedding: str) -> None:
+    case = make_case(FORMS[form], rows=20)
+    if embedding == "compressed":
+        case.loss.embedding = CompressedLabelEmbedding(5, 3).double()
+    keep = torch.rand(20) < 0.6
+    targets = torch.where(keep, case.targets, -100)
+    hidden = torch.where(keep[:, None], case.hidden.detach(), torch.nan).requires_grad_()
+    masked = case.loss(hidden, case.head, targets)
+    masked.total.backward()
+    from_masked = {name: p.grad.clone() for name, p in case.loss.named_parameters()}
+    case.loss.zero_grad()
+    dropped_hidden = case.hidden.detach()[keep].requires_grad_()
+    dropped = case.loss(dropped_hidden, case.head, case.targets[keep])
+    dropped.total.backward()
+    torch.testing.assert_close(masked.total, dropped.total)
+    assert (masked.correct, masked.count) == (dropped.correct, dropped.count)
+    torch.testing.assert_close(hidden.grad[keep], dropped_hidden.grad)
+    assert not hidden.grad[~keep].any()
+    for name, parameter in case.loss.named_parameters():
+        torch.testing.assert_close(from_masked[name], parameter.grad)
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_a_batch_without_rows_gives_zero_and_zero_gradients(rows: int) -> None:
+    for form in FORMS.values():
+        case = make_case(form, rows=rows)
+        out = case.loss(case.hidden, case.head, torch.full((rows,), -100))
+        out.total.backward()
+        assert float(out.total.detach()) == 0
+        assert int(out.count) == int(out.correct) == 0
+        assert len(case.gradients()) == 6
+        assert not any(gradient.any() for gradient in case.gradients().values())
+
+
+def test_no_term_reaches_what_it_must_not() -> None:
+    def gradients_of(*on: str) -> dict[str, bool]:
+        case = make_case(Objective(terms=frozenset(on)))
+        case.loss(case.hidden, case.head, case.targets).total.backward()
+        return {name: bool(gradient.any()) for name, gradient in case.gradients().items()}
+
+    auxiliary_terms = gradients_of("aux", "cap")
+    assert auxiliary_terms["auxiliary_weight"]
+    assert not auxiliary_terms["hidden"]
+    soft = gradients_of("soft")
+    assert soft["hidden"]
+    assert not soft["embedding"]
+    embedding = gradients_of("embedding")
+    assert embedding["embedding"]
+    assert not embedding["auxiliary_weight"]
+    assert not embedding["hidden"]
+
+
+def test_leading_axes_do_not_matter() -> None:
+    case = make_case(Objective.vision())
+    flat = case.loss(case.hidden, case.head, case.targets)
+    folded = case.loss(case.hidden.view(3, 4, 4), case.head, case.targets.view(3, 4))
+    torch.testing.assert_close(flat.total, folded.total)
+
+
+def test_correct_and_count() -> None:
+    case = make_case(Objective.vision())
+    targets = case.head(case.hidden).argmax(1)
+    targets[0] = -100
+    targets[1] = (targets[1] + 1) % 5
+    out = case.loss(case.hidden, case.head, targets)
+    assert (int(out.correct), int(out.count)) == (10, 11)
+    assert out.correct.dtype == out.count.dtype == torch.int64
+
+
+def test_pieces_with_the_denominator_of_the_whole() -> None:
+    """Token form: exact. Vision form: all but term 4, whose mask denominator is that of the piece."""
+    for form, names in (("seq2seq", set(TERMS)), ("vision", set(TERMS) - {"embedding"})):
+        case = make_case(FORMS[form])
+        whole = case.loss(case.hidden, case.head, case.targets)
+        pieces = [
+            case.loss(case.hidden[part], case.head, case.targets[part], denominator=torch.tensor(12))
+            for part in (slice(0, 5), slice(5, 12))
+        ]
+        for name in names:
+            torch.testing.assert_close(sum(piece.terms[name] for piece in pieces), whole.terms[name])
+    want = make_case(FORMS["vision"]).expected(denominator=24)
+    case = make_case(FORMS["vision"])
+    assert float(case.loss(case.hidden, case.head, case.targets, 24).total.detach()) == pytest.approx(want.total)
+
+
+def test_the_soft_term_starts_with_its_step() -> None:
+    case = make_case(Objective(soft_start=2))
+    seen = []
+    for _ in range(4):
+        seen.append("soft" in case.loss(case.hidden, case.head, case.targets).terms)
+        case.loss.advance()
+    assert seen == [False, False, True, True]
+
+
+def test_state_dict_holds_the_steps() -> None:
+    case = make_case(Objective(soft_start=2))
+    case.loss.advance()
+    case.loss.advance()
+    other = make_case(Objective(soft_start=2), seed=1)
+    other.loss.load_state_dict(case.loss.state_dict())
+    assert other.loss.steps == 2
+    assert "soft" in other.loss(case.hidden, case.head, case.targets).terms
+    assert all(isinstance(value, torch.Tensor) for value in case.loss.state_dict().values())
+
+
+def test_the_identity_start_is_nearly_uniform() -> None:
+    """softmax of an identity row: e / (e + V - 1) on the own label (0.232 for V = 10)."""
+    loss = LabelEmbeddingLoss(3, 10)
+    torch.testing.assert_close(loss.embedding.soft_labels().diagonal(), torch.full((10,), 2.718281828 / 11.718281828))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_computes_softmaxes_in_fp32(dtype: torch.dtype) -> None:
+    case = make_case(Objective.vision())
+    loss, head, hidden = case.loss.float(), case.head.float(), case.hidden.detach().float().requires_grad_()
+    exact = loss(hidden, head, case.targets)
+    with torch.autocast("cpu", dtype):
+        for given in (hidden, hidden.to(dtype)):
+            out = loss(given, head, case.targets)
+            assert out.total.dtype == torch.float32
+            assert float(out.total.detach()) == pytest.approx(float(exact.total.detach()), rel=0.05)
+    out.total.backward()
+    assert loss.embedding.weight.grad.dtype == torch.float32
+
+
+def test_compiles_into_one_graph_and_twice_at_the_most() -> None:
+    case = make_case(Objective(soft_start=1))
+    graphs = []
+    compiled = torch.compile(case.loss, fullgraph=True, backend=lambda graph, _: graphs.append(graph) or graph.forward)
+    for _ in range(4):
+        eager = case.loss(case.hidden, case.head, case.targets)
+        torch.testing.assert_close(compiled(case.hidden, case.head, case.targets).total, eager.total)
+        case.loss.advance()
+    assert len(graphs) == 2, "once before the soft term starts, once after"
+
+
+def test_compiled_gradients_are_the_same() -> None:
+    case = make_case(Objective.vision())
+    case.loss(case.hidden, case.head, case.targets).total.backward()
+    eager = {name: gradient.clone() for name, gradient in case.gradients().items()}
+    for tensor in (case.hidden, *case.head.parameters(), *case.loss.parameters()):
+        tensor.grad = None
+    torch.compile(case.loss, fullgraph=True, backend="aot_eager")(case.hidden, case.head, case.targets).total.backward()
+    for name, gradient in case.gradients().items():
+        torch.testing.assert_close(gradient, eager[name])
+
+
+class TestRefusals:
+    """Each error names the argument, what was expected and what came."""
+
+    def call(self, **changes: object) -> None:
+        case = make_case(Objective.vision())
+        arguments = {"hidden": case.hidden, "head": case.head, "targets": case.targets} | changes
+        for loss in (case.loss, CrossEntropyLoss()):
+            if loss is not case.loss and "head" not in changes and "hidden" in changes and changes["hidden"].ndim == 0:
+                continue
+            loss(**arguments)
+
+    @pytest.mark.parametrize(
+        ("changes", "error", "says"),
+        [
+            (
+                {"hidden": torch.randn(12, 3).double()},
+                ShapeError,
+                r"hidden: expected shape \(\.\.\., 4\), got \(12, 3\)",
+            ),
+            ({"hidden": torch.ones(12, 4, dtype=torch.int64)}, ShapeError, "hidden: expected a floating point dtype"),
+            ({"hidden": torch.randn(12, 4)}, ShapeError, "hidden: expected the dtype of head, torch.float64"),
+            ({"head": nn.Linear(4, 6).double()}, ShapeError, r"head.weight: expected shape \(5, 4\), got \(6, 4\)"),
+            ({"targets": torch.zeros(12, dtype=torch.int32)}, ShapeError, "targets: expected dtype torch.int64"),
+            ({"targets": torch.zeros(11, dtype=torch.int64)}, ShapeError, r"targets: expected shape \(12,\)"),
+            (
+                {"targets": torch.full((12,), 5)},
+                DataError,
+                r"targets: expected labels 0\.\.4 or ignore_index -100, got 5",
+            ),
+            ({"targets": torch.full((12,), -1)}, DataError, "targets: .* got -1"),
+            (
+                {"hidden": torch.full((12, 4), torch.nan).double()},
+                DataError,
+                "hidden: expected no NaN .* got NaN in 12",
+            ),
+        ],
+    )
+    def test_input(self, changes: dict[str, object], error: type[Exception], says: str) -> None:
+        with pytest.raises(error, match=says):
+            self.call(**changes)
+
+    def test_value_checks_can_be_switched_off(self) -> None:
+        case = make_case(Objective.vision())
+        case.loss.value_checks = False
+        hidden = torch.full_like(case.hidden, torch.nan)
+        assert case.loss(hidden, case.head, case.targets).total.isnan()
+
+    @pytest.mark.parametrize(
+        ("make", "says"),
+        [
+            (lambda: Objective(tau=0), "tau: expected a temperature > 0, got 0"),
+            (lambda: Objective(tau=float("nan")), "tau"),
+            (lambda: Objective(alpha=1.5, beta=-1), "alpha: .*; beta: "),
+            (lambda: Objective(terms=frozenset({"hard", "sort"})), "terms: .* got sort"),
+            (lambda: Objective(cap="soft"), "cap: expected hinge or absolute, got 'soft'"),
+            (lambda: LabelEmbeddingLoss(0, 3), "hidden_size: expected a whole number >= 1, got 0"),
+            (
+                lambda: LabelEmbeddingLoss(3, 4, CompressedLabelEmbedding(5, 2)),
+                "embedding: expected .* 4 labels, got 5",
+            ),
+            (lambda: LabelEmbeddingLoss(3, 4, impl="magic"), "impl: expected .*eager.*, got 'magic'"),
+        ],
+    )
+    def test_choices(self, make: object, says: str) -> None:
+        with pytest.raises(ConfigError, match=says):
+            make()
+
+
+def test_cross_entropy_is_torchs_own() -> None:
+    case = make_case(Objective.vision())
+    targets = case.targets.clone()
+    targets[:3] = -100
+    out = CrossEntropyLoss()(case.hidden, case.head, targets)
+    torch.testing.assert_close(out.total, nn.functional.cross_entropy(case.head(case.hidden), targets))
+    assert set(out.terms) == {"hard"}
+    assert int(out.count) == 9

@@ -1,0 +1,40 @@
+"""The code in the documents runs."""
+
+import re
+from pathlib import Path
+
+import torch
+from torch import nn
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_three_lines_train() -> None:
+    import labelemb
+
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(encoding="utf-8"), flags=re.S
+    )
+    torch.manual_seed(0)
+    model = nn.Sequential()
+    model.add_module("body", nn.Linear(8, 512))
+    model.add_module("fc", nn.Linear(512, 100))
+    names = {
+        **{name: getattr(labelemb, name) for name in labelemb.__all__},
+        "torch": torch,
+        "nn": nn,
+        "model": model,
+        "images": torch.randn(16, 8),
+        "targets": torch.randint(100, (16,)),
+    }
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    exec(blocks[0], names)
+    assert all(not torch.equal(before[name], parameter) for name, parameter in model.named_parameters())
+    assert names["loss"].steps == 1
+
+
+def test_no_link_in_the_documents_is_dead() -> None:
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
+            if not target.startswith("http"):
+                assert (document.parent / target).exists(), f"{document.name}: {target}"

@@ -1,0 +1,234 @@
+"""Laws of the loop on the smallest recipe: same seed, same bits; killed, resumed, split or distributed alike."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from labelemb import DenseLabelEmbedding
+from labelemb.cli.main import main
+from labelemb.errors import ConfigError, DataError
+from labelemb.runs import RunFolder
+from labelemb.training.checkpoint import load_checkpoint
+from labelemb.training.optim import OptimizerSettings, build_optimizer, learning_rate_at
+from labelemb.training.seeding import drawing_from, generator, stream_seed
+from labelemb.training.task import Share
+from labelemb.vision.recipe import VisionConfig, VisionTask, load_data, train
+
+CONFIG = VisionConfig(epochs=4, batch_size=100, width=64, learning_rate=0.005, channels_last=False, device="cpu")
+OVERRIDES = ["--epochs", "4", "--batch_size", "100", "--width", "64", "--learning_rate", "0.005", "--device", "cpu"]
+TIMINGS = {"seconds", "images_per_second"}
+
+
+def figures(run: RunFolder) -> list[dict[str, Any]]:
+    return [{key: value for key, value in line.items() if key not in TIMINGS} for line in run.history()]
+
+
+def assert_same(a: RunFolder, b: RunFolder) -> None:
+    """Bit for bit, timings aside."""
+    assert figures(a) == figures(b)
+    for file in ("last_checkpoint", "best_checkpoint"):
+        one, other = (load_checkpoint(getattr(run, file)) for run in (a, b))
+        for module in ("model", "loss"):
+            assert one[module].keys() == other[module].keys()
+            assert all(torch.equal(one[module][name], other[module][name]) for name in one[module])
+    labels = [
+        DenseLabelEmbedding.load(run.labels_file) for run in (a, b)
+    ]  # the order of a file's metadata is not fixed
+    assert torch.equal(labels[0].weight, labels[1].weight)
+    assert labels[0].label_names == labels[1].label_names
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """One uninterrupted run on one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    run = RunFolder.of(tmp_path_factory.mktemp("whole"), "digits", "emb", 0)
+    train(CONFIG, run)
+    torch.set_num_threads(threads)
+    return run
+
+
+def test_a_run_folder_is_complete(whole: RunFolder) -> None:
+    assert whole.finished
+    assert [line["epoch"] for line in whole.history()] == [1, 2, 3, 4]
+    line = whole.history()[-1]
+    assert {"terms", "train_error", "valid_error", "test_error", "seconds", "images_per_second"} <= set(line)
+    assert set(line["terms"]) == {"hard", "soft", "aux", "embedding", "cap"}
+    assert whole.config()["tau"] == 2.0
+    best = min(whole.history(), key=lambda line: line["valid_error"])
+    assert load_checkpoint(whole.best_checkpoint)["line"] == best
+
+
+def test_it_learns(whole: RunFolder) -> None:
+    first, last = whole.history()[0], whole.history()[-1]
+    assert last["valid_error"] < 20 < first["train_error"]
+
+
+def test_same_seed_same_bits_another_seed_others(whole: RunFolder, tmp_path: Path) -> None:
+    torch.manual_seed(123)  # the state of the global generator must not matter
+    again, other = RunFolder(tmp_path / "again"), RunFolder(tmp_path / "other")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    train(CONFIG, again)
+    train(replace(CONFIG, seed=1, epochs=1), other)
+    torch.set_num_threads(threads)
+    assert_same(whole, again)
+    assert other.history()[0]["terms"] != whole.history()[0]["terms"]
+
+
+# Dies at the n-th time that a file is put in place, just before or just after.
+KILLED = """
+import os, signal, sys, torch
+torch.set_num_threads(1)
+left, before, replace = int(sys.argv[1]), sys.argv[2] == "before", os.replace
+def dying(source, target):
+    global left
+    left -= 1
+    if left == 0 and before: os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+    if left == 0: os.kill(os.getpid(), signal.SIGKILL)
+os.replace = dying
+from labelemb.cli import main
+sys.exit(main(sys.argv[3:]))
+"""
+
+
+def test_killed_at_any_moment_and_started_again(whole: RunFolder, tmp_path: Path) -> None:
+    command = ["train", "digits", *OVERRIDES, "--out", str(tmp_path)]
+    run = RunFolder.of(tmp_path, "digits", "emb", 0)
+    # In order: the claim, then in each epoch the labels, the best checkpoint if it is one, the last one, the history.
+    for deaths, moment in ((1, "after"), (4, "before"), (5, "after"), (3, "before"), (2, "after")):
+        killed = subprocess.run([sys.executable, "-c", KILLED, str(deaths), moment, *command], capture_output=True)
+        assert killed.returncode == -9, killed.stderr.decode()
+        assert not run.finished
+    ended = subprocess.run([sys.executable, "-c", KILLED, "0", "never", *command], capture_output=True)
+    assert ended.returncode == 0, ended.stderr.decode()
+    assert_same(whole, run)
+
+
+def test_a_finished_run_is_left_untouched(whole: RunFolder) -> None:
+    before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in whole.path.iterdir()}
+    train(CONFIG, whole)
+    after = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in whole.path.iterdir()}
+    assert {name: b for name, b in after.items() if name != ".lock"} == {
+        n: b for n, b in before.items() if n != ".lock"
+    }
+
+
+def test_another_config_in_the_folder_is_refused(whole: RunFolder) -> None:
+    with pytest.raises(ConfigError, match="tau 2.0 there, 1.0 here"):
+        train(replace(CONFIG, tau=1.0), whole)
+
+
+def test_two_modes_start_alike_and_see_the_same_batches() -> None:
+    data = load_data("digits", None)
+    tasks = [VisionTask(replace(CONFIG, mode=mode), data) for mode in ("baseline", "emb")]
+    for one, other in zip(*(task.model.parameters() for task in tasks), strict=True):
+        assert torch.equal(one, other)
+    batches = []
+    for task in tasks:
+        task.place(torch.device("cpu"))
+        batches.append([piece.targets for pieces in task.batches(1, 0, Share()) for piece in pieces])
+    assert all(torch.equal(one, other) for one, other in zip(*batches, strict=True))
+
+
+def test_micro_batches_equal_the_whole_batch(tmp_path: Path) -> None:
+    """In the token form every denominator is known beforehand, so the pieces add up exactly."""
+    config = replace(CONFIG, epochs=1, reduction="token", mix="sum")
+    runs = [RunFolder(tmp_path / str(pieces)) for pieces in (1, 3)]
+    train(config, runs[0])
+    train(replace(config, micro_batches=3), runs[1])
+    one, other = (load_checkpoint(run.last_checkpoint) for run in runs)
+    for module in ("model", "loss"):
+        for name, tensor in one[module].items():
+            torch.testing.assert_close(other[module][name], tensor, rtol=1e-3, atol=1e-4)
+    assert runs[1].history()[0]["terms"] == pytest.approx(runs[0].history()[0]["terms"], rel=1e-4)
+
+
+def test_two_processes_equal_one(tmp_path: Path, whole: RunFolder) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "labelemb"]
+    command += ["train", "digits", *OVERRIDES, "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr.decode()
+    run = RunFolder.of(tmp_path, "digits", "emb", 0)
+    for got, want in zip(run.history(), whole.history(), strict=True):
+        assert got["terms"] == pytest.approx(want["terms"], rel=2e-3)
+        assert got["valid_error"] == pytest.approx(want["valid_error"], abs=1.2)
+
+
+def test_streams_are_apart_and_reproducible() -> None:
+    assert len({stream_seed(seed, name, i) for seed in (0, 1) for name in ("order", "model") for i in (0, 1)}) == 8
+    assert torch.equal(*(torch.rand(3, generator=generator(0, "order", 5)) for _ in range(2)))
+    torch.manual_seed(5)
+    want = torch.rand(1)
+    torch.manual_seed(5)
+    with drawing_from(0, "model"):
+        torch.rand(7)
+    assert torch.equal(torch.rand(1), want), "the block leaves the global generator as it was"
+
+
+def test_a_checkpoint_that_would_execute_something_is_refused(tmp_path: Path) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.system, (f"touch {tmp_path / 'executed'}",)
+
+    torch.save({"model": Hostile()}, tmp_path / "last.pt")
+    with pytest.raises(DataError, match="expected a checkpoint of this program"):
+        load_checkpoint(tmp_path / "last.pt")
+    assert not (tmp_path / "executed").exists()
+    (tmp_path / "last.pt").write_bytes(b"rubbish")
+    with pytest.raises(DataError, match="expected a checkpoint"):
+        load_checkpoint(tmp_path / "last.pt")
+
+
+def test_learning_rates() -> None:
+    def rates(**settings: Any) -> list[float]:
+        return [
+            learning_rate_at(step, 100, 10, OptimizerSettings(learning_rate=1.0, **settings)) for step in (0, 30, 99)
+        ]
+
+    assert rates() == [1, 1, 1]
+    assert rates(schedule="step", decay_factor=0.2, decay_every=2) == pytest.approx([1, 0.2, 0.2**4])
+    assert rates(schedule="cosine") == pytest.approx([1, 0.7939, 0.00025], abs=1e-4)
+    assert rates(schedule="one-cycle") == pytest.approx([0.04, 1, 0.0005], abs=1e-4)
+
+
+def test_the_embedding_gets_no_weight_decay() -> None:
+    task = VisionTask(CONFIG, load_data("digits", None))
+    optimizer = build_optimizer(task.model, task.loss, OptimizerSettings(weight_decay=0.1))
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.0]
+    assert any(parameter is task.loss.embedding.weight for parameter in optimizer.param_groups[1]["params"])
+
+
+def test_a_matrix_reports_failures_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = [
+        "train",
+        "digits",
+        *OVERRIDES,
+        "--mode",
+        "baseline,emb",
+        "--seeds",
+        "2",
+        "--jobs",
+        "2",
+        "--out",
+        str(tmp_path),
+    ]
+    broken = RunFolder.of(tmp_path, "digits", "emb", 0)
+    broken.path.mkdir(parents=True)
+    broken.last_checkpoint.write_bytes(b"rubbish")
+    assert main(command) == 1
+    said = capsys.readouterr().out
+    assert "digits/emb/seed-0  FAILED" in said
+    assert "1 of 4 runs failed" in said
+    assert [RunFolder.of(tmp_path, "digits", mode, 1).finished for mode in ("baseline", "emb")] == [True, True]
+    broken.last_checkpoint.unlink()
+    assert main(command) == 0
+    assert broken.finished

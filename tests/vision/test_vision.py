@@ -1,0 +1,127 @@
+"""Data sets, batches and nets."""
+
+import gzip
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from labelemb.errors import ConfigError, DataError
+from labelemb.training.task import Share
+from labelemb.vision.datasets import load
+from labelemb.vision.datasets.mnist import FILES, load_mnist, parse_idx
+from labelemb.vision.images import Normalise, stratified_holdout
+from labelemb.vision.models import build_model
+from labelemb.vision.recipe import VisionConfig, VisionTask
+
+
+def test_digits_splits_are_fixed_stratified_and_disjoint() -> None:
+    data = load("digits", None)
+    sizes = [len(split) for split in (data.train, data.valid, data.test)]
+    assert sizes == [1259, 179, 359]
+    assert data.digest == load("digits", None).digest
+    for split in (data.valid, data.test):
+        counts = torch.bincount(split.labels, minlength=10)
+        assert counts.max() - counts.min() <= 2
+    seen = torch.cat([split.pixels.flatten(1) for split in (data.train, data.valid, data.test)])
+    assert len(seen) == 1797
+
+
+def test_stratified_holdout() -> None:
+    labels = torch.tensor([0] * 60 + [1] * 30 + [2] * 10)
+    kept, held = stratified_holdout(labels, 10, seed=0)
+    assert torch.bincount(labels[held]).tolist() == [6, 3, 1]
+    assert sorted(torch.cat([kept, held]).tolist()) == list(range(100))
+    assert torch.equal(held, stratified_holdout(labels, 10, seed=0)[1])
+
+
+def idx(values: np.ndarray) -> bytes:
+    return bytes([0, 0, 8, values.ndim]) + b"".join(n.to_bytes(4, "big") for n in values.shape) + values.tobytes()
+
+
+def test_parse_idx() -> None:
+    values = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    assert torch.equal(parse_idx(idx(values)), torch.from_numpy(values))
+    for content in (b"", b"\0\0\x09\1", idx(values)[:-1], idx(values) + b"x", b"\0\0\x08\3\0"):
+        with pytest.raises(DataError, match="IDX"):
+            parse_idx(content)
+
+
+def test_mnist_errors_say_which_files(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte\[\.gz\].*got no train-images"):
+        load_mnist(tmp_path)
+    (tmp_path / "mnist").mkdir()
+    for name in FILES:
+        (tmp_path / "mnist" / f"{name}.gz").write_bytes(gzip.compress(idx(np.zeros(3, np.uint8))))
+    with pytest.raises(DataError, match="expected contents with sha256"):
+        load_mnist(tmp_path)
+    (tmp_path / "mnist" / "train-images-idx3-ubyte.gz").write_bytes(b"not gzip")
+    with pytest.raises(DataError, match="a readable file"):
+        load_mnist(tmp_path)
+
+
+@pytest.mark.full_data
+@pytest.mark.skipif("LABELEMB_DATA" not in os.environ, reason="LABELEMB_DATA does not point at the full data sets")
+def test_mnist_whole() -> None:
+    data = load_mnist(Path(os.environ["LABELEMB_DATA"]))
+    assert [len(split) for split in (data.train, data.valid, data.test)] == [55_000, 5_000, 10_000]
+    assert data.train.pixels.shape[1:] == (1, 28, 28)
+    everything = torch.cat([data.valid.pixels, data.train.pixels]).double() / 255
+    assert float(everything.mean()) == pytest.approx(0.13066, abs=1e-5)
+    assert data.valid.labels[:5].tolist() == [5, 0, 4, 1, 9]
+
+
+def test_normalise() -> None:
+    pixels = torch.randint(256, (3, 2, 4, 4), dtype=torch.uint8)
+    mean, std = (0.5, 0.25), (0.2, 0.1)
+    got = Normalise(mean, std, torch.device("cpu"), channels_last=True)(pixels)
+    want = (pixels / 255 - torch.tensor(mean).view(1, 2, 1, 1)) / torch.tensor(std).view(1, 2, 1, 1)
+    torch.testing.assert_close(got, want)
+
+
+@pytest.mark.parametrize(("name", "size"), [("mlp", 500), ("cnn", 1024)])
+def test_nets_have_the_published_shapes(name: str, size: int) -> None:
+    model = build_model(name, (1, 28, 28), 10)
+    hidden = model(torch.rand(2, 1, 28, 28))
+    assert hidden.shape == (2, size)
+    assert model.head(hidden).shape == (2, 10)
+    parameters = {"mlp": 784 * 500 + 500 + 500 * 500 + 500 + 5010, "cnn": 832 + 51264 + 3136 * 1024 + 1024 + 10250}
+    assert sum(p.numel() for p in model.parameters()) == parameters[name]
+
+
+def test_initialisation_is_a_truncated_normal() -> None:
+    torch.manual_seed(0)
+    model = build_model("mlp", (1, 28, 28), 10)
+    weight = model.layers[1].weight.detach()
+    assert float(weight.abs().max()) <= 0.2
+    assert float(weight.std()) == pytest.approx(0.088, abs=0.001)  # 0.1, cut at two deviations
+    assert float(model.head.weight.detach().abs().max()) <= 0.02
+    assert not any(p.any() for name, p in model.named_parameters() if name.endswith("bias"))
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(ConfigError, match="dataset: expected digits or mnist, got 'minst'"):
+        load("minst", None)
+    with pytest.raises(ConfigError, match=r"model: .*; epochs: expected a whole number >= 1, got 0"):
+        VisionConfig(model="mpl", epochs=0)
+
+
+@pytest.mark.parametrize("share", [Share(), Share(1, 2), Share(0, 2, 3), Share(2, 3, 2)])
+def test_shares_of_all_processes_make_up_the_batch(share: Share) -> None:
+    rows = torch.arange(11)
+    everyone = [Share(i, share.count, share.micro_batches).pieces(rows) for i in range(share.count)]
+    assert all(len(pieces) == share.micro_batches for pieces in everyone)
+    assert sorted(torch.cat([piece for pieces in everyone for piece in pieces]).tolist()) == list(range(11))
+
+
+def test_an_epoch_shows_each_image_once_and_resumes_in_the_middle() -> None:
+    task = VisionTask(VisionConfig(batch_size=100), load("digits", None))
+    task.place(torch.device("cpu"))
+    whole = [pieces[0].images for pieces in task.batches(3, 0, Share())]
+    assert len(whole) == task.steps_per_epoch == 13
+    assert sum(map(len, whole)) == 1259
+    rest = [pieces[0].images for pieces in task.batches(3, 5, Share())]
+    assert all(torch.equal(a, b) for a, b in zip(whole[5:], rest, strict=True))
+    assert not torch.equal(whole[0], next(iter(task.batches(4, 0, Share())))[0].images)
