@@ -65,18 +65,21 @@ def train_run(
     accelerator: Accelerator,
     config: Mapping[str, Any],
     data_digest: str,
+    facts: Mapping[str, str] | None = None,
 ) -> None:
     """Claim the run folder and ``fit``; a finished run is left untouched.
 
     config       every choice, resolved: a folder with another one is refused
     data_digest  what identifies the data
+    facts        what else the signature must say: "note" stands beside every figure in the report
 
     Raises ConfigError when the folder holds another run or another process trains there.
     """
     main = accelerator.is_main_process
     with run.locked() if main else contextlib.nullcontext():
         if main:
-            run.open(config, make_signature(settings.seed, data_digest, str(accelerator.device)))
+            signature = make_signature(settings.seed, data_digest, str(accelerator.device))
+            run.open(config, {**signature, **(facts or {})})
         accelerator.wait_for_everyone()
         if not run.finished:
             fit(task, settings, run, accelerator)
@@ -107,16 +110,21 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
                 step += 1
                 progress.step(step, terms)
             line = trainee.evaluate(tally, step, start)
-            best = all(line.get(settings.select, 0) < past[settings.select] for past in history)
+            best = _is_best(line, history, settings.select)
             history.append(line)
             if accelerator.is_main_process:
-                trainee.save(run, history, best=best and settings.select in line)
+                trainee.save(run, history, best)
                 progress.line(line)
             accelerator.log({key: value for key, value in line.items() if key != "terms"} | line["terms"], step=step)
             accelerator.wait_for_everyone()
     accelerator.end_training()
     if accelerator.is_main_process:
         run.finish({"epochs": settings.epochs, "steps": step})
+
+
+def _is_best(line: Line, history: Sequence[Line], select: str) -> bool:
+    """Say whether a line is lower than all before it; without the figure (no validation data) none is."""
+    return select in line and all(line[select] < past[select] for past in history)
 
 
 def _batches(task: Task, step: int, share: Share) -> Iterator[Sequence[Batch]]:

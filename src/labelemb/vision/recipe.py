@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,8 @@ from labelemb.training.optim import OptimizerName, OptimizerSettings, Schedule
 from labelemb.training.seeding import drawing_from, generator
 from labelemb.training.task import Share
 from labelemb.vision import datasets
+from labelemb.vision.datasets import DataOptions
+from labelemb.vision.datasets.batches import Level
 from labelemb.vision.images import ImageBatch, ImageData, Images, Normalise
 from labelemb.vision.models import MODELS, build_model, initialise
 
@@ -33,7 +35,10 @@ EVALUATION_BATCH = 500
 class VisionConfig:
     """Every choice of a vision run; the presets are values of it.
 
-    dataset         digits or mnist
+    dataset         digits, mnist, cifar10 or cifar100; imagefolder:PATH or hub:ID for images of one's own
+    label_level     labels of cifar100: fine or coarse
+    image_size      side of the square that own images are cut and resized to; null: 32
+    validate        true: hold a fixed tenth of the training images out to choose by; false: none; null: as published
     model           mlp or cnn
     width           size of the model's layers; null: as published
     mode            baseline: one-hot cross entropy; emb: label embedding
@@ -65,6 +70,9 @@ class VisionConfig:
     """
 
     dataset: str = "digits"
+    label_level: Level = "fine"
+    image_size: int | None = None
+    validate: bool | None = None
     model: str = "mlp"
     width: int | None = None
     mode: Mode = "emb"
@@ -96,11 +104,14 @@ class VisionConfig:
 
     def __post_init__(self) -> None:
         with Choices() as choices:
-            choices.expect_one_of("dataset", self.dataset, list(datasets.DATASETS))
+            choices.expect(datasets.is_known(self.dataset), "dataset", datasets.NAMES, repr(self.dataset))
+            choices.expect_one_of("label_level", self.label_level, get_args(Level))
             choices.expect_one_of("model", self.model, list(MODELS))
             for name in ("epochs", "batch_size", "micro_batches"):
                 choices.expect(getattr(self, name) >= 1, name, "a whole number >= 1", getattr(self, name))
-            choices.expect(self.width is None or self.width >= 1, "width", "a whole number >= 1, or null", self.width)
+            for name in ("width", "image_size"):
+                value = getattr(self, name)
+                choices.expect(value is None or value >= 1, name, "a whole number >= 1, or null", value)
             choices.expect(self.seed >= 0, "seed", "a whole number >= 0", self.seed)
             choices.include(lambda: self.objective)
             choices.include(lambda: self.optimizer_settings)
@@ -110,6 +121,11 @@ class VisionConfig:
         """Return the choices that are the loss's."""
         terms = frozenset(term.strip() for term in self.terms.split(","))
         return Objective(**_share(self, Objective) | {"terms": terms})
+
+    @property
+    def data_options(self) -> DataOptions:
+        """Return the choices that are the data set's."""
+        return DataOptions(**_share(self, DataOptions))
 
     @property
     def optimizer_settings(self) -> OptimizerSettings:
@@ -193,9 +209,9 @@ def build_loss(config: VisionConfig, model: nn.Module) -> nn.Module:
 
 
 @lru_cache(maxsize=1)
-def load_data(name: str, folder: Path | None) -> ImageData:
+def load_data(name: str, folder: Path | None, options: DataOptions | None = None) -> ImageData:
     """Read a data set once per process: the seeds of a matrix share it."""
-    return datasets.load(name, folder)
+    return datasets.load(name, folder, options)
 
 
 def prepare(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> VisionTask:
@@ -203,7 +219,7 @@ def prepare(config: VisionConfig, run: RunFolder, data_folder: Path | None = Non
 
     Raises ConfigError (also when the folder holds another run), DataError.
     """
-    data = load_data(config.dataset, data_folder)
+    data = load_data(config.dataset, data_folder, config.data_options)
     run.check(asdict(config), data.digest)
     task = VisionTask(config, data)
     total_steps = config.epochs * task.steps_per_epoch
@@ -230,7 +246,8 @@ def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None)
         optimizer=config.optimizer_settings,
         micro_batches=config.micro_batches,
     )
-    train_run(task, settings, run, accelerator, asdict(config), task.data.digest)
+    facts = {"note": task.data.note} if task.data.note else {}
+    train_run(task, settings, run, accelerator, asdict(config), task.data.digest, facts)
 
 
 def _share(config: VisionConfig, kind: type) -> dict[str, Any]:
