@@ -22,6 +22,7 @@ from labelemb.training.optim import OptimizerName, OptimizerSettings, Schedule
 from labelemb.training.seeding import drawing_from, generator
 from labelemb.training.task import Share
 from labelemb.vision import datasets
+from labelemb.vision.augment import Augment, CropFlip
 from labelemb.vision.datasets import DataOptions
 from labelemb.vision.datasets.batches import Level
 from labelemb.vision.images import ImageBatch, ImageData, Images, Normalise
@@ -39,7 +40,8 @@ class VisionConfig:
     label_level     labels of cifar100: fine or coarse
     image_size      side of the square that own images are cut and resized to; null: 32
     validate        true: hold a fixed tenth of the training images out to choose by; false: none; null: as published
-    model           mlp or cnn
+    augment         crop-flip: pad 4, random crop, random mirror image, for training images; none
+    model           mlp, cnn, resnet8 or resnet18
     width           size of the model's layers; null: as published
     mode            baseline: one-hot cross entropy; emb: label embedding
     seed            drives model and loss initialisation, data order and dropout by streams of their own
@@ -65,6 +67,7 @@ class VisionConfig:
     impl            implementation of the loss
     precision       fp32, bf16 or fp16 (autocast); auto: bf16 where the hardware has it
     channels_last   memory layout of images and convolutions
+    compile         let torch.compile make the model faster: costs a minute at the start, needs a C++ compiler
     device          auto or cpu
     tracker         none, or what Accelerate knows: tensorboard, wandb, ...
     """
@@ -73,6 +76,7 @@ class VisionConfig:
     label_level: Level = "fine"
     image_size: int | None = None
     validate: bool | None = None
+    augment: Augment = "none"
     model: str = "mlp"
     width: int | None = None
     mode: Mode = "emb"
@@ -99,6 +103,7 @@ class VisionConfig:
     impl: Literal["eager"] = "eager"
     precision: Precision = "fp32"
     channels_last: bool = True
+    compile: bool = False
     device: Literal["auto", "cpu"] = "auto"
     tracker: str = "none"
 
@@ -106,6 +111,7 @@ class VisionConfig:
         with Choices() as choices:
             choices.expect(datasets.is_known(self.dataset), "dataset", datasets.NAMES, repr(self.dataset))
             choices.expect_one_of("label_level", self.label_level, get_args(Level))
+            choices.expect_one_of("augment", self.augment, get_args(Augment))
             choices.expect_one_of("model", self.model, list(MODELS))
             for name in ("epochs", "batch_size", "micro_batches"):
                 choices.expect(getattr(self, name) >= 1, name, "a whole number >= 1", getattr(self, name))
@@ -151,6 +157,8 @@ class VisionTask:
             self.loss = build_loss(config, self.model)
         if config.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.compile:
+            self.model.compile()  # in place: the names of its parameters stay what they are
         self.steps_per_epoch = -(-len(data.train) // config.batch_size)
         self.ignore_index = -100
 
@@ -163,11 +171,12 @@ class VisionTask:
         self._held_out = {name: split.to(device) for name, split in named.items() if split is not None}
 
     def batches(self, epoch: int, start: int, share: Share) -> Iterator[list[ImageBatch]]:
-        """Yield the batches of an epoch; its order depends on the seed and the epoch alone."""
-        order = torch.randperm(len(self._train), generator=generator(self.config.seed, "order", epoch))
-        order = order.to(self._train.labels.device)
+        """Yield the batches of an epoch; its order and crops depend on the seed and the epoch alone."""
+        seed, device = self.config.seed, self._train.labels.device
+        order = torch.randperm(len(self._train), generator=generator(seed, "order", epoch)).to(device)
+        crops = CropFlip.draw(len(order), seed, epoch).to(device) if self.config.augment == "crop-flip" else None
         for rows in torch.split(order, self.config.batch_size)[start:]:
-            yield [self._batch(self._train, piece) for piece in share.pieces(rows)]
+            yield [self._batch(self._train, piece, crops) for piece in share.pieces(rows)]
 
     def evaluate(self, model: nn.Module, share: Share, total: Callable[[Tensor], Tensor]) -> Mapping[str, float]:
         """Return valid_error and test_error in percent, and what the label embedding looks like."""
@@ -182,8 +191,9 @@ class VisionTask:
         if isinstance(self.loss, LabelEmbeddingLoss):
             self.loss.embedding.save(run.labels_file, self.data.label_names)
 
-    def _batch(self, images: Images, rows: Tensor) -> ImageBatch:
-        return ImageBatch(self._normalise(images.pixels[rows]), images.labels[rows])
+    def _batch(self, images: Images, rows: Tensor, crops: CropFlip | None = None) -> ImageBatch:
+        pixels = images.pixels[rows]
+        return ImageBatch(self._normalise(pixels if crops is None else crops[rows](pixels)), images.labels[rows])
 
     def _error(self, model: nn.Module, images: Images, share: Share, total: Callable[[Tensor], Tensor]) -> float:
         mine = torch.arange(len(images), device=images.labels.device)[share.index :: share.count]
