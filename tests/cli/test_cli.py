@@ -1,11 +1,14 @@
 """The command line as a person meets it: one clear line, exit code 2, nothing half-written."""
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from labelemb.cli.main import VERBS, main
 from labelemb.presets import preset_names, read_preset
@@ -17,7 +20,7 @@ ROOT = Path(__file__).parents[2]
     ("command", "says"),
     [
         ("frobnicate", "verb: expected one of demo, list, .*, got 'frobnicate'"),
-        ("train", "preset: expected one of digits, .* got none"),
+        ("train", "preset: expected one of cifar10-modern, .* got none"),
         ("train nope", "preset: .* got 'nope'"),
         ("train digits --epoch 3", "unrecognized arguments: --epoch 3"),
         ("train digits --epochs x", "epochs: expected a whole number, got 'x'"),
@@ -104,6 +107,41 @@ def test_published_scripts_run_from_their_folder(tmp_path: Path) -> None:
     assert "tau: 1.0" in config
     assert "beta: 0.4" in config
     assert "batch_size: 200" in config
+
+
+@pytest.mark.parametrize(("script", "out"), [("cifar10", "10_results"), ("cifar100", "100_results")])
+def test_published_cifar_scripts(
+    script: str, out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The published flags, on own images in CIFAR's stead; then --resume, with something there and without."""
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        image = tmp_path / "toys" / "ab"[number % 2] / f"{number}.png"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(256, size=(32, 32, 3), dtype=np.uint8)).save(image)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    small = f"--dataset imagefolder:{tmp_path / 'toys'} --width 2 --batch_size 8 --device cpu --precision fp32"
+    if script == "cifar100":
+        small += " --decay_every 1"
+
+    def call(flags: str) -> int:
+        monkeypatch.setattr(sys, "argv", [f"{script}.py", *flags.split(), *small.split()])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(ROOT / "scripts" / "vision" / f"{script}.py"), run_name="__main__")
+        return int(ended.value.code or 0)
+
+    flags = "--mode=emb --lr 0.002 --tau 1 --alpha 0.8 --beta 0.4 --num 3 --epochs 1 --data /nowhere"
+    assert call(f"--resume {flags}") == 2
+    assert "resume: expected a run to go on with" in capsys.readouterr().err
+    assert call(flags) == 0
+    run = next((tmp_path / out).glob("*/emb/seed-3"))
+    config = (run / "config.yaml").read_text()
+    assert all(line in config for line in ("tau: 1.0", "beta: 0.4", "learning_rate: 0.002", "augment: crop-flip"))
+    assert not (run / "best.pt").exists(), "nothing was held out to choose by"
+    assert call(f"-r {flags}") == 0
+    assert call(f"-r {flags.replace('--num 3', '--num 4')}") == 2
+    assert f"There are {out}/{run.parent.parent.name}/emb/seed-3" in capsys.readouterr().err
 
 
 @pytest.mark.full_data

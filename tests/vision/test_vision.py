@@ -102,7 +102,7 @@ def test_initialisation_is_a_truncated_normal() -> None:
 
 
 def test_unknown_names() -> None:
-    with pytest.raises(ConfigError, match="dataset: expected digits or mnist, got 'minst'"):
+    with pytest.raises(ConfigError, match="dataset: expected digits, mnist, .*, got 'minst'"):
         load("minst", None)
     with pytest.raises(ConfigError, match=r"model: .*; epochs: expected a whole number >= 1, got 0"):
         VisionConfig(model="mpl", epochs=0)
@@ -125,3 +125,42 @@ def test_an_epoch_shows_each_image_once_and_resumes_in_the_middle() -> None:
     rest = [pieces[0].images for pieces in task.batches(3, 5, Share())]
     assert all(torch.equal(a, b) for a, b in zip(whole[5:], rest, strict=True))
     assert not torch.equal(whole[0], next(iter(task.batches(4, 0, Share())))[0].images)
+
+
+def conv(inputs: int, outputs: int, side: int = 3) -> int:
+    return inputs * outputs * side**2 + 2 * outputs  # no bias, but batch normalisation
+
+
+def test_resnets_have_the_published_shapes() -> None:
+    with torch.device("meta"):
+        small, large = build_model("resnet8", (3, 32, 32), 10), build_model("resnet18", (3, 32, 32), 100)
+        assert small(torch.empty(2, 3, 32, 32)).shape == (2, 2048)
+        assert large(torch.empty(2, 3, 32, 32)).shape == (2, 1024)
+        assert [b.conv2.out_channels for b in large.blocks] == [128, 128, 256, 256, 512, 512, 1024, 1024]
+        assert small.blocks(small.stem(torch.empty(2, 3, 32, 32))).shape == (2, 512, 8, 8), "a 4x4 pool leaves 2x2"
+        assert large.blocks(large.stem(torch.empty(2, 3, 32, 32))).shape == (2, 1024, 4, 4), "a 4x4 pool leaves 1x1"
+    widen = [conv(128, 256) + conv(256, 256) + conv(128, 256, 1), conv(256, 512) + conv(512, 512) + conv(256, 512, 1)]
+    expected = conv(3, 128) + 2 * conv(128, 128) + sum(widen) + 2048 * 10 + 10
+    assert sum(p.numel() for p in small.parameters()) == expected
+    widen.append(conv(512, 1024) + conv(1024, 1024) + conv(512, 1024, 1))
+    again = 2 * (conv(256, 256) + conv(512, 512) + conv(1024, 1024))
+    expected = conv(3, 128) + 4 * conv(128, 128) + sum(widen) + again + 1024 * 100 + 100
+    assert sum(p.numel() for p in large.parameters()) == expected
+
+
+@pytest.mark.parametrize(("name", "size"), [("resnet8", 64), ("resnet18", 32)])
+@pytest.mark.parametrize("image", [32, 28, 45])
+def test_resnets_of_another_width_and_image_size(name: str, size: int, image: int) -> None:
+    model = build_model(name, (1, image, image), 7, width=4)
+    hidden = model(torch.rand(2, 1, image, image))
+    assert hidden.shape == (2, size)
+    model.head(hidden).sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+    with pytest.raises(ConfigError, match="model: expected images of 8x8 or more for a ResNet, got 7x8"):
+        build_model(name, (1, 7, 8), 7)
+
+
+def test_compile_leaves_the_names_alone() -> None:
+    tasks = [VisionTask(VisionConfig(compile=chosen), load("digits", None)) for chosen in (False, True)]
+    assert tasks[0].model.state_dict().keys() == tasks[1].model.state_dict().keys()
+    assert [task.model._compiled_call_impl is None for task in tasks] == [True, False]

@@ -24,11 +24,11 @@ class Recipe:
     """What trains the presets of a task: its config dataclass, what checks a run, what does it."""
 
     config: type
-    prepare: Callable[..., object]
+    check: Callable[..., None]
     train: Callable[..., None]
 
 
-RECIPES = {"vision": Recipe(vision.VisionConfig, vision.prepare, vision.train)}
+RECIPES = {"vision": Recipe(vision.VisionConfig, vision.check, vision.train)}
 MODES = ("baseline", "emb")
 SESSION = """\
 a session:
@@ -62,6 +62,8 @@ def train(arguments: list[str], published: Published | None = None, program: str
         preset, _modes(chosen.mode), _seeds(chosen), Path(chosen.out), Path(data) if data else None, chosen
     )
     console = Console(quiet=os.environ.get("RANK", "0") != "0")  # one of several processes talks
+    if published and chosen.resume:
+        _expect_something_to_resume(plan)
     code = run_plan(plan, chosen.jobs, chosen.threads, console)
     folder = Path(chosen.out) / preset.name
     console.print(f"Runs are in {folder}. Look at them: labelemb report {folder}", highlight=False, soft_wrap=True)
@@ -83,7 +85,7 @@ def make_plan(
         for mode in modes:
             run = RunFolder.of(out, preset.name, mode, seed)
             config = recipe.config(**values, mode=mode, seed=seed).resolved()
-            check, do = partial(recipe.prepare, config, run, data), partial(recipe.train, config, run, data)
+            check, do = partial(recipe.check, config, run, data), partial(recipe.train, config, run, data)
             plan.append(PlannedRun(run, mode, check, do))
     return plan
 
@@ -141,12 +143,29 @@ def _parser(preset: Preset, published: Published | None, program: str) -> Parser
     parser.add_argument("--seeds", type=int, default=None, help="run seeds 0 to N-1")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each")
     parser.add_argument("--threads", type=int, default=None, help="threads of a run (all cores when --jobs is 1)")
+    if published:
+        resume_help = "go on with a run that must be there; without it one that is there goes on too"
+        parser.add_argument("--resume", "-r", action="store_true", help=resume_help)
     parser.add_argument(
         *_names("data", aliases), type=str, default=None, help="folder with the data, or its parent; else LABELEMB_DATA"
     )
     parser.add_argument("--out", type=str, default=published.out if published else "runs", help="where run folders go")
     add_config(parser, RECIPES[preset.task].config, preset.values, skip={"mode", "seed"}, aliases=aliases)
     return parser
+
+
+def _expect_something_to_resume(plan: list[PlannedRun]) -> None:
+    """Raise ConfigError for a run that has no checkpoint, naming those there are: it would start anew, unasked."""
+    for planned in plan:
+        if not planned.run.last_checkpoint.is_file():
+            others = sorted(planned.run.path.parent.glob(f"*/{planned.run.last_checkpoint.name}"))
+            there = ", ".join(str(other.parent) for other in others)
+            raise ConfigError(
+                "resume",
+                f"a run to go on with in {planned.run.path}",
+                "none",
+                f"There are {there}" if there else "Leave --resume out to start one",
+            )
 
 
 def _names(name: str, aliases: dict[str, str]) -> list[str]:
@@ -159,7 +178,7 @@ def _preset_among(arguments: list[str]) -> str:
         if argument in preset_names() or (argument.endswith((".yaml", ".yml")) and not argument.startswith("-")):
             return argument
     if {"-h", "--help"} & set(arguments):
-        return preset_names()[0]
+        return "digits"
     first = next((argument for argument in arguments if not argument.startswith("-")), None)
     raise ConfigError("preset", f"one of {', '.join(preset_names())}, or a YAML file", repr(first) if first else "none")
 

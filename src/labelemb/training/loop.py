@@ -65,18 +65,21 @@ def train_run(
     accelerator: Accelerator,
     config: Mapping[str, Any],
     data_digest: str,
+    facts: Mapping[str, str] | None = None,
 ) -> None:
     """Claim the run folder and ``fit``; a finished run is left untouched.
 
     config       every choice, resolved: a folder with another one is refused
     data_digest  what identifies the data
+    facts        what else the signature must say: "note" stands beside every figure in the report
 
     Raises ConfigError when the folder holds another run or another process trains there.
     """
     main = accelerator.is_main_process
     with run.locked() if main else contextlib.nullcontext():
         if main:
-            run.open(config, make_signature(settings.seed, data_digest, str(accelerator.device)))
+            signature = make_signature(settings.seed, data_digest, str(accelerator.device))
+            run.open(config, {**signature, **(facts or {})})
         accelerator.wait_for_everyone()
         if not run.finished:
             fit(task, settings, run, accelerator)

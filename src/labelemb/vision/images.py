@@ -1,8 +1,8 @@
 """Images in memory and the batches made of them. N images, C channels, H x W pixels."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -55,13 +55,52 @@ class ImageData:
     @cached_property
     def digest(self) -> str:
         """Return a sha256 over pixels and labels of all splits, 16 digits: the data behind a number."""
-        sha = hashlib.sha256()
-        for split in (self.train, self.valid, self.test):
-            if split is not None:
-                for tensor in (split.pixels, split.labels):
-                    sha.update(str(tuple(tensor.shape)).encode())
-                    sha.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
-        return sha.hexdigest()[:16]
+        return digest_of(split for split in (self.train, self.valid, self.test) if split is not None)[:16]
+
+    def validated(self, wanted: bool | None) -> "ImageData":
+        """Return the data with a validation set or without; None: as it is.
+
+        True: where there is none, a fixed stratified tenth of the training images becomes it (5,000 of CIFAR's).
+        False: the images of the one there is train.
+        """
+        if wanted and self.valid is None:
+            kept, held = stratified_holdout(self.train.labels, len(self.train) // 10, seed=0)
+            return replace(self, train=self.train[kept], valid=self.train[held])
+        if wanted is False and self.valid is not None:
+            return replace(self, train=join([self.train, self.valid]), valid=None)
+        return self
+
+
+def join(parts: Sequence[Images]) -> Images:
+    """Return splits one after the other as one."""
+    return Images(torch.cat([part.pixels for part in parts]), torch.cat([part.labels for part in parts]))
+
+
+def digest_of(splits: Iterable[Images]) -> str:
+    """Return a sha256 over shapes and values of pixels and labels, in that order."""
+    sha = hashlib.sha256()
+    for split in splits:
+        for tensor in (split.pixels, split.labels):
+            sha.update(str(tuple(tensor.shape)).encode())
+            sha.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
+    return sha.hexdigest()
+
+
+def channel_statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of each channel, of pixels in [0, 1]; counted exactly, in whole numbers.
+
+    A channel without any variation gets the deviation 1, so that dividing by it is harmless.
+    """
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    means, deviations = [], []
+    for channel in range(images.pixels.shape[1]):
+        counts = np.bincount(images.pixels[:, channel].numpy().ravel(), minlength=256)
+        share = torch.from_numpy(counts).double() / counts.sum()
+        mean = float((share * levels).sum())
+        deviation = float((share * (levels - mean) ** 2).sum().sqrt())
+        means.append(mean)
+        deviations.append(deviation or 1.0)
+    return tuple(means), tuple(deviations)
 
 
 @dataclass(frozen=True)

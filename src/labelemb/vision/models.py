@@ -1,4 +1,4 @@
-"""The published nets. Each maps images (N, C, H, W) to a hidden state (N, D); ``head`` maps that to (N, V) logits."""
+"""The nets by name; the small ones. Each maps images (N, C, H, W) to a hidden state (N, D), ``head`` to (N, V)."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labelemb.errors import ConfigError
+from labelemb.vision.resnet import resnet8, resnet18
 
 
 class Mlp(nn.Module):
@@ -55,7 +56,7 @@ class Cnn(nn.Module):
         return F.relu(self.dense(x.flatten(1)))
 
 
-MODELS: dict[str, Callable[..., nn.Module]] = {"mlp": Mlp, "cnn": Cnn}
+MODELS: dict[str, Callable[..., nn.Module]] = {"mlp": Mlp, "cnn": Cnn, "resnet8": resnet8, "resnet18": resnet18}
 
 
 def build_model(name: str, image_shape: tuple[int, int, int], num_labels: int, width: int | None = None) -> nn.Module:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,9 @@ from labelemb.training.optim import OptimizerName, OptimizerSettings, Schedule
 from labelemb.training.seeding import drawing_from, generator
 from labelemb.training.task import Share
 from labelemb.vision import datasets
+from labelemb.vision.augment import Augment, CropFlip
+from labelemb.vision.datasets import DataOptions
+from labelemb.vision.datasets.batches import Level
 from labelemb.vision.images import ImageBatch, ImageData, Images, Normalise
 from labelemb.vision.models import MODELS, build_model, initialise
 
@@ -33,8 +36,12 @@ EVALUATION_BATCH = 500
 class VisionConfig:
     """Every choice of a vision run; the presets are values of it.
 
-    dataset         digits or mnist
-    model           mlp or cnn
+    dataset         digits, mnist, cifar10 or cifar100; imagefolder:PATH or hub:ID for images of one's own
+    label_level     labels of cifar100: fine or coarse
+    image_size      side of the square that own images are cut and resized to; null: 32
+    validate        true: hold a fixed tenth of the training images out to choose by; false: none; null: as published
+    augment         crop-flip: pad 4, random crop, random mirror image, for training images; none
+    model           mlp, cnn, resnet8 or resnet18
     width           size of the model's layers; null: as published
     mode            baseline: one-hot cross entropy; emb: label embedding
     seed            drives model and loss initialisation, data order and dropout by streams of their own
@@ -60,11 +67,16 @@ class VisionConfig:
     impl            implementation of the loss
     precision       fp32, bf16 or fp16 (autocast); auto: bf16 where the hardware has it
     channels_last   memory layout of images and convolutions
+    compile         let torch.compile make the model faster: costs a minute at the start, needs a C++ compiler
     device          auto or cpu
     tracker         none, or what Accelerate knows: tensorboard, wandb, ...
     """
 
     dataset: str = "digits"
+    label_level: Level = "fine"
+    image_size: int | None = None
+    validate: bool | None = None
+    augment: Augment = "none"
     model: str = "mlp"
     width: int | None = None
     mode: Mode = "emb"
@@ -91,16 +103,21 @@ class VisionConfig:
     impl: Literal["eager"] = "eager"
     precision: Precision = "fp32"
     channels_last: bool = True
+    compile: bool = False
     device: Literal["auto", "cpu"] = "auto"
     tracker: str = "none"
 
     def __post_init__(self) -> None:
         with Choices() as choices:
-            choices.expect_one_of("dataset", self.dataset, list(datasets.DATASETS))
+            choices.expect(datasets.is_known(self.dataset), "dataset", datasets.NAMES, repr(self.dataset))
+            choices.expect_one_of("label_level", self.label_level, get_args(Level))
+            choices.expect_one_of("augment", self.augment, get_args(Augment))
             choices.expect_one_of("model", self.model, list(MODELS))
             for name in ("epochs", "batch_size", "micro_batches"):
                 choices.expect(getattr(self, name) >= 1, name, "a whole number >= 1", getattr(self, name))
-            choices.expect(self.width is None or self.width >= 1, "width", "a whole number >= 1, or null", self.width)
+            for name in ("width", "image_size"):
+                value = getattr(self, name)
+                choices.expect(value is None or value >= 1, name, "a whole number >= 1, or null", value)
             choices.expect(self.seed >= 0, "seed", "a whole number >= 0", self.seed)
             choices.include(lambda: self.objective)
             choices.include(lambda: self.optimizer_settings)
@@ -110,6 +127,11 @@ class VisionConfig:
         """Return the choices that are the loss's."""
         terms = frozenset(term.strip() for term in self.terms.split(","))
         return Objective(**_share(self, Objective) | {"terms": terms})
+
+    @property
+    def data_options(self) -> DataOptions:
+        """Return the choices that are the data set's."""
+        return DataOptions(**_share(self, DataOptions))
 
     @property
     def optimizer_settings(self) -> OptimizerSettings:
@@ -135,6 +157,8 @@ class VisionTask:
             self.loss = build_loss(config, self.model)
         if config.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.compile:
+            self.model.compile()  # in place: the names of its parameters stay what they are
         self.steps_per_epoch = -(-len(data.train) // config.batch_size)
         self.ignore_index = -100
 
@@ -147,11 +171,12 @@ class VisionTask:
         self._held_out = {name: split.to(device) for name, split in named.items() if split is not None}
 
     def batches(self, epoch: int, start: int, share: Share) -> Iterator[list[ImageBatch]]:
-        """Yield the batches of an epoch; its order depends on the seed and the epoch alone."""
-        order = torch.randperm(len(self._train), generator=generator(self.config.seed, "order", epoch))
-        order = order.to(self._train.labels.device)
+        """Yield the batches of an epoch; its order and crops depend on the seed and the epoch alone."""
+        seed, device = self.config.seed, self._train.labels.device
+        order = torch.randperm(len(self._train), generator=generator(seed, "order", epoch)).to(device)
+        crops = CropFlip.draw(len(order), seed, epoch).to(device) if self.config.augment == "crop-flip" else None
         for rows in torch.split(order, self.config.batch_size)[start:]:
-            yield [self._batch(self._train, piece) for piece in share.pieces(rows)]
+            yield [self._batch(self._train, piece, crops) for piece in share.pieces(rows)]
 
     def evaluate(self, model: nn.Module, share: Share, total: Callable[[Tensor], Tensor]) -> Mapping[str, float]:
         """Return valid_error and test_error in percent, and what the label embedding looks like."""
@@ -166,8 +191,9 @@ class VisionTask:
         if isinstance(self.loss, LabelEmbeddingLoss):
             self.loss.embedding.save(run.labels_file, self.data.label_names)
 
-    def _batch(self, images: Images, rows: Tensor) -> ImageBatch:
-        return ImageBatch(self._normalise(images.pixels[rows]), images.labels[rows])
+    def _batch(self, images: Images, rows: Tensor, crops: CropFlip | None = None) -> ImageBatch:
+        pixels = images.pixels[rows]
+        return ImageBatch(self._normalise(pixels if crops is None else crops[rows](pixels)), images.labels[rows])
 
     def _error(self, model: nn.Module, images: Images, share: Share, total: Callable[[Tensor], Tensor]) -> float:
         mine = torch.arange(len(images), device=images.labels.device)[share.index :: share.count]
@@ -193,19 +219,46 @@ def build_loss(config: VisionConfig, model: nn.Module) -> nn.Module:
 
 
 @lru_cache(maxsize=1)
-def load_data(name: str, folder: Path | None) -> ImageData:
+def load_data(name: str, folder: Path | None, options: DataOptions | None = None) -> ImageData:
     """Read a data set once per process: the seeds of a matrix share it."""
-    return datasets.load(name, folder)
+    return datasets.load(name, folder, options)
 
 
-def prepare(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> VisionTask:
-    """Build what a run needs and check that it can start; nothing is written.
+def check(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> None:
+    """Make sure that a run can start; nothing is written, and the net takes no memory.
 
     Raises ConfigError (also when the folder holds another run), DataError.
     """
+    data = _checked_data(config, run, data_folder)
+    with torch.device("meta"):
+        _build(config, data)
+
+
+def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> None:
+    """Train one run to its end, from wherever a killed process left it; nothing happens when it is finished.
+
+    Raises as ``check`` does.
+    """
+    task = _build(config, _checked_data(config, run, data_folder))
+    accelerator = make_accelerator(config.precision, config.device, config.tracker, run.path)
+    settings = FitSettings(
+        epochs=config.epochs,
+        seed=config.seed,
+        optimizer=config.optimizer_settings,
+        micro_batches=config.micro_batches,
+    )
+    facts = {"note": task.data.note} if task.data.note else {}
+    train_run(task, settings, run, accelerator, asdict(config), task.data.digest, facts)
+
+
+def _checked_data(config: VisionConfig, run: RunFolder, folder: Path | None) -> ImageData:
     check_tracker(config.tracker)
-    data = load_data(config.dataset, data_folder)
+    data = load_data(config.dataset, folder, config.data_options)
     run.check(asdict(config), data.digest)
+    return data
+
+
+def _build(config: VisionConfig, data: ImageData) -> VisionTask:
     task = VisionTask(config, data)
     total_steps = config.epochs * task.steps_per_epoch
     if config.mode == "emb" and config.soft_start >= total_steps:
@@ -216,22 +269,6 @@ def prepare(config: VisionConfig, run: RunFolder, data_folder: Path | None = Non
             f"About 0.4 of all steps is usual: {int(0.4 * total_steps)}",
         )
     return task
-
-
-def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> None:
-    """Train one run to its end, from wherever a killed process left it; nothing happens when it is finished.
-
-    Raises as ``prepare`` does.
-    """
-    task = prepare(config, run, data_folder)
-    accelerator = make_accelerator(config.precision, config.device, config.tracker, run.path)
-    settings = FitSettings(
-        epochs=config.epochs,
-        seed=config.seed,
-        optimizer=config.optimizer_settings,
-        micro_batches=config.micro_batches,
-    )
-    train_run(task, settings, run, accelerator, asdict(config), task.data.digest)
 
 
 def _share(config: VisionConfig, kind: type) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from labelemb.errors import DataError
+from labelemb.vision.datasets.cache import cache_folder
 from labelemb.vision.images import ImageData, Images
 
 # sha256 of the contents; the .gz files are compressed differently in different places.
@@ -80,7 +80,7 @@ def _find(name: str, folder: Path) -> Path:
 def _download(name: str) -> Path:
     import pooch
 
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "labelemb" / "mnist"
+    cache = cache_folder() / "mnist"
     try:
         # The digest of the contents is checked by the caller; the compressed file has no fixed one.
         path = pooch.retrieve(SOURCE + f"{name}.gz", known_hash=None, fname=f"{name}.gz", path=cache)

@@ -1,0 +1,12 @@
+"""The published command lines: python3 cifar100.py --mode=baseline and --mode=emb. Outputs in ./100_results.
+
+--tau --alpha --beta --lr --data, --num (the number of the run: its seed) and --resume or -r as published, and any other
+key of the preset cifar100-resnet18 besides, such as --epochs 1 --width 16.
+"""
+
+import sys
+
+from labelemb.cli.published import run
+
+if __name__ == "__main__":
+    sys.exit(run("cifar100.py", preset="cifar100-resnet18", out="./100_results"))
