@@ -216,8 +216,7 @@ def extra_bytes(workload: Workload, name: str, device: str, quick: bool) -> int:
     """Return the peak of one step above what stood before, less the parameters' gradients. For a fresh process."""
     problem = Problem.of(workload, device)
     step = peers(device, quick)[name].make(problem)
-    if device == "cuda":
-        step()
+    peers(device, quick)[name].make(Problem.of(Workload(64, 1000, workload.width), device))()  # wakes the libraries
     problem.forget()
     peak = peak_bytes(step)
     return peak - sum(p.grad.numel() * p.grad.element_size() for p in problem.parameters if p.grad is not None)

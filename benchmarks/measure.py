@@ -40,7 +40,7 @@ def interleaved(
 ) -> dict[str, Timing]:
     """Call the peers in turn, ``repeats`` rounds of all, after ``warmup`` rounds that do not count.
 
-    clock: ``time.process_time`` counts the seconds of the processor instead, for one thread on a machine that others use.
+    clock: ``time.process_time`` counts the seconds of the processor, for one thread on a machine that others use.
     """
     samples: dict[str, list[float]] = {name: [] for name in callables}
     for number in range(-warmup, repeats):

@@ -24,7 +24,7 @@ def peak_bytes(call: Callable[[], object]) -> int:
     """Return how far memory rises above where it stands, while ``call`` runs and with what it leaves behind.
 
     On a GPU the allocator counts. On Linux the kernel does: resident pages, the high-water mark set back beforehand.
-    Make one call before: libraries make buffers of their own at their first, which are not the callee's.
+    Make a small call of its kind before: libraries are loaded and make buffers at their first one.
     """
     gc.collect()
     if torch.cuda.is_available():
