@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from labelemb.errors import Choices, ConfigError
 from labelemb.losses.cross_entropy import CrossEntropyLoss
+from labelemb.losses.implementations import Implementation
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.objective import Cap, Mix, Objective, Reduction
 from labelemb.losses.terms import TERMS
@@ -100,7 +101,7 @@ class VisionConfig:
     reduction: Reduction = "mean"
     soft_start: int = 0
     terms: str = ",".join(TERMS)
-    impl: Literal["eager"] = "eager"
+    impl: Implementation = "eager"
     precision: Precision = "fp32"
     channels_last: bool = True
     compile: bool = False
@@ -208,7 +209,7 @@ class VisionTask:
 def build_loss(config: VisionConfig, model: nn.Module) -> nn.Module:
     """Return the loss of the config's mode for a model with a ``head``."""
     if config.mode == "baseline":
-        return CrossEntropyLoss()
+        return CrossEntropyLoss(impl=config.impl)
     assert isinstance(model.head, nn.Linear)
     loss = LabelEmbeddingLoss(
         model.head.in_features, model.head.out_features, objective=config.objective, impl=config.impl
