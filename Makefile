@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench
+.PHONY: demo test lint check format bench
 
 demo: .venv/installed  ## one-hot against label embedding on small digits, in about a minute
 	$(BIN)/labelemb demo
@@ -10,11 +10,12 @@ demo: .venv/installed  ## one-hot against label embedding on small digits, in ab
 test: .venv/installed
 	$(BIN)/python -m pytest
 
-check: .venv/installed
+lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+
+check: lint test
 
 format: .venv/installed
 	$(BIN)/ruff format .

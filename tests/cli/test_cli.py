@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
         ("train digits --soft_start 9999", r"soft_start: expected fewer steps than the run has \(780\)"),
         ("train digits --seed 1 --seeds 3", "seed: give --seed N .* or --seeds N"),
         ("train digits --jobs 0", "jobs: expected a whole number >= 1, got 0"),
-        ("train digits --tracker nonesuch", "tracker or precision: .*nonesuch"),
+        ("train digits --tracker nonesuch", "tracker: expected none.* got 'nonesuch'. Accelerate knows"),
         ("train mnist-mlp --data /nonexistent", "data: expected a folder with train-images"),
         ("show nope", "preset: .* got 'nope'"),
         ("report /nonexistent", "/nonexistent: expected a folder with runs"),
@@ -89,6 +89,13 @@ def test_a_users_own_preset_file(tmp_path: Path, capsys: pytest.CaptureFixture[s
     file.write_text("task: vision\nepoch: 1\n")
     assert main(["train", str(file)]) == 2
     assert "unknown keys epoch" in capsys.readouterr().err
+
+
+def test_options_may_stand_before_the_preset(tmp_path: Path) -> None:
+    options = ["--dataset", "digits", "--epochs", "1", "--width", "8", "--out", str(tmp_path)]
+    assert main(["train", *options, "mnist-mlp"]) == 0
+    config = (tmp_path / "mnist-mlp" / "emb" / "seed-0" / "config.yaml").read_text()
+    assert "batch_size: 100" in config, "the value of mnist-mlp, not that of digits"
 
 
 def test_published_scripts_run_from_their_folder(tmp_path: Path) -> None:

@@ -24,7 +24,11 @@ def demo(arguments: list[str]) -> int:
     parser.add_argument("--out", type=str, default="demo", help="where run folders and the report go")
     out = Path(parser.parse(arguments).out)
     console = Console()
-    console.print("Training on 1,259 images of digits: one-hot against label embedding, 3 seeds each.", highlight=False)
+    console.print(
+        "Training on 1,259 images of digits: one-hot against label embedding, 3 seeds each.",
+        highlight=False,
+        soft_wrap=True,
+    )
     preset = read_preset("digits")
     config = VisionConfig(**preset.values)
     overrides = SimpleNamespace(**{name: getattr(config, name) for name in config.__dataclass_fields__})

@@ -62,15 +62,17 @@ def similar(arguments: list[str]) -> int:
     parser.add_argument("label", type=str, help="name of the label")
     parser.add_argument("--top", type=int, default=5, help="how many")
     chosen = parser.parse(arguments)
-    from labelemb.errors import ConfigError
+    from labelemb.errors import DataError
     from labelemb.losses.embedding import LabelEmbedding
-    from labelemb.report.similarity import similar as nearest
+    from labelemb.report import similar as nearest
     from labelemb.runs import RunFolder
 
-    if chosen.top < 1:
-        raise ConfigError("top", "a whole number >= 1", chosen.top)
-    source = Path(chosen.source)
-    file = RunFolder(source).labels_file if source.is_dir() else source
+    file = Path(chosen.source)
+    if file.is_dir():
+        file = RunFolder(file).labels_file
+        if not file.is_file():
+            hint = "One-hot runs learn none; take a seed-N folder below .../emb"
+            raise DataError(str(file.parent), "a run with a label embedding", "none", hint)
     for name, probability in nearest(LabelEmbedding.load(file), chosen.label, chosen.top):
         print(f"{probability:.4f}  {name}")
     return 0

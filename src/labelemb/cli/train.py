@@ -1,6 +1,7 @@
 """labelemb train, and the published scripts, which are the same under other option names."""
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -14,7 +15,7 @@ from labelemb.cli.arguments import Parser, UsageError, add_config
 from labelemb.errors import ConfigError
 from labelemb.presets import Preset, preset_names, read_preset
 from labelemb.runs import RunFolder
-from labelemb.training.matrix import PlannedRun, closing_line, run_matrix, train_timed
+from labelemb.training.matrix import PlannedRun, closing_line, run_matrix
 from labelemb.vision import recipe as vision
 
 
@@ -55,16 +56,12 @@ class Published:
 
 def train(arguments: list[str], published: Published | None = None, program: str = "labelemb train") -> int:
     """Train the runs that the arguments ask for; return the exit code (1 when a run failed)."""
-    preset = read_preset(published.preset if published else _preset_among(arguments))
-    if preset.task not in RECIPES:
-        raise ConfigError("task", " or ".join(RECIPES), repr(preset.task))
-    parser = _parser(preset, published, program)
-    chosen = parser.parse(arguments)
+    preset, chosen = _parse(arguments, published, program)
     data = chosen.data or os.environ.get("LABELEMB_DATA")
     plan = make_plan(
         preset, _modes(chosen.mode), _seeds(chosen), Path(chosen.out), Path(data) if data else None, chosen
     )
-    console = Console()
+    console = Console(quiet=os.environ.get("RANK", "0") != "0")  # one of several processes talks
     if published and chosen.resume:
         _expect_something_to_resume(plan)
     code = run_plan(plan, chosen.jobs, chosen.threads, console)
@@ -112,10 +109,23 @@ def run_plan(plan: list[PlannedRun], jobs: int, threads: int | None, console: Co
     if threads or jobs > 1:
         torch.set_num_threads(threads or 1)
     for planned in left:
-        seconds = train_timed(planned)
-        if os.environ.get("RANK", "0") == "0":
-            console.print(closing_line(planned, seconds), highlight=False, soft_wrap=True)
+        start = time.perf_counter()
+        planned.train()
+        console.print(closing_line(planned, time.perf_counter() - start), highlight=False, soft_wrap=True)
     return 0
+
+
+def _parse(arguments: list[str], published: Published | None, program: str) -> tuple[Preset, Any]:
+    """Read the preset and, with its options, the arguments."""
+    name = published.preset if published else _preset_among(arguments)
+    while True:
+        preset = read_preset(name)
+        if preset.task not in RECIPES:
+            raise ConfigError("task", " or ".join(RECIPES), repr(preset.task))
+        chosen = _parser(preset, published, program).parse(arguments)
+        if published or chosen.preset == name:
+            return preset, chosen
+        name = chosen.preset  # the first guess was the value of an option, --dataset digits say
 
 
 def _parser(preset: Preset, published: Published | None, program: str) -> Parser:

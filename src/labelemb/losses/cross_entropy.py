@@ -13,6 +13,7 @@ from labelemb.losses.base import (
     upcast,
     wants_value_checks,
 )
+from labelemb.losses.implementations import Implementation, check_implementation, slab_driver
 from labelemb.losses.terms import cross_entropy, predicted_right
 
 
@@ -21,11 +22,20 @@ class CrossEntropyLoss(nn.Module):
 
     ignore_index  target of rows that are not rows
     value_checks  look for labels out of range and NaN; None: on a CPU only (a GPU would have to wait)
+    impl, slab_bytes  as in ``LabelEmbeddingLoss``
     """
 
-    def __init__(self, ignore_index: int = -100, value_checks: bool | None = None) -> None:
+    def __init__(
+        self,
+        ignore_index: int = -100,
+        value_checks: bool | None = None,
+        impl: Implementation = "eager",
+        slab_bytes: int | None = None,
+    ) -> None:
         super().__init__()
+        check_implementation(impl, slab_bytes)
         self.ignore_index, self.value_checks = ignore_index, value_checks
+        self.impl, self.slab_bytes = impl, slab_bytes
 
     def forward(
         self, hidden: Tensor, head: nn.Linear, targets: Tensor, denominator: Tensor | float | None = None
@@ -39,6 +49,10 @@ class CrossEntropyLoss(nn.Module):
         if wants_value_checks(self.value_checks, hidden):
             check_values(hidden, targets, num_labels, self.ignore_index)
         rows = Rows.of(hidden, targets, self.ignore_index)
+        driver = slab_driver(self.impl, num_labels, hidden.device, self.slab_bytes)
+        if driver is not None:
+            output: LossOutput = driver.cross_entropy_loss(rows, head, denominator)
+            return output
         logits = upcast(head(rows.hidden))
         values = cross_entropy(torch.log_softmax(logits, dim=1), rows.labels)
         count = rows.counted.sum()

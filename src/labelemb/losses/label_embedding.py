@@ -1,7 +1,5 @@
 """LabelEmbeddingLoss: holds the embedding and the auxiliary head, checks its input, picks the implementation."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
@@ -9,9 +7,8 @@ from labelemb.errors import ConfigError
 from labelemb.losses.base import LossOutput, Rows, check_shapes, check_values, wants_value_checks
 from labelemb.losses.eager import label_embedding_loss
 from labelemb.losses.embedding import DenseLabelEmbedding, LabelEmbedding
+from labelemb.losses.implementations import Implementation, check_implementation, slab_driver
 from labelemb.losses.objective import Objective
-
-IMPLEMENTATIONS = {"eager": label_embedding_loss}
 
 
 class LabelEmbeddingLoss(nn.Module):
@@ -24,7 +21,9 @@ class LabelEmbeddingLoss(nn.Module):
     embedding     holds E; None: DenseLabelEmbedding(V), the identity at the start
     objective     the choices; None: Objective.vision()
     ignore_index  target of rows that are not rows (padding)
-    impl          "eager": plain torch, logits materialised
+    impl          "eager": plain torch, logits materialised; "chunked": same value and gradients, a slab of rows at a
+                  time, for large V; "fused": the same with Triton kernels; "auto": the fitting one of these
+    slab_bytes    memory for the buffers of "chunked" and "fused"; None: a default for the device (see ``Chunked``)
     value_checks  look for labels out of range and NaN; None: on a CPU only (a GPU would have to wait)
 
     Give its parameters to the optimiser beside the model's, without weight decay (decay would pull E to uniform), and
@@ -41,8 +40,9 @@ class LabelEmbeddingLoss(nn.Module):
         embedding: LabelEmbedding | None = None,
         objective: Objective | None = None,
         ignore_index: int = -100,
-        impl: Literal["eager"] = "eager",
+        impl: Implementation = "eager",
         value_checks: bool | None = None,
+        slab_bytes: int | None = None,
     ) -> None:
         super().__init__()
         for name, value in (("hidden_size", hidden_size), ("num_labels", num_labels)):
@@ -50,13 +50,13 @@ class LabelEmbeddingLoss(nn.Module):
                 raise ConfigError(name, "a whole number >= 1", value)
         if embedding is not None and embedding.num_labels != num_labels:
             raise ConfigError("embedding", f"an embedding of {num_labels} labels", embedding.num_labels)
-        if impl not in IMPLEMENTATIONS:
-            raise ConfigError("impl", " or ".join(IMPLEMENTATIONS), repr(impl))
+        check_implementation(impl, slab_bytes)
         self.hidden_size, self.num_labels = hidden_size, num_labels
         self.embedding = embedding if embedding is not None else DenseLabelEmbedding(num_labels)
         self.auxiliary = nn.Linear(hidden_size, num_labels)
         self.objective = objective if objective is not None else Objective.vision()
-        self.ignore_index, self.impl, self.value_checks = ignore_index, impl, value_checks
+        self.ignore_index, self.value_checks = ignore_index, value_checks
+        self.impl, self.slab_bytes = impl, slab_bytes
         self._objective_now = self.objective
         self._set_steps(0)
 
@@ -82,7 +82,8 @@ class LabelEmbeddingLoss(nn.Module):
         if wants_value_checks(self.value_checks, hidden):
             check_values(hidden, targets, self.num_labels, self.ignore_index)
         rows = Rows.of(hidden, targets, self.ignore_index)
-        compute = IMPLEMENTATIONS[self.impl]
+        driver = slab_driver(self.impl, self.num_labels, hidden.device, self.slab_bytes)
+        compute = label_embedding_loss if driver is None else driver.label_embedding_loss
         return compute(rows, head, self.auxiliary, self.embedding, self._objective_now, denominator)
 
     def advance(self) -> None:

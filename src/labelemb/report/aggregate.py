@@ -1,5 +1,6 @@
 """From run folders to tasks, modes and figures: who ran, how far, and what came out."""
 
+import math
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -45,12 +46,12 @@ class Run:
     @classmethod
     def read(cls, folder: RunFolder) -> "Run":
         """Read a run folder OUT/TASK/MODE/seed-N. Raises DataError for a damaged one."""
+        # First: a run that ends while it is read must not count with a history that was read before its end.
+        finished = folder.finished
         config, path = folder.config(), folder.path.resolve()
         mode = str(config.get("mode", path.parent.name))
         seed = int(config.get("seed", 0))
-        return cls(
-            folder, path.parent.parent.name, mode, seed, config, folder.signature(), folder.history(), folder.finished
-        )
+        return cls(folder, path.parent.parent.name, mode, seed, config, folder.signature(), folder.history(), finished)
 
     @property
     def epochs_done(self) -> int:
@@ -150,6 +151,19 @@ class Task:
         notes = (source.get("note") for run in self.all_runs for source in (run.signature, run.config))
         return list(dict.fromkeys(str(note) for note in notes if note))
 
+    def convergence(self, mode: str) -> "Convergence | None":
+        """Return how soon a mode gets to where the baseline ends; None when either lacks the test error.
+
+        Read off the test curves, which choose nothing: a description of the curves, no figure of merit.
+        """
+        one_hot = self.groups[BASELINE].summary("last") if BASELINE in self.groups else None
+        curves = [curve for run in self.groups[mode].runs if (curve := run.curve("test_error"))]
+        if mode == BASELINE or one_hot is None or not curves:
+            return None
+        firsts = [next((at for at, error in curve if error <= one_hot.mean), math.inf) for curve in curves]
+        epochs = max(run.epochs_done for run in self.groups[mode].runs)
+        return Convergence(statistics.median(firsts), one_hot.mean, epochs, len(curves))
+
     def compare(self, mode: str, figure: Figure) -> Comparison | None:
         """Compare a mode with the baseline; None when either lacks the figure."""
         if mode == BASELINE or BASELINE not in self.groups or mode not in self.groups:
@@ -169,6 +183,22 @@ class Task:
             gain / baseline.mean if baseline.mean else None,
             paired_difference(one_hot.by_seed(figure), group.by_seed(figure)),
         )
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """When a mode first reaches the baseline's mean error after its last epoch.
+
+    epoch    median over the seeds of the first epoch at or below ``error``; infinite when half of them never get there
+    error    percent
+    epochs   how long the runs are
+    n        seeds
+    """
+
+    epoch: float
+    error: float
+    epochs: int
+    n: int
 
 
 def collect(folders: Iterable[Path | str]) -> tuple[list[Task], list[str]]:

@@ -52,6 +52,12 @@ def plain(axes: Axes, title: str, x: str, y: str) -> None:
     axes.set_ylabel(y)
 
 
+def short(name: str, most: int = 24) -> str:
+    """Return a name that leaves room for the figure: one line that an SVG can hold, its end cut off when it is long."""
+    line = "".join(letter for letter in " ".join(name.split()) if letter.isprintable())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
 def save(drawing: Figure, out: Path, name: str) -> list[Path]:
     """Write NAME.svg and NAME.png; the same numbers give the same bytes."""
     paths = [out / f"{name}.svg", out / f"{name}.png"]

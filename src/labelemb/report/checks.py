@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from labelemb.report.aggregate import BASELINE, Group, Run, Task, mode_name
+from labelemb.report.findings import plural
 
 # What a mode may choose for itself: the loss, and where and how it runs. All else should be equal in a fair comparison.
 _OWN_TO_A_MODE = {
@@ -78,7 +79,7 @@ def _unfair(baseline: Group, group: Group) -> list[str]:
         mine, theirs = {run.seed for run in group.runs}, {run.seed for run in baseline.runs}
         if mine != theirs:
             lines.append(
-                f"{_name(group)}: {len(mine)} seeds against {len(theirs)} of {mode_name(BASELINE)}; "
+                f"{_name(group)}: {plural(len(mine), 'seed')} against {len(theirs)} of {mode_name(BASELINE)}; "
                 f"the interval uses the {len(mine & theirs)} that both have"
             )
     return sorted(lines)

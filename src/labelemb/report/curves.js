@@ -7,7 +7,7 @@ class Panel {
     Object.assign(this, { title, series, options, at: null });
     this.drawing = element("div");
     this.readout = element("p", { class: "readout", "aria-live": "polite" });
-    this.seeds = element("p", { class: "small" });
+    this.seeds = element("p", { class: "small legend" });
     this.node = element("div", { class: "panel" }, element("h3", { text: title }), this.seeds, this.drawing, this.readout);
     redrawn(this.drawing, () => this.draw());
   }
@@ -21,7 +21,8 @@ class Panel {
     const width = this.drawing.clientWidth;
     const curves = this.curves;
     this.readout.textContent = "";
-    this.seeds.textContent = curves.map((mode) => `${modeName(mode.mode)}: ${count(mode.seeds.length, "seed")}`).join(" · ");
+    this.seeds.replaceChildren(...curves.map((mode) => element("span", {}, swatch(mode.mode),
+      document.createTextNode(`${modeName(mode.mode)}, ${count(mode.seeds.length, "seed")}`))));
     if (!width) return;
     if (!curves.length) {
       this.drawing.replaceChildren(element("p", { class: "small", text: "Nothing to draw." }));
@@ -87,11 +88,11 @@ class Panel {
     const stroke = DATA.modes[mode].colour;
     if (points.length === 1) {
       const [[epoch, value]] = points;
-      return svg("circle", { cx: this.x(epoch), cy: this.y(value), r: kind === "mean" ? 5 : 3, fill: stroke });
+      return svg("circle", { class: "tinted", cx: this.x(epoch), cy: this.y(value), r: kind === "mean" ? 5 : 3, fill: stroke });
     }
     const path = points.map(([epoch, value], i) => `${i ? "L" : "M"}${this.x(epoch).toFixed(1)} ${this.y(value).toFixed(1)}`);
     const dashes = kind === "mean" && mode === DATA.baseline ? { "stroke-dasharray": "7 4" } : {};
-    return svg("path", { class: kind, d: path.join(""), stroke, ...dashes });
+    return svg("path", { class: `${kind} tinted`, d: path.join(""), stroke, ...dashes });
   }
 
   get epochs() {

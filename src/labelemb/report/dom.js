@@ -39,7 +39,7 @@ function choice(text, options, changed) {
 }
 
 function swatch(mode) {
-  const line = element("span", { class: "swatch", "aria-hidden": "true" });
+  const line = element("i", { class: "swatch tinted", "aria-hidden": "true" });
   line.style.borderTopColor = DATA.modes[mode].colour;
   if (mode === DATA.baseline) line.style.borderTopStyle = "dashed";
   return line;

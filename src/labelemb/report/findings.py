@@ -1,6 +1,8 @@
 """The finding of a comparison in one plain sentence."""
 
-from labelemb.report.aggregate import BASELINE, Comparison, Task, mode_name
+import math
+
+from labelemb.report.aggregate import BASELINE, Comparison, Convergence, Task, mode_name
 
 
 def plural(count: int, noun: str) -> str:
@@ -14,7 +16,7 @@ def verdict(comparison: Comparison) -> str:
     if paired is None:
         return f"{_side(comparison.absolute)} in the mean, but no seed was run in both modes: no interval"
     if paired.low is None or paired.high is None:
-        return f"{_side(paired.mean)} on a single seed: too few for an interval"
+        return f"{_side(paired.mean)} on a single pair of runs: too few for an interval"
     pairs = plural(paired.n, "paired seed")
     if paired.low <= 0 <= paired.high:
         bounds = f"({paired.low:.2f} to {paired.high:.2f})"
@@ -25,13 +27,25 @@ def verdict(comparison: Comparison) -> str:
 
 
 def findings(task: Task) -> list[str]:
-    """Return a sentence for each mode against the baseline, by the test error after the last epoch."""
+    """Return what each mode gained over the baseline by the test error after the last epoch, and how fast."""
     sentences = []
     for mode in task.groups:
         comparison = task.compare(mode, "last")
         if comparison is not None:
             sentences.append(f"{task.name}: {mode_name(mode)} against {mode_name(BASELINE)}: {verdict(comparison)}.")
+        convergence = task.convergence(mode)
+        if convergence is not None:
+            sentences.append(f"{task.name}: {pace(convergence, mode)}.")
     return sentences
+
+
+def pace(convergence: Convergence, mode: str) -> str:
+    """Say when a mode reaches the error with which the baseline ends."""
+    target = f"{mode_name(BASELINE)}'s mean error after the last epoch ({convergence.error:.2f} %)"
+    if math.isinf(convergence.epoch):
+        return f"{mode_name(mode)} does not reach {target} in half of its {plural(convergence.n, 'seed')}"
+    median = f", median of {convergence.n} seeds" if convergence.n > 1 else ", 1 seed"
+    return f"{mode_name(mode)} reaches {target} in epoch {convergence.epoch:g} of {convergence.epochs}{median}"
 
 
 def _side(points: float) -> str:

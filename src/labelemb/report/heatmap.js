@@ -153,8 +153,8 @@ class HeatMap {
     if (at) {
       const [row, column] = [this.positions[at.row], this.positions[at.column]];
       const [given, taken] = [this.labels.names[row], this.labels.names[column]];
-      const what = row === column ? "keeps for itself" : `gives ${taken}`;
-      this.readout.textContent = `The soft label of ${given} ${what} ${percent(this.value(row, column))}`;
+      const what = row === column ? "keeps for itself" : `gives “${taken}”`;
+      this.readout.textContent = `The soft label of “${given}” ${what} ${percent(this.value(row, column))}`;
     } else {
       this.readout.textContent = "";
     }

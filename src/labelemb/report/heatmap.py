@@ -8,7 +8,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from labelemb.report.canvas import PALE, figure, plain, save, settings
+from labelemb.report.canvas import PALE, figure, plain, save, settings, short
 from labelemb.report.labels import LabelView, Order
 
 
@@ -19,7 +19,7 @@ def draw_heatmap(view: LabelView, order: Order, out: Path, name: str) -> list[Pa
     since beside the own labels the others hardly show.
     """
     positions = view.order(order)
-    names = [view.names[position] for position in positions]
+    names = [short(view.names[position]) for position in positions]
     matrix = view.soft_labels[np.ix_(positions, positions)]
     others = np.ma.masked_where(np.eye(len(names), dtype=bool), matrix)
     side = min(max(4.0, 0.085 * len(names) + 1.5), 24.0)

@@ -7,7 +7,7 @@ function showFindings() {
     card.append(...finding.comparisons.map(comparison));
     if (finding.alike.length) {
       const pairs = finding.alike.map(([one, other, share]) => `${one} and ${other} (${percent(share)})`).join(", ");
-      card.append(element("p", { class: "small", text: `Labels that the network found most alike by itself: ${pairs}.` }));
+      card.append(element("p", { class: "small", text: `Labels that the network found most alike by itself${finding.drawn}: ${pairs}.` }));
     }
     addNotes(card, finding.notes);
     return card;
@@ -18,8 +18,13 @@ function comparison(found) {
   const figures = element("p", { class: "figures", text: `${fixed(found.from)} % → ${fixed(found.to)} % ` },
     element("small", { text: `test error, ${found.seeds[0] === found.seeds[1] ? count(found.seeds[0], "seed") : `${found.seeds[0]} and ${found.seeds[1]} seeds`}` }));
   const sentence = `${modeName(found.mode)} against ${modeName(DATA.baseline)}: ${found.verdict}.`;
-  const text = element("p", { text: sentence[0].toUpperCase() + sentence.slice(1) });
-  return element("div", { class: "comparison" }, figures, text, found.bounds ? interval(found) : null);
+  const text = element("p", { text: capital(sentence) });
+  const quick = found.pace ? element("p", { class: "small", text: `${capital(found.pace)}.` }) : null;
+  return element("div", { class: "comparison" }, figures, text, found.bounds ? interval(found) : null, quick);
+}
+
+function capital(text) {
+  return text[0].toUpperCase() + text.slice(1);
 }
 
 function interval(found) {
@@ -31,8 +36,8 @@ function interval(found) {
   const parts = [
     svg("line", { class: "grid", x1: 10, x2: 290, y1: 16, y2: 16 }),
     svg("line", { class: "zero", x1: x(0), x2: x(0), y1: 4, y2: 28 }),
-    svg("line", { x1: x(low), x2: x(high), y1: 16, y2: 16, stroke, "stroke-width": 5, "stroke-linecap": "round" }),
-    svg("circle", { cx: x(found.difference), cy: 16, r: 6, fill: stroke }),
+    svg("line", { x1: x(low), x2: x(high), y1: 16, y2: 16, stroke, class: "tinted", "stroke-width": 5, "stroke-linecap": "round" }),
+    svg("circle", { cx: x(found.difference), cy: 16, r: 6, fill: stroke, class: "tinted" }),
     label(0, "0"),
   ];
   const clear = (a, b) => Math.abs(x(a) - x(b)) > 34;
@@ -117,6 +122,7 @@ function showLabels() {
   const tree = () => drawTree(find("#tree .drawing"), labels);
   const show = (number) => {
     labels = DATA.labels[number];
+    find("#labels").classList.toggle("few", labels.names.length <= 30);
     find("#label-caption").textContent = `${labels.source}.`;
     heat.show(labels);
     search.show(labels);
@@ -177,10 +183,18 @@ class NearSearch {
 
 function showOrigins() {
   find("#command").textContent = DATA.command;
-  const table = (facts) => element("table", { class: "origin" }, element("tbody", {}, ...facts.map(([name, value]) =>
-    element("tr", {}, element("th", { scope: "row", text: name }), element("td", { text: value })))));
-  find("#origins div").append(...DATA.origins.map((origin) => element("details", {}, element("summary", { text: origin.title }),
-    element("div", { class: "pair" }, table(origin.signature), table(origin.config)))));
+  // Paper cannot be opened with a click.
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
+  find("#origins div").append(...DATA.origins.map((origin) => {
+    const heads = ["", ...origin.columns].map((text) => element("th", { scope: "col", text }));
+    const rows = origin.rows.map(([key, ...values]) => {
+      const alike = new Set(values).size === 1;
+      const cells = values.map((text) => element("td", alike ? { text } : { class: "differs", text }));
+      return element("tr", {}, element("th", { scope: "row", text: key }), ...cells);
+    });
+    const table = element("table", { class: "origin" }, element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows));
+    return element("details", {}, element("summary", { text: origin.task }), table);
+  }));
 }
 
 showFindings();

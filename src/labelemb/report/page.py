@@ -16,7 +16,7 @@ from labelemb.report.aggregate import BASELINE, FIGURES, Group, Task, mode_name
 from labelemb.report.canvas import colour_of
 from labelemb.report.checks import unfinished_of, warnings_of
 from labelemb.report.curves import TEST_LABEL, Curves, curves_of
-from labelemb.report.findings import plural, verdict
+from labelemb.report.findings import pace, plural, verdict
 from labelemb.report.labels import LabelView, Order
 from labelemb.report.tables import text_table
 
@@ -83,7 +83,7 @@ def page_data(content: PageContent) -> Json:
         "development": _panels(tasks, _DEVELOPMENT),
         "labels": [_labels(view) for view in content.views],
         "order": content.order,
-        "origins": [_origin(group) for task in tasks for group in task.groups.values() if group.runs],
+        "origins": [_origin(task) for task in tasks if any(group.runs for group in task.groups.values())],
         "command": content.command,
     }
 
@@ -112,12 +112,19 @@ def _finding(task: Task, views: Sequence[LabelView]) -> Json:
                     "to": found.other.mean,
                     "seeds": [found.baseline.n, found.other.n],
                     "verdict": verdict(found),
+                    "pace": pace(convergence, mode) if (convergence := task.convergence(mode)) else None,
                     "difference": paired.mean if paired else None,
                     "bounds": bounds,
                 }
             )
-    pairs = next((_alike(view) for view in views if view.task == task.name), [])
-    return {"task": task.name, "comparisons": comparisons, "alike": pairs, "notes": task.notes}
+    view = next((view for view in views if view.task == task.name), None)
+    return {
+        "task": task.name,
+        "comparisons": comparisons,
+        "alike": _alike(view) if view else [],
+        "drawn": f" among the {len(view.names)} drawn" if view and len(view.names) < view.num_labels else "",
+        "notes": task.notes,
+    }
 
 
 def _alike(view: LabelView, most: int = 3) -> list[tuple[str, str, float]]:
@@ -188,20 +195,26 @@ def _labels(view: LabelView) -> Json:
     }
 
 
-def _origin(group: Group) -> Json:
-    """Say what made the numbers of a group; a fact on which its runs differ lists all values."""
-
-    def merged(facts: Sequence[dict[str, Any]], leave: tuple[str, ...]) -> list[tuple[str, str]]:
-        keys = dict.fromkeys(key for fact in facts for key in fact if key not in leave)
-        values = {key: list(dict.fromkeys(_shown(fact.get(key)) for fact in facts)) for key in keys}
-        return [(key, "; ".join(shown)) for key, shown in values.items()]
-
-    seeds = [run.seed for run in group.runs]
+def _origin(task: Task) -> Json:
+    """Say what made the numbers of a task, a column per mode; where the runs of a mode differ, all values are there."""
+    groups = [group for group in task.groups.values() if group.runs]
+    facts = [
+        [run.signature | {k: v for k, v in run.config.items() if k not in run.signature} for run in group.runs]
+        for group in groups
+    ]
+    keys = dict.fromkeys(key for column in facts for fact in column for key in fact if key != "seed")
     return {
-        "title": f"{group.task}, {mode_name(group.mode)}, {plural(len(seeds), 'seed')}: {', '.join(map(str, seeds))}",
-        "signature": merged([run.signature for run in group.runs], ("seed",)),
-        "config": merged([run.config for run in group.runs], ("seed",)),
+        "task": task.name,
+        "columns": [f"{mode_name(group.mode)}, {_seeds(group)}" for group in groups],
+        "rows": [
+            [key, *("; ".join(dict.fromkeys(_shown(fact.get(key)) for fact in column)) for column in facts)]
+            for key in keys
+        ],
     }
+
+
+def _seeds(group: Group) -> str:
+    return f"{plural(len(group.runs), 'seed')}: {', '.join(str(run.seed) for run in group.runs)}"
 
 
 def _shown(value: object) -> str:

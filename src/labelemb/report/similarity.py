@@ -51,7 +51,9 @@ def label_numbers(names: Sequence[str], labels: Sequence[str]) -> list[int]:
     unknown = [label for label in labels if label not in numbers]
     if unknown:
         hints = [hint for label in unknown if (hint := _close(label, names))]
-        raise DataError("label", f"names of {len(names)} labels", ", ".join(map(repr, unknown)), "; ".join(hints))
+        shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+        expected = f"one of {len(names)} labels ({shown})"
+        raise DataError("label", expected, ", ".join(map(repr, unknown)), "; ".join(hints))
     return [numbers[label] for label in labels]
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 from accelerate import Accelerator
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import ProjectConfiguration
 
 from labelemb.errors import ConfigError
@@ -16,7 +17,18 @@ def best_precision(device: str) -> Precision:
     """Return bf16 where the hardware multiplies matrices in it, else fp32. ``device``: "auto" or "cpu"."""
     if device == "auto" and torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() and torch.cpu._is_avx512_bf16_supported() else "fp32"
+    # Software bf16 is slower than fp32, and torch has no public question for the instructions.
+    hardware = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return "bf16" if hardware() else "fp32"
+
+
+def check_tracker(tracker: str) -> None:
+    """Raise ConfigError unless the tracker is "none" or one that Accelerate knows and finds installed."""
+    installed = [kind.value for kind in get_available_trackers()]
+    if tracker != "none" and tracker not in installed:
+        known = sorted(set(LOGGER_TYPE_TO_CLASS))
+        hint = f"pip install {tracker}" if tracker in known else f"Accelerate knows {', '.join(known)}"
+        raise ConfigError("tracker", " or ".join(["none", *installed]), repr(tracker), hint)
 
 
 def make_accelerator(precision: Precision, device: str, tracker: str, folder: Path) -> Accelerator:
@@ -24,7 +36,7 @@ def make_accelerator(precision: Precision, device: str, tracker: str, folder: Pa
 
     tracker: "none" or a name that Accelerate knows; it logs into ``folder``.
 
-    Raises ConfigError for a tracker that is not installed.
+    Raises ConfigError for a precision that the device does not have.
     """
     try:
         return Accelerator(
@@ -34,6 +46,4 @@ def make_accelerator(precision: Precision, device: str, tracker: str, folder: Pa
             project_config=ProjectConfiguration(logging_dir=str(folder)),
         )
     except ValueError as error:
-        raise ConfigError(
-            "tracker or precision", "what this machine has", f"{tracker}, {precision}", str(error)
-        ) from error
+        raise ConfigError("precision", "one that this device has", repr(precision), str(error)) from error

@@ -92,13 +92,13 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
     position alone.
     """
     accelerator.init_trackers("labelemb")
-    trainee = _Trainee.prepare(task, settings, accelerator)
+    trainee = Trainee.prepare(task, settings, accelerator)
     total_steps = settings.epochs * task.steps_per_epoch
     period = settings.evaluate_every or task.steps_per_epoch
     history = trainee.restore(run)
     step = history[-1]["step"] if history else 0
-    progress = TrainingProgress(str(run.path), total_steps, step)
-    with progress if accelerator.is_main_process else contextlib.nullcontext():
+    title, main = "/".join(run.path.parts[-3:]), accelerator.is_main_process
+    with TrainingProgress(title, settings.epochs, task.steps_per_epoch, step, shown=main) as progress:
         while step < total_steps:
             # Reseeded here, so that dropout after a resume is what it would have been.
             torch.manual_seed(stream_seed(settings.seed, "dropout", len(history), accelerator.process_index))
@@ -108,23 +108,23 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
                 rate = learning_rate_at(step, total_steps, task.steps_per_epoch, settings.optimizer)
                 terms = trainee.step(pieces, rate, tally)
                 step += 1
-                progress.step(step, terms)
+                progress.step(step, terms, tally.correct, tally.count)
             line = trainee.evaluate(tally, step, start)
-            best = _is_best(line, history, settings.select)
             history.append(line)
-            if accelerator.is_main_process:
-                trainee.save(run, history, best)
-                progress.line(line)
+            if main:
+                trainee.save(run, history, best=_is_best(history, settings.select))
+            progress.line(line)
             accelerator.log({key: value for key, value in line.items() if key != "terms"} | line["terms"], step=step)
             accelerator.wait_for_everyone()
     accelerator.end_training()
-    if accelerator.is_main_process:
+    if main:
         run.finish({"epochs": settings.epochs, "steps": step})
 
 
-def _is_best(line: Line, history: Sequence[Line], select: str) -> bool:
-    """Say whether a line is lower than all before it; without the figure (no validation data) none is."""
-    return select in line and all(line[select] < past[select] for past in history)
+def _is_best(history: Sequence[Line], select: str) -> bool:
+    """Say whether the last line has the lowest figure so far; never, where nothing is held out to choose by."""
+    last = history[-1]
+    return select in last and all(last[select] < past[select] for past in history[:-1])
 
 
 def _batches(task: Task, step: int, share: Share) -> Iterator[Sequence[Batch]]:
@@ -136,7 +136,7 @@ def _batches(task: Task, step: int, share: Share) -> Iterator[Sequence[Batch]]:
 
 
 @dataclass
-class _Trainee:
+class Trainee:
     """Model, loss and optimiser, prepared for the device and the processes at hand.
 
     own_model, own_loss  the modules themselves, without the wrapper of data parallelism
@@ -153,7 +153,8 @@ class _Trainee:
     share: Share
 
     @classmethod
-    def prepare(cls, task: Task, settings: FitSettings, accelerator: Accelerator) -> "_Trainee":
+    def prepare(cls, task: Task, settings: FitSettings, accelerator: Accelerator) -> "Trainee":
+        """Move data, model and loss to the device and wrap them for the processes at hand."""
         task.place(accelerator.device)
         model, loss = task.model, task.loss.to(accelerator.device)
         optimizer = build_optimizer(model, loss, settings.optimizer)

@@ -1,32 +1,38 @@
 """What a person sees while a run trains: one line that moves, and one line that stays per evaluation."""
 
+import multiprocessing
 import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from torch import Tensor
 
 
 class TrainingProgress:
-    """A bar on a terminal; silent elsewhere. Reads device values twice a second at the most."""
+    """A bar on a terminal; silent elsewhere and in worker processes. Reads device values twice a second at the most.
 
-    def __init__(self, title: str, total_steps: int, step: int, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
-        self._live = self._console.is_terminal
+    shown  False: silent, whatever the terminal (all processes of a distributed run but one)
+    """
+
+    def __init__(self, title: str, epochs: int, steps_per_epoch: int, step: int, shown: bool = True) -> None:
+        self._console = Console(stderr=True)
+        self._live = shown and self._console.is_terminal and multiprocessing.parent_process() is None
+        self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
         self._progress = Progress(
-            TextColumn(title),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[speed]} {task.fields[note]}"),
-            TimeRemainingColumn(),
+            TextColumn(f"{title}  epoch {{task.fields[epoch]}}/{epochs}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=12),
+            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True, min_width=5)),
+            TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=self._console,
             disable=not self._live,
             transient=True,
         )
-        self._bar = self._progress.add_task("", total=total_steps, completed=step, speed="", note="")
+        total = epochs * steps_per_epoch
+        self._bar = self._progress.add_task("", total=total, completed=step, epoch=self._epoch(step), note="")
         self._last = (time.monotonic(), step)
 
     def __enter__(self) -> Self:
@@ -38,20 +44,28 @@ class TrainingProgress:
     ) -> None:
         self._progress.stop()
 
-    def step(self, step: int, terms: Mapping[str, Tensor]) -> None:
-        """Show a step; most calls return at once."""
+    def step(self, step: int, terms: Mapping[str, Tensor], correct: Tensor | int, count: Tensor | int) -> None:
+        """Show a step: its loss terms, and the training error since the last evaluation. Most calls return at once."""
         now = time.monotonic()
         then, before = self._last
         if not self._live or now - then < 0.5:
             return
         self._last = (now, step)
-        note = "  ".join(f"{name} {float(value):.3f}" for name, value in terms.items())
-        self._progress.update(
-            self._bar, completed=step, speed=f"{(step - before) / (now - then):.0f} steps/s", note=note
-        )
+        figures = [
+            f"{(step - before) / (now - then):.0f} steps/s",
+            f"error {100 * (1 - int(correct) / max(int(count), 1)):.1f} %",
+        ]
+        figures += [f"{name} {float(value):.3f}" for name, value in terms.items()]
+        self._progress.update(self._bar, completed=step, epoch=self._epoch(step), note="  ".join(figures))
 
     def line(self, line: Mapping[str, Any]) -> None:
         """Show a history line, for good."""
         if self._live:
-            figures = "  ".join(f"{key} {value:.2f}" for key, value in line.items() if isinstance(value, float))
-            self._console.print(f"epoch {line['epoch']}  {figures}", highlight=False)
+            figures = [
+                f"{key} {value:.2f}" for key, value in line.items() if key.startswith(("train_", "valid_", "test_"))
+            ]
+            text = f"epoch {line['epoch']:3}  {'  '.join(figures)}  {line['seconds']:.1f} s"
+            self._console.print(text, highlight=False, soft_wrap=True)
+
+    def _epoch(self, step: int) -> int:
+        return min(step // self._steps_per_epoch + 1, self._epochs)

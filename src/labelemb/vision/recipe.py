@@ -16,7 +16,7 @@ from labelemb.losses.objective import Cap, Mix, Objective, Reduction
 from labelemb.losses.terms import TERMS
 from labelemb.metrics.classification import error_percent, mean_entropy, own_mass
 from labelemb.runs import RunFolder
-from labelemb.training.device import Precision, best_precision, make_accelerator
+from labelemb.training.device import Precision, best_precision, check_tracker, make_accelerator
 from labelemb.training.loop import FitSettings, train_run
 from labelemb.training.optim import OptimizerName, OptimizerSettings, Schedule
 from labelemb.training.seeding import drawing_from, generator
@@ -229,6 +229,7 @@ def prepare(config: VisionConfig, run: RunFolder, data_folder: Path | None = Non
 
     Raises ConfigError (also when the folder holds another run), DataError.
     """
+    check_tracker(config.tracker)
     data = load_data(config.dataset, data_folder, config.data_options)
     run.check(asdict(config), data.digest)
     task = VisionTask(config, data)

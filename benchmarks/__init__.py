@@ -1,0 +1,1 @@
+"""Speed as ratios: peers interleaved in one run. ``python -m benchmarks.NAME``."""

@@ -1,0 +1,60 @@
+"""Peers timed in turn within one run, so that whatever slows the machine slows them alike."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from labelemb.runs import make_signature
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of each round, warm-up left out."""
+
+    samples: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Return the median in seconds."""
+        return statistics.median(self.samples)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """Return the 20 % and 80 % quantiles in seconds."""
+        fifths = statistics.quantiles(self.samples, n=5)
+        return fifths[0], fifths[-1]
+
+    def over(self, peer: "Timing") -> float:
+        """Return the median of the ratios of rounds: how many times as long as the peer this takes."""
+        return statistics.median(mine / theirs for mine, theirs in zip(self.samples, peer.samples, strict=True))
+
+
+def interleaved(callables: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 3) -> dict[str, Timing]:
+    """Call the peers in turn, ``repeats`` rounds of all, after ``warmup`` rounds that do not count."""
+    samples: dict[str, list[float]] = {name: [] for name in callables}
+    for number in range(-warmup, repeats):
+        for name, call in callables.items():
+            _synchronise()
+            start = time.perf_counter()
+            call()
+            _synchronise()
+            if number >= 0:
+                samples[name].append(time.perf_counter() - start)
+    return {name: Timing(tuple(values)) for name, values in samples.items()}
+
+
+def machine() -> str:
+    """Say where and with what versions: a figure without it is none."""
+    device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    signature = make_signature(0, "", device)
+    return ", ".join(
+        f"{key} {signature[key]}" for key in ("machine", "device", "threads", "torch", "labelemb", "git_commit")
+    )
+
+
+def _synchronise() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

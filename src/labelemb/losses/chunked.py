@@ -1,0 +1,146 @@
+"""The same value and gradients as ``eager.py``, a slab of rows at a time: memory does not grow with N x V.
+
+N rows, V labels, U distinct labels in the batch, D hidden size.
+
+The gradients have closed forms, so the forward pass computes them along with the value, and the backward pass only
+scales them by the upstream scalar:
+
+    dz1 = hard * (p1 - onehot y) + soft * (p1 - q[y])
+    dz2 = (aux - cap * c * p2[y]) * (p2 - onehot y)           c = [p2[y] > alpha], or sign(p2[y] - alpha)
+    de  = count * q - sum of softmax(z2 / tau)                over the label's rows that the auxiliary head gets right
+
+e, q and de exist for distinct labels only. docs/large-vocabulary.md has the derivation, the costs and the figures.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from labelemb.losses.base import LossOutput, Rows, global_sum, row_scale, world_size
+from labelemb.losses.computed_gradients import attach
+from labelemb.losses.embedding import LabelEmbedding
+from labelemb.losses.objective import Objective
+from labelemb.losses.row_work import RowWork, TorchRowWork
+from labelemb.losses.slab_parts import SlabLinear, slab_embedding
+from labelemb.losses.slab_run import Parts, SlabRun
+from labelemb.losses.slabs import SortedRows
+
+CPU_SLAB_BYTES = 32 << 20
+GPU_SLAB_BYTES = 256 << 20
+HARD_ALONE = Objective(mix="sum", terms=frozenset({"hard"}))
+
+
+@dataclass(frozen=True)
+class Chunked:
+    """The driver of both implementations for large vocabularies; they differ in who does the row work.
+
+    row_work    makes the row work from (V, dtype of sums, device)
+    slab_bytes  memory for the buffers of a slab, all of them together; None: 32 MiB on a CPU, 256 MiB on a GPU, where
+                about 100 MB of it are logits. One row at least is done at a time, whatever it takes.
+    """
+
+    row_work: Callable[[int, torch.dtype, torch.device], RowWork] = TorchRowWork
+    slab_bytes: int | None = None
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def label_embedding_loss(
+        self,
+        rows: Rows,
+        head: nn.Linear,
+        auxiliary: nn.Linear,
+        embedding: LabelEmbedding,
+        objective: Objective,
+        denominator: Tensor | float | None = None,
+    ) -> LossOutput:
+        """Arguments, value and gradients of ``eager.label_embedding_loss``, for one backward pass.
+
+        Raises ConfigError for a head or an embedding that has no slab form.
+        """
+        dtype, trains = _product_dtype(rows.hidden), torch.is_grad_enabled()
+        scales = Scales.of(rows, objective, denominator)
+        parts = Parts(
+            head=SlabLinear(head, dtype, trains),
+            auxiliary=SlabLinear(auxiliary, dtype, trains),
+            embedding=slab_embedding(embedding, dtype, trains),
+            objective=objective,
+            cap_ratio=scales.cap / scales.row,
+        )
+        return self._run(rows, parts, scales)
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def cross_entropy_loss(self, rows: Rows, head: nn.Linear, denominator: Tensor | float | None = None) -> LossOutput:
+        """One-hot cross entropy, a mean over rows: the hard term alone."""
+        scales = Scales.of(rows, HARD_ALONE, denominator)
+        layer = SlabLinear(head, _product_dtype(rows.hidden), torch.is_grad_enabled())
+        return self._run(rows, Parts(layer, None, None, HARD_ALONE, scales.cap / scales.row), scales)
+
+    def _run(self, rows: Rows, parts: Parts, scales: "Scales") -> LossOutput:
+        """Go over the slabs, add up the terms and hang the gradients on the total."""
+        hidden_trains = torch.is_grad_enabled() and rows.hidden.requires_grad
+        hidden, device = rows.hidden.detach(), rows.hidden.device
+        budget = self.slab_bytes or (CPU_SLAB_BYTES if device.type == "cpu" else GPU_SLAB_BYTES)
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            by_label = SortedRows.of(rows)
+            picked = hidden[by_label.order].to(parts.head.dtype)
+            work = self.row_work(parts.head.num_labels, scales.row.dtype, device)
+            run = SlabRun(parts, by_label, picked, work, hidden_trains)
+            run.add_all(parts.head.num_labels, budget)
+            learned = _learned_scale(run, parts.objective, scales)
+            values = _term_values(run, parts.objective, scales, learned)
+            total = torch.stack(list(values.values())).sum() if values else scales.row.new_zeros(())
+            gradients: list[tuple[Tensor, Tensor] | None] = [None]
+            if run.hidden_gradient is not None:
+                spread = torch.zeros_like(hidden, dtype=scales.row.dtype)
+                gradients = [(spread.index_copy_(0, by_label.order, run.hidden_gradient), scales.row)]
+        tensors = [rows.hidden]
+        for part, scale in ((parts.head, scales.row), (parts.auxiliary, scales.row), (parts.embedding, learned)):
+            if part is not None:
+                tensors += part.tensors
+                gradients += [None if gradient is None else (gradient, scale) for gradient in part.gradients()]
+        return LossOutput(
+            total=attach(total, tensors, gradients), terms=values, correct=run.right1.sum(), count=rows.counted.sum()
+        )
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Factors from sums over the rows of this process to terms: row for 1, 2 and 3, cap for 5. Scalars."""
+
+    row: Tensor
+    cap: Tensor
+
+    @classmethod
+    def of(cls, rows: Rows, objective: Objective, denominator: Tensor | float | None) -> "Scales":
+        """Return the factors that ``eager.py`` has."""
+        wide = torch.promote_types(_product_dtype(rows.hidden), torch.float32)
+        row = row_scale(global_sum(rows.counted.sum().to(wide)), denominator)
+        return cls(row, torch.full_like(row, world_size()) if objective.reduction == "mean" else row)
+
+
+def _learned_scale(run: SlabRun, objective: Objective, scales: Scales) -> Tensor:
+    """Return the factor of term 4. The published mean is over rows that are known only once the slabs are through."""
+    if objective.reduction == "mean" and "embedding" in objective.terms:
+        return world_size() / (global_sum(run.right2.sum().to(scales.row.dtype)) + 1e-8)
+    return scales.row
+
+
+def _term_values(run: SlabRun, objective: Objective, scales: Scales, learned: Tensor) -> dict[str, Tensor]:
+    """Return each term that is on as it enters the total."""
+    values = {
+        "hard": -objective.hard_weight * scales.row * run.log_p1.sum(),
+        "soft": objective.soft_weight * scales.row * run.soft.sum(),
+        "aux": -scales.row * run.log_p2.sum(),
+        "embedding": learned * run.distilled,
+        "cap": scales.cap * run.cap().sum(),
+    }
+    return {name: value for name, value in values.items() if name in objective.terms}
+
+
+def _product_dtype(hidden: Tensor) -> torch.dtype:
+    """Return the dtype of the matrix products: that of ``hidden``, or autocast's, which leaves float64 alone."""
+    kind = hidden.device.type
+    if torch.is_autocast_enabled(kind) and hidden.dtype != torch.float64:
+        return torch.get_autocast_dtype(kind)
+    return hidden.dtype

@@ -1,0 +1,99 @@
+"""TritonRowWork: launches the kernels under the interface that the slabs know.
+
+n rows and u distinct labels of a slab, V labels.
+"""
+
+import os
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from labelemb.errors import ConfigError
+from labelemb.losses.fused.kernels import (
+    auxiliary_gradient_kernel,
+    embedding_gradient_kernel,
+    head_gradient_kernel,
+    softmax_by_label_kernel,
+    statistics_kernel,
+)
+from labelemb.losses.row_work import SlabLabels, Statistics, Teacher
+
+MOST_COLUMNS = 4096  # of one block; with WARPS, 16 numbers a thread: registers hold them with their running sums
+WARPS = 8
+
+
+class TritonRowWork:
+    """The row work in Triton kernels: every row is read once for its statistics and once for its gradient.
+
+    Runs on CUDA devices, and on a CPU when TRITON_INTERPRET=1 was set before triton was imported (slow, for tests).
+    """
+
+    def __init__(self, num_labels: int, dtype: torch.dtype, device: torch.device) -> None:
+        """num_labels: V; dtype: of the sums, float32 or float64.
+
+        Raises ConfigError for a device that Triton does not compile for.
+        """
+        if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+            raise ConfigError(
+                "impl",
+                "a CUDA device for 'fused'",
+                device.type,
+                hint="impl='chunked' runs on any device, 'auto' chooses",
+            )
+        self._width, self._dtype = num_labels, dtype
+        self._options = {
+            "WIDE": tl.float64 if dtype == torch.float64 else tl.float32,
+            "BLOCK": min(MOST_COLUMNS, triton.next_power_of_2(num_labels)),
+            "num_warps": WARPS,
+        }
+
+    def statistics(self, z: Tensor, tau: float | None = None) -> Statistics:
+        """See RowWork."""
+        peak, log_sum, soft_sum = torch.empty(3, len(z), dtype=self._dtype, device=z.device).unbind()
+        argmax = torch.empty(len(z), dtype=torch.int64, device=z.device)
+        statistics_kernel[(len(z),)](
+            z, peak, log_sum, soft_sum, argmax, self._width,
+            TEMPERED=tau is not None, INVERSE_TAU=1 / (tau or 1.0), **self._options,
+        )  # fmt: skip
+        return Statistics(argmax, peak, log_sum) if tau is None else Statistics(argmax, peak, log_sum, soft_sum, tau)
+
+    def head_gradient(
+        self, z: Tensor, found: Statistics, at: SlabLabels, teacher: Teacher | None, weights: tuple[float, float]
+    ) -> Tensor:
+        """See RowWork."""
+        values = torch.zeros_like(found.peak)
+        e, of_e = (z, found) if teacher is None else (teacher.logits, teacher.found)
+        head_gradient_kernel[(len(z),)](
+            z, found.peak, found.log_sum, at.labels, at.group, e, of_e.peak, of_e.log_sum, values, self._width,
+            TAUGHT=teacher is not None, HARD=weights[0], SOFT=weights[1], **self._options,
+        )  # fmt: skip
+        return values
+
+    def auxiliary_gradient(self, z: Tensor, found: Statistics, at: SlabLabels, weight: Tensor) -> None:
+        """See RowWork."""
+        auxiliary_gradient_kernel[(len(z), self._blocks)](
+            z, found.peak, found.log_sum, at.labels, weight, self._width, **self._options
+        )
+
+    def add_softmax_by_label(self, z: Tensor, found: Statistics, at: SlabLabels, chosen: Tensor, sums: Tensor) -> None:
+        """See RowWork."""
+        starts = torch.searchsorted(at.group, torch.arange(len(sums) + 1, device=z.device))
+        softmax_by_label_kernel[(len(sums), self._blocks)](
+            z, found.peak, found.soft_sum, chosen.to(torch.int32), starts, sums, self._width,
+            INVERSE_TAU=1 / found.tau, **self._options,
+        )  # fmt: skip
+
+    def embedding_gradient(self, teacher: Teacher, sums: Tensor, counts: Tensor) -> Tensor:
+        """See RowWork."""
+        values = torch.empty_like(counts)
+        embedding_gradient_kernel[(len(sums),)](
+            teacher.logits, teacher.found.peak, teacher.found.log_sum, sums, counts, values, self._width,
+            RECTIFIED=teacher.rectified, **self._options,
+        )  # fmt: skip
+        return values
+
+    @property
+    def _blocks(self) -> int:
+        return triton.cdiv(self._width, self._options["BLOCK"])  # type: ignore[no-any-return]

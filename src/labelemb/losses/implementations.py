@@ -1,0 +1,57 @@
+"""Which program computes a loss: one definition, ``eager``, and others with its value and gradients.
+
+N rows, V labels.
+"""
+
+from functools import cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Literal, get_args
+
+import torch
+
+from labelemb.errors import ConfigError
+
+if TYPE_CHECKING:
+    from labelemb.losses.chunked import Chunked
+
+Implementation = Literal["auto", "eager", "chunked", "fused"]
+EAGER_LABELS = 1000  # up to here the rows' logits fit the caches anyway and eager is the faster one
+
+
+def check_implementation(impl: str, slab_bytes: int | None) -> None:
+    """Refuse what cannot run, when the loss is made rather than at its first batch.
+
+    Raises ConfigError.
+    """
+    if impl not in get_args(Implementation):
+        raise ConfigError("impl", " or ".join(get_args(Implementation)), repr(impl))
+    if impl == "fused" and not has_triton():
+        raise ConfigError("impl", "triton for 'fused'", "no triton", hint="pip install 'labelemb[fused]'")
+    if slab_bytes is not None and slab_bytes < 1:
+        raise ConfigError("slab_bytes", "a number of bytes >= 1, or None", slab_bytes)
+
+
+def slab_driver(impl: str, num_labels: int, device: torch.device, slab_bytes: int | None) -> "Chunked | None":
+    """Return what goes over the slabs, or None where ``eager`` computes the loss.
+
+    num_labels: V; device: of the hidden state. "auto" is eager for up to ``EAGER_LABELS`` labels; above, it is fused on
+    a CUDA device with triton and chunked elsewhere.
+    """
+    if impl == "auto":
+        fused = device.type == "cuda" and has_triton()
+        impl = "eager" if num_labels <= EAGER_LABELS else "fused" if fused else "chunked"
+    if impl == "eager":
+        return None
+    from labelemb.losses.chunked import Chunked  # brings torch's compiler along, to be kept out of graphs
+
+    if impl == "chunked":
+        return Chunked(slab_bytes=slab_bytes)
+    from labelemb.losses.fused import TritonRowWork  # triton is imported by those who ask for it alone
+
+    return Chunked(TritonRowWork, slab_bytes)
+
+
+@cache
+def has_triton() -> bool:
+    """Whether triton is installed; does not import it."""
+    return find_spec("triton") is not None

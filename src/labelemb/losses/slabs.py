@@ -1,0 +1,104 @@
+"""Slabs: the counted rows of a batch sorted by label and cut into pieces that fit a byte budget.
+
+N counted rows, V labels, U distinct labels in the batch; within a slab n rows and u distinct labels.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from labelemb.losses.base import Rows
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
+
+
+@dataclass(frozen=True)
+class SortedRows:
+    """The counted rows of a batch, equal labels side by side, so that what depends on the label is computed once.
+
+    order     (N,) position of each row in the batch as it came
+    labels    (N,) ascending
+    distinct  (U,) the labels that occur, ascending
+    group     (N,) position of each row's label in ``distinct``
+    """
+
+    order: Tensor
+    labels: Tensor
+    distinct: Tensor
+    group: Tensor
+
+    @classmethod
+    def of(cls, rows: Rows) -> "SortedRows":
+        """Drop the ignored rows and sort the others. Waits for the device once: shapes depend on the values."""
+        kept = rows.counted.nonzero().squeeze(1)
+        labels, order = torch.sort(rows.labels[kept], stable=True)
+        distinct, group = torch.unique_consecutive(labels, return_inverse=True)
+        return cls(order=kept[order], labels=labels, distinct=distinct, group=group)
+
+
+@dataclass(frozen=True)
+class Slab:
+    """A run of sorted rows and of the distinct labels that they have.
+
+    A label with many rows may lie in two slabs: everything that is accumulated by label is a sum over rows.
+    """
+
+    rows: slice
+    groups: slice
+
+    @property
+    def num_rows(self) -> int:
+        """Return n."""
+        return int(self.rows.stop - self.rows.start)
+
+    @property
+    def num_groups(self) -> int:
+        """Return u."""
+        return int(self.groups.stop - self.groups.start)
+
+
+def plan(group: list[int], row_bytes: int, group_bytes: int, budget: int) -> list[Slab]:
+    """Cut N sorted rows into as few slabs as the budget allows, of about the same size; one row per slab at the least.
+
+    group        position of each row's label among the distinct ones, ascending in steps of 0 or 1
+    row_bytes    buffer space of one row; group_bytes: of one distinct label; budget: of one slab
+
+    >>> [(s.rows.stop, s.groups.stop) for s in plan([0, 0, 0, 1, 2, 3], row_bytes=1, group_bytes=2, budget=6)]
+    [(3, 1), (5, 3), (6, 4)]
+    """
+    if not group:
+        return []
+    slabs = list(_fill(group, row_bytes, group_bytes, budget))
+    whole = sum(slab.num_rows * row_bytes + slab.num_groups * group_bytes for slab in slabs)
+    even = -(-whole // len(slabs)) + row_bytes + group_bytes  # no more slabs than before, and no tiny last one
+    return list(_fill(group, row_bytes, group_bytes, min(budget, even)))
+
+
+def _fill(group: list[int], row_bytes: int, group_bytes: int, budget: int) -> Iterator[Slab]:
+    used = [(row + 1) * row_bytes + (label + 1) * group_bytes for row, label in enumerate(group)]
+    start = 0
+    while start < len(group):
+        before = start * row_bytes + group[start] * group_bytes
+        stop = max(start + 1, bisect_right(used, before + budget, lo=start))
+        yield Slab(slice(start, stop), slice(group[start], group[stop - 1] + 1))
+        start = stop
+
+
+class Arena:
+    """One block of memory that every slab carves its buffers from: fresh memory costs a page fault per 4 KiB."""
+
+    def __init__(self, width: int, size: int, device: torch.device) -> None:
+        """width: columns of each buffer; size: bytes, ``ALIGNMENT`` more for each buffer but the first."""
+        self._width, self._bytes = width, torch.empty(size, dtype=torch.uint8, device=device)
+
+    def carve(self, *wanted: tuple[int, torch.dtype]) -> list[Tensor]:
+        """Return one (height, width) buffer for each wanted (height, dtype); values undefined, old ones overwritten."""
+        buffers, start = [], 0
+        for height, dtype in wanted:
+            stop = start + height * self._width * dtype.itemsize
+            buffers.append(self._bytes[start:stop].view(dtype).view(height, self._width))
+            start = -(-stop // ALIGNMENT) * ALIGNMENT
+        return buffers

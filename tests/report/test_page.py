@@ -1,0 +1,163 @@
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import torch
+
+from labelemb.errors import ConfigError, DataError
+from labelemb.report import Report, make_report
+from labelemb.report.aggregate import collect
+from labelemb.report.labels import label_views
+from labelemb.report.page import PageContent, write_page
+from tests.report.conftest import ANIMAL_ROWS, ANIMALS, WriteRun, soft, write
+
+HOSTILE = [
+    "</script><script>alert(1)</script>",
+    "<!--<script>",
+    "<img src=x onerror=alert(2)>",
+    "{{script}} & $x_1$ \u2028",
+]
+
+
+class Tags(HTMLParser):
+    """Collects the tags of a page, and the text of its data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.data = ""
+        self.reading = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.reading = ("id", "data") in attrs
+
+    def handle_data(self, data: str) -> None:
+        if self.reading:
+            self.data += data
+            self.reading = False
+
+
+def read(page: Path) -> Tags:
+    tags = Tags()
+    tags.feed(page.read_text(encoding="utf-8"))
+    return tags
+
+
+@pytest.fixture(scope="module")
+def animals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("animals")
+    for seed in range(2):
+        write(runs, "baseline", seed, test=[4.0, 2.0 + seed], valid=[4.0, 2.0])
+        write(runs, "emb", seed, test=[3.0, 1.5 + seed], valid=[3.0, 2.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
+    return runs
+
+
+@pytest.fixture(scope="module")
+def report(animals: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    before = contents(animals)
+    made = make_report([animals], tmp_path_factory.mktemp("report"))
+    assert contents(animals) == before  # runs are only read
+    return made
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_everything_is_written(report: Report) -> None:
+    names = {path.name for path in report.page.parent.iterdir()}
+    drawings = ["curves", "heatmap-mnist-mlp", "dendrogram-mnist-mlp", "map-mnist-mlp", "development-mnist-mlp"]
+    assert names == {
+        *("report.html", "table.txt", "table.md", "table.csv"),
+        *(f"{name}.{kind}" for name in drawings for kind in ("svg", "png")),
+    }
+    assert {path.name for path in (report.page, *report.tables, *report.figures)} == names
+    assert report.text == (report.page.parent / "table.txt").read_text(encoding="utf-8")
+    assert all(path.stat().st_size for path in report.figures)
+
+
+def test_the_same_runs_give_the_same_bytes(report: Report, animals: Path) -> None:
+    before = contents(report.page.parent)
+    make_report([animals], report.page.parent)
+    assert contents(report.page.parent) == before
+
+
+def test_the_page_needs_no_network(report: Report) -> None:
+    text = report.page.read_text(encoding="utf-8")
+    assert len(text.encode()) < 1_000_000
+    assert set(re.findall(r"https?://[^\s'\"<]+", text)) <= {"http://www.w3.org/2000/svg"}
+    assert not re.search(r"""(src|href)=["'](?!data:)""", text)
+    assert "default-src 'none'" in text
+    assert "innerHTML" not in text
+
+
+def test_hostile_names_stay_text(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
+    note = "</pre><script>alert(3)</script>"
+    write_run("emb", 0, test=[1.0], logits=soft(*ANIMAL_ROWS), names=HOSTILE, config={"note": note})
+    page = make_report([runs], tmp_path / "out").page
+    tags = read(page)
+    assert tags.tags.count("script") == 2  # the data and the page's own
+    assert "img" not in tags.tags
+    assert "alert(1)</script" not in page.read_text(encoding="utf-8")
+    data = json.loads(tags.data)
+    assert data["labels"][0]["names"] == HOSTILE
+    assert data["findings"][0]["notes"] == [note]
+
+
+def test_a_hundred_labels_and_twenty_seeds_stay_small(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
+    errors = [5.0 + 1 / (epoch + 3) for epoch in range(100)]
+    logits = 5 * torch.eye(100) + torch.randn(100, 100, generator=torch.Generator().manual_seed(0))
+    for seed in range(20):
+        write_run("baseline", seed, test=errors, valid=errors)
+        write_run("emb", seed, test=errors, valid=errors, logits=logits if seed < 2 else None)
+    tasks, _ = collect([runs])
+    views, _ = label_views(list(tasks[0].groups.values()))
+    write_page(PageContent(tasks, views, [], "cluster", ""), tmp_path / "report.html")
+    assert (tmp_path / "report.html").stat().st_size < 1_000_000
+
+
+def test_only_baseline_runs(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
+    write_run("baseline", 0, test=[2.0])
+    report = make_report([runs], tmp_path / "out")
+    assert {path.stem for path in report.figures} == {"curves"}
+    data = json.loads(read(report.page).data)
+    assert (data["labels"], data["findings"][0]["comparisons"]) == ([], [])
+
+
+def test_only_embedding_runs_with_one_seed_and_one_epoch(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
+    write_run("emb", 0, test=[2.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
+    report = make_report([runs], tmp_path / "out")
+    assert "2.00 (1)" in report.text
+    assert "±" not in report.text.split("\n\n")[1]
+    assert "reduction" not in report.text
+
+
+def test_only_unfinished_runs(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
+    write_run("emb", 0, test=[2.0], finished=False)
+    write_run("baseline", 0, test=[], finished=False, config={"epochs": 3})
+    report = make_report([runs], tmp_path / "out")
+    assert "one-hot: seed 0 (epoch 0 of 3)" in report.text
+    assert report.figures == ()
+
+
+def test_modes_with_labels_have_files_of_their_own(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
+    for mode in ("emb", "reuse"):
+        write_run(mode, 0, test=[2.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
+    report = make_report([runs], tmp_path / "o", labels=["cat", "dog"], order="given")
+    assert {"heatmap-mnist-mlp-emb", "heatmap-mnist-mlp-reuse"} <= {path.stem for path in report.figures}
+    assert json.loads(read(report.page).data)["command"] == (
+        f"labelemb report {runs} --out {tmp_path / 'o'} --labels cat,dog --order given"
+    )
+
+
+def test_a_mistake_leaves_nothing_behind(animals: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="dgo"):
+        make_report([animals], tmp_path / "out", labels=["cat", "dgo"])
+    with pytest.raises(ConfigError, match="order"):
+        make_report([animals], tmp_path / "out", order="random")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="no such folder"):
+        make_report([tmp_path / "nowhere"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,66 @@
+"""Worker processes: what fails or dies alone, and that nobody is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from labelemb.training.workers import ABRUPT, do_all
+
+
+def write(path: Path) -> None:
+    path.write_text(str(os.getpid()))
+
+
+def fail() -> None:
+    raise RuntimeError("no\nluck")
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_failure_or_a_death_stops_nothing_else(tmp_path: Path) -> None:
+    work = [partial(write, tmp_path / "a"), fail, die, partial(write, tmp_path / "b")]
+    outcomes = {outcome.number: outcome.failure for outcome in do_all(work, jobs=1, threads=1) if outcome}
+    assert outcomes == {0: None, 1: "RuntimeError: no luck", 2: ABRUPT, 3: None}
+    assert (tmp_path / "a").exists()
+    assert (tmp_path / "b").exists()
+
+
+ORPHANS = """
+import sys, time
+from functools import partial
+from pathlib import Path
+from labelemb.training.workers import do_all
+from tests.training.test_workers import linger
+if __name__ == "__main__":
+    for outcome in do_all([partial(linger, Path(sys.argv[1]))], jobs=1, threads=1):
+        pass
+"""
+
+
+def linger(path: Path) -> None:
+    write(path)
+    time.sleep(60)
+
+
+def test_workers_die_with_their_parent(tmp_path: Path) -> None:
+    script, child = tmp_path / "parent.py", tmp_path / "child"
+    script.write_text(ORPHANS)
+    root = str(Path(__file__).parents[2])
+    parent = subprocess.Popen([sys.executable, script, child], env=os.environ | {"PYTHONPATH": root})
+    deadline = time.monotonic() + 120
+    while not (child.exists() and child.read_text()):
+        assert time.monotonic() < deadline
+        assert parent.poll() is None
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    worker = Path(f"/proc/{child.read_text()}")
+    while worker.exists() and "State:\tZ" not in (worker / "status").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
