@@ -5,6 +5,7 @@ OUT/PRESET/MODE/seed-N/
     signature.json      versions, git commit, machine, threads, seed, digest of the data
     history.jsonl       one line per evaluation
     labels.safetensors  the label embedding, where the method learns one
+    data.json           what the model must know about its input: label names, sizes, normalisation
     last.pt  best.pt    checkpoints: to go on from, and the best on the validation data
     finished.json       written last: the run is complete
 """
@@ -61,6 +62,11 @@ class RunFolder:
     def labels_file(self) -> Path:
         """Return where the label embedding is, if the method learns one."""
         return self.path / "labels.safetensors"
+
+    @property
+    def data_file(self) -> Path:
+        """Return where stands what the trained model must know about its input."""
+        return self.path / "data.json"
 
     @property
     def last_checkpoint(self) -> Path:

@@ -27,6 +27,7 @@ from labelemb.vision.datasets import DataOptions
 from labelemb.vision.datasets.batches import Level
 from labelemb.vision.images import ImageBatch, ImageData, Images, Normalise
 from labelemb.vision.models import MODELS, build_model, initialise
+from labelemb.vision.trained import InputFacts
 
 Mode = Literal["baseline", "emb"]
 EVALUATION_BATCH = 500
@@ -187,7 +188,8 @@ class VisionTask:
         return figures
 
     def leave(self, run: RunFolder) -> None:
-        """Write the label embedding with the names of its labels."""
+        """Write what the model must know about images, and the label embedding with the names of its labels."""
+        InputFacts.of(self.data).write(run.data_file)
         if isinstance(self.loss, LabelEmbeddingLoss):
             self.loss.embedding.save(run.labels_file, self.data.label_names)
 
