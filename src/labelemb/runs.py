@@ -187,6 +187,20 @@ def find_runs(folders: Iterable[Path | str]) -> list[RunFolder]:
     return [RunFolder(path) for path in sorted(found)]
 
 
+def embedding_file(source: Path) -> Path:
+    """Return the file of a label embedding: the source itself, or that of the run folder that it is.
+
+    Raises DataError for a run that learned none.
+    """
+    if not source.is_dir():
+        return source
+    file = RunFolder(source).labels_file
+    if not file.is_file():
+        hint = "One-hot runs learn none; take a seed-N folder below .../emb"
+        raise DataError(str(source), "a run with a label embedding", "none", hint)
+    return file
+
+
 def make_signature(seed: int, data_digest: str, device: str) -> dict[str, Any]:
     """Say what a number came from: versions, git commit, machine, threads, seed, data.
 

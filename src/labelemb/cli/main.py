@@ -17,6 +17,7 @@ VERBS = {
     "evaluate": ("use", "evaluate", "how often a trained model is wrong on labelled images"),
     "report": ("look", "report", "tables, curves, heat maps and a page of the runs in some folders"),
     "similar": ("look", "similar", "the labels nearest to a label"),
+    "export": ("look", "export", "a learned label embedding as safetensors, csv, npy or for tensorboard's projector"),
 }
 
 

@@ -187,6 +187,20 @@ class TrainedModel:
         return replace(data.test, labels=number_of[data.test.labels])
 
 
+def thumbnails_of(run: RunFolder, folder: Path | None = None) -> Tensor:
+    """Return the first training image of each label of a run, (V, C, H, W) uint8; black where a label has none.
+
+    Raises DataError as ``datasets.load`` does for the run's data set.
+    """
+    config, facts = run.config(), InputFacts.read(run.data_file)
+    options = DataOptions(**{name: config[name] for name in ("label_level", "image_size") if name in config})
+    train = load(str(config.get("dataset")), folder, options).train
+    shown = torch.zeros(len(facts.label_names), *facts.image_shape, dtype=torch.uint8)
+    labels, first = np.unique(train.labels.numpy(), return_index=True)
+    shown[torch.from_numpy(labels)] = train.pixels[torch.from_numpy(first)]
+    return shown
+
+
 def files_among(paths: Sequence[Path]) -> list[Path]:
     """Return the paths, folders replaced by the images in them. Raises DataError for one that is not there or empty."""
     found: list[Path] = []
