@@ -5,6 +5,7 @@ OUT/PRESET/MODE/seed-N/
     signature.json      versions, git commit, machine, threads, seed, digest of the data
     history.jsonl       one line per evaluation
     labels.safetensors  the label embedding, where the method learns one
+    data.json           what the model must know about its input: label names, sizes, normalisation
     last.pt  best.pt    checkpoints: to go on from, and the best on the validation data
     finished.json       written last: the run is complete
 """
@@ -61,6 +62,11 @@ class RunFolder:
     def labels_file(self) -> Path:
         """Return where the label embedding is, if the method learns one."""
         return self.path / "labels.safetensors"
+
+    @property
+    def data_file(self) -> Path:
+        """Return where stands what the trained model must know about its input."""
+        return self.path / "data.json"
 
     @property
     def last_checkpoint(self) -> Path:
@@ -179,6 +185,20 @@ def find_runs(folders: Iterable[Path | str]) -> list[RunFolder]:
             )
         found |= below
     return [RunFolder(path) for path in sorted(found)]
+
+
+def embedding_file(source: Path) -> Path:
+    """Return the file of a label embedding: the source itself, or that of the run folder that it is.
+
+    Raises DataError for a run that learned none.
+    """
+    if not source.is_dir():
+        return source
+    file = RunFolder(source).labels_file
+    if not file.is_file():
+        hint = "One-hot runs learn none; take a seed-N folder below .../emb"
+        raise DataError(str(source), "a run with a label embedding", "none", hint)
+    return file
 
 
 def make_signature(seed: int, data_digest: str, device: str) -> dict[str, Any]:

@@ -13,8 +13,11 @@ VERBS = {
     "list": ("look", "list_presets", "the presets"),
     "show": ("look", "show", "a preset, each key commented"),
     "train": ("train", "train", "train a preset: modes, seeds, any key overridden"),
+    "predict": ("use", "predict", "what a trained model sees on images"),
+    "evaluate": ("use", "evaluate", "how often a trained model is wrong on labelled images"),
     "report": ("look", "report", "tables, curves, heat maps and a page of the runs in some folders"),
     "similar": ("look", "similar", "the labels nearest to a label"),
+    "export": ("look", "export", "a learned label embedding as safetensors, csv, npy or for tensorboard's projector"),
 }
 
 

@@ -29,7 +29,7 @@ class Recipe:
 
 
 RECIPES = {"vision": Recipe(vision.VisionConfig, vision.check, vision.train)}
-MODES = ("baseline", "emb")
+MODES = ("baseline", "emb", "reuse")
 SESSION = """\
 a session:
   $ labelemb train mnist-mlp --mode baseline,emb --seeds 20 --jobs 2 --data ~/mnist
@@ -138,7 +138,7 @@ def _parser(preset: Preset, published: Published | None, program: str) -> Parser
     )
     if not published:
         parser.add_argument("preset", type=str, help=f"one of {', '.join(preset_names())}, or a YAML file")
-    parser.add_argument("--mode", type=str, default="emb", help="baseline, emb, or both with a comma between")
+    parser.add_argument("--mode", type=str, default="emb", help="baseline, emb, reuse, or several with commas between")
     parser.add_argument(*_names("seed", aliases), type=int, default=0, help="the seed of a single run")
     parser.add_argument("--seeds", type=int, default=None, help="run seeds 0 to N-1")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each")

@@ -46,6 +46,27 @@ class LabelEmbedding(nn.Module, ABC):
         """Return softmax of ``matrix()`` over its last axis, (V, V), rows sum to 1."""
         return torch.softmax(self.matrix(), dim=-1)
 
+    def matched(self, names: Sequence[str]) -> Self:
+        """Return a new embedding of the labels with these names, in that order, without the rest.
+
+        Soft labels of a part are those of the whole, renormalised. Raises DataError that lists the names that are not
+        there, or when the embedding has no names.
+        """
+        if self.label_names is None:
+            raise DataError("embedding", "one with label names in its file", "none", "Save it with label_names")
+        numbers = {name: number for number, name in enumerate(self.label_names)}
+        if missing := [name for name in names if name not in numbers]:
+            expected = f"an embedding with all {len(names)} labels (it has {len(numbers)})"
+            raise DataError("embedding", expected, f"none for {', '.join(missing)}")
+        with torch.no_grad():
+            chosen = self._chosen(torch.tensor([numbers[name] for name in names]))
+        chosen.label_names = list(names)
+        return chosen
+
+    @abstractmethod
+    def _chosen(self, labels: Tensor) -> Self:
+        """Return a copy with rows and columns of those labels, (K,), alone."""
+
     def save(self, path: Path | str, label_names: Sequence[str] | None = None) -> None:
         """Write a safetensors file with the label names in its metadata, whole or not at all.
 
@@ -109,6 +130,9 @@ class DenseLabelEmbedding(LabelEmbedding):
         """Return E itself, (V, V)."""
         return self.weight
 
+    def _chosen(self, labels: Tensor) -> Self:
+        return self._of({"weight": self.weight.detach()[labels][:, labels]})
+
     @classmethod
     def _of(cls, tensors: dict[str, Tensor]) -> Self:
         weight = tensors["weight"]
@@ -138,6 +162,10 @@ class CompressedLabelEmbedding(LabelEmbedding):
         """Return relu(decoder(codes[labels])): (K,) int64 -> (K, V)."""
         logits: Tensor = self.decoder(self.codes(labels))
         return logits.relu()
+
+    def _chosen(self, labels: Tensor) -> Self:
+        decoder = {f"decoder.{name}": part.detach()[labels] for name, part in self.decoder.named_parameters()}
+        return self._of({"codes.weight": self.codes.weight.detach()[labels], **decoder})
 
     @classmethod
     def _of(cls, tensors: dict[str, Tensor]) -> Self:

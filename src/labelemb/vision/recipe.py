@@ -1,6 +1,7 @@
 """The vision recipe: from a config to a finished run folder."""
 
-from collections.abc import Callable, Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,12 +12,14 @@ from torch import Tensor, nn
 
 from labelemb.errors import Choices, ConfigError
 from labelemb.losses.cross_entropy import CrossEntropyLoss
+from labelemb.losses.embedding import LabelEmbedding
 from labelemb.losses.implementations import Implementation
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.objective import Cap, Mix, Objective, Reduction
+from labelemb.losses.reuse import ReusedEmbeddingLoss
 from labelemb.losses.terms import TERMS
 from labelemb.metrics.classification import error_percent, mean_entropy, own_mass
-from labelemb.runs import RunFolder
+from labelemb.runs import RunFolder, embedding_file
 from labelemb.training.device import Precision, best_precision, check_tracker, make_accelerator
 from labelemb.training.loop import FitSettings, train_run
 from labelemb.training.optim import OptimizerName, OptimizerSettings, Schedule
@@ -28,8 +31,9 @@ from labelemb.vision.datasets import DataOptions
 from labelemb.vision.datasets.batches import Level
 from labelemb.vision.images import ImageBatch, ImageData, Images, Normalise
 from labelemb.vision.models import MODELS, build_model, initialise
+from labelemb.vision.trained import InputFacts
 
-Mode = Literal["baseline", "emb"]
+Mode = Literal["baseline", "emb", "reuse"]
 EVALUATION_BATCH = 500
 
 
@@ -44,7 +48,8 @@ class VisionConfig:
     augment         crop-flip: pad 4, random crop, random mirror image, for training images; none
     model           mlp, cnn, resnet8 or resnet18
     width           size of the model's layers; null: as published
-    mode            baseline: one-hot cross entropy; emb: label embedding
+    mode            baseline: one-hot cross entropy; emb: label embedding; reuse: a learned one, frozen, as teacher
+    embedding       mode reuse: file of the label embedding, or the run that learned it; labels are matched by name
     seed            drives model and loss initialisation, data order and dropout by streams of their own
     epochs          passes over the training images
     batch_size      images per optimiser step, over all processes
@@ -81,6 +86,7 @@ class VisionConfig:
     model: str = "mlp"
     width: int | None = None
     mode: Mode = "emb"
+    embedding: str | None = None
     seed: int = 0
     epochs: int = 15
     batch_size: int = 100
@@ -120,6 +126,8 @@ class VisionConfig:
                 value = getattr(self, name)
                 choices.expect(value is None or value >= 1, name, "a whole number >= 1, or null", value)
             choices.expect(self.seed >= 0, "seed", "a whole number >= 0", self.seed)
+            fine = self.mode != "reuse" or bool(self.embedding)
+            choices.expect(fine, "embedding", "a file or a run with a label embedding, for mode reuse", self.embedding)
             choices.include(lambda: self.objective)
             choices.include(lambda: self.optimizer_settings)
 
@@ -140,8 +148,9 @@ class VisionConfig:
         return OptimizerSettings(**_share(self, OptimizerSettings))
 
     def resolved(self) -> "VisionConfig":
-        """Return the config with "auto" replaced by what this machine has."""
-        return replace(self, precision=best_precision(self.device)) if self.precision == "auto" else self
+        """Return the config with "auto" replaced by what this machine has, and without what its mode has no use for."""
+        precision = best_precision(self.device) if self.precision == "auto" else self.precision
+        return replace(self, precision=precision, embedding=self.embedding if self.mode == "reuse" else None)
 
 
 class VisionTask:
@@ -155,7 +164,7 @@ class VisionTask:
         with drawing_from(config.seed, "model"):
             self.model = build_model(config.model, data.image_shape, num_labels, config.width)
         with drawing_from(config.seed, "loss"):
-            self.loss = build_loss(config, self.model)
+            self.loss = build_loss(config, self.model, data.label_names)
         if config.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.compile:
@@ -188,7 +197,8 @@ class VisionTask:
         return figures
 
     def leave(self, run: RunFolder) -> None:
-        """Write the label embedding with the names of its labels."""
+        """Write what the model must know about images, and the label embedding with the names of its labels."""
+        InputFacts.of(self.data).write(run.data_file)
         if isinstance(self.loss, LabelEmbeddingLoss):
             self.loss.embedding.save(run.labels_file, self.data.label_names)
 
@@ -206,10 +216,15 @@ class VisionTask:
         return error_percent(total(correct), len(images))
 
 
-def build_loss(config: VisionConfig, model: nn.Module) -> nn.Module:
-    """Return the loss of the config's mode for a model with a ``head``."""
+def build_loss(config: VisionConfig, model: nn.Module, label_names: Sequence[str]) -> nn.Module:
+    """Return the loss of the config's mode for a model with a ``head``.
+
+    Raises DataError for an embedding to reuse that is damaged or lacks a label.
+    """
     if config.mode == "baseline":
         return CrossEntropyLoss(impl=config.impl)
+    if config.mode == "reuse":
+        return ReusedEmbeddingLoss(LabelEmbedding.load(_reused(config)).matched(label_names), config.beta)
     assert isinstance(model.head, nn.Linear)
     loss = LabelEmbeddingLoss(
         model.head.in_features, model.head.out_features, objective=config.objective, impl=config.impl
@@ -226,13 +241,12 @@ def load_data(name: str, folder: Path | None, options: DataOptions | None = None
 
 
 def check(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> None:
-    """Make sure that a run can start; nothing is written, and the net takes no memory.
+    """Make sure that a run can start; nothing is written.
 
     Raises ConfigError (also when the folder holds another run), DataError.
     """
-    data = _checked_data(config, run, data_folder)
-    with torch.device("meta"):
-        _build(config, data)
+    _checked_data(config, run, data_folder)
+    _try_to_build(replace(config, seed=0), data_folder)
 
 
 def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> None:
@@ -249,6 +263,8 @@ def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None)
         micro_batches=config.micro_batches,
     )
     facts = {"note": task.data.note} if task.data.note else {}
+    if config.mode == "reuse":
+        facts["embedding_digest"] = hashlib.sha256(_reused(config).read_bytes()).hexdigest()[:16]
     train_run(task, settings, run, accelerator, asdict(config), task.data.digest, facts)
 
 
@@ -257,6 +273,12 @@ def _checked_data(config: VisionConfig, run: RunFolder, folder: Path | None) -> 
     data = load_data(config.dataset, folder, config.data_options)
     run.check(asdict(config), data.digest)
     return data
+
+
+@lru_cache(maxsize=8)
+def _try_to_build(config: VisionConfig, folder: Path | None) -> None:
+    """Build net and loss once for all seeds of a matrix, to see whether it can be done."""
+    _build(config, load_data(config.dataset, folder, config.data_options))
 
 
 def _build(config: VisionConfig, data: ImageData) -> VisionTask:
@@ -270,6 +292,12 @@ def _build(config: VisionConfig, data: ImageData) -> VisionTask:
             f"About 0.4 of all steps is usual: {int(0.4 * total_steps)}",
         )
     return task
+
+
+def _reused(config: VisionConfig) -> Path:
+    """Return the file of the embedding to reuse."""
+    assert config.embedding is not None
+    return embedding_file(Path(config.embedding).expanduser())
 
 
 def _share(config: VisionConfig, kind: type) -> dict[str, Any]:
