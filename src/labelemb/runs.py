@@ -8,6 +8,7 @@ OUT/PRESET/MODE/seed-N/
     data.json           what the model must know about its input: label names, sizes, normalisation
     last.pt  best.pt    checkpoints: to go on from, and the best on the validation data
     finished.json       written last: the run is complete
+        error.txt           traceback of a failure that nobody foresaw
 """
 
 import fcntl
@@ -84,6 +85,11 @@ class RunFolder:
         return self.path / "finished.json"
 
     @property
+    def error_file(self) -> Path:
+        """Return where the traceback of a failure is, if a matrix met one."""
+        return self.path / "error.txt"
+
+    @property
     def finished(self) -> bool:
         """Say whether the run is complete."""
         return self.finished_file.is_file()
@@ -128,6 +134,11 @@ class RunFolder:
     def write_history(self, lines: Iterable[Line]) -> None:
         """Replace the history."""
         write_text(self.history_file, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+
+    def sweep(self) -> None:
+        """Remove what processes that were killed while they wrote have left; for the holder of the lock."""
+        for partial in self.path.glob(".*.partial*"):
+            partial.unlink(missing_ok=True)
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Mark the run as complete."""

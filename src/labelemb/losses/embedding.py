@@ -72,7 +72,7 @@ class LabelEmbedding(nn.Module, ABC):
 
         Raises ConfigError when the names are not one per label.
         """
-        names = list(label_names) if label_names is not None else self.label_names
+        names = list(map(str, label_names)) if label_names is not None else self.label_names
         if names is not None and len(names) != self.num_labels:
             raise ConfigError("label_names", f"{self.num_labels} names, one per label", len(names))
         metadata = {"format": FORMAT, "kind": self.kind}
@@ -96,7 +96,9 @@ class LabelEmbedding(nn.Module, ABC):
         try:
             embedding = actual._of(tensors)
             names = json.loads(metadata["label_names"]) if "label_names" in metadata else None
-        except (KeyError, RuntimeError, ValueError) as error:
+            if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+                raise ValueError("label names that are no list of strings")
+        except (KeyError, RuntimeError, ValueError, TypeError, IndexError) as error:
             raise DataError(str(path), f"the tensors of a {actual.kind} label embedding", error) from error
         if names is not None and len(names) != embedding.num_labels:
             raise DataError(str(path), f"{embedding.num_labels} label names", len(names))
