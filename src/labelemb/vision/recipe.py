@@ -43,7 +43,8 @@ class VisionConfig:
     dataset         digits, mnist, cifar10 or cifar100; imagefolder:PATH or hub:ID for images of one's own
     label_level     labels of cifar100: fine or coarse
     image_size      side of the square that own images are cut and resized to; null: 32
-    validate        true: hold a fixed tenth of the training images out to choose by; false: none; null: as published
+    validate        true: hold a fixed tenth of the training images out to choose by; false: none; null: as published,
+                    and true for own images
     augment         crop-flip: pad 4, random crop, random mirror image, for training images; none
     model           mlp, cnn, resnet8 or resnet18
     width           size of the model's layers; null: as published
