@@ -76,7 +76,6 @@ def expected(
         out.auxiliary_weight += np.outer(dz2, h)
         out.auxiliary_bias += dz2
         out.embedding[y] += weight["embedding"] * learned[i] * (q - teacher)
-    out.terms = {name: value for name, value in terms.items() if name in o.terms}
     return out
 
 

@@ -24,11 +24,11 @@ class Recipe:
     """What trains the presets of a task: its config dataclass, what checks a run, what does it."""
 
     config: type
-    prepare: Callable[..., object]
+    check: Callable[..., None]
     train: Callable[..., None]
 
 
-RECIPES = {"vision": Recipe(vision.VisionConfig, vision.prepare, vision.train)}
+RECIPES = {"vision": Recipe(vision.VisionConfig, vision.check, vision.train)}
 MODES = ("baseline", "emb", "reuse")
 SESSION = """\
 a session:
@@ -85,7 +85,7 @@ def make_plan(
         for mode in modes:
             run = RunFolder.of(out, preset.name, mode, seed)
             config = recipe.config(**values, mode=mode, seed=seed).resolved()
-            check, do = partial(recipe.prepare, config, run, data), partial(recipe.train, config, run, data)
+            check, do = partial(recipe.check, config, run, data), partial(recipe.train, config, run, data)
             plan.append(PlannedRun(run, mode, check, do))
     return plan
 

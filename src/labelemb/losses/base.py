@@ -17,7 +17,7 @@ class LossOutput:
     """What every loss returns.
 
     total    scalar to call ``backward()`` on
-    terms    name -> detached scalar, as it enters the total (weights included): their sum is the total
+    terms    name -> detached scalar, as it enters the total (weights included; 0 when off): their sum is the total
     correct  int scalar, rows of this process that ``head`` predicts right
     count    int scalar, rows of this process; an ignored row is not a row
     """

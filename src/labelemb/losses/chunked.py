@@ -13,7 +13,7 @@ e, q and de exist for distinct labels only. docs/large-vocabulary.md has the der
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -74,7 +74,8 @@ class Chunked:
         """One-hot cross entropy, a mean over rows: the hard term alone."""
         scales = Scales.of(rows, HARD_ALONE, denominator)
         layer = SlabLinear(head, _product_dtype(rows.hidden), torch.is_grad_enabled())
-        return self._run(rows, Parts(layer, None, None, HARD_ALONE, scales.cap / scales.row), scales)
+        output = self._run(rows, Parts(layer, None, None, HARD_ALONE, scales.cap / scales.row), scales)
+        return replace(output, terms={"hard": output.terms["hard"]})
 
     def _run(self, rows: Rows, parts: Parts, scales: "Scales") -> LossOutput:
         """Go over the slabs, add up the terms and hang the gradients on the total."""
@@ -89,7 +90,7 @@ class Chunked:
             run.add_all(parts.head.num_labels, budget)
             learned = _learned_scale(run, parts.objective, scales)
             values = _term_values(run, parts.objective, scales, learned)
-            total = torch.stack(list(values.values())).sum() if values else scales.row.new_zeros(())
+            total = torch.stack(list(values.values())).sum()
             gradients: list[tuple[Tensor, Tensor] | None] = [None]
             if run.hidden_gradient is not None:
                 spread = torch.zeros_like(hidden, dtype=scales.row.dtype)
@@ -127,7 +128,7 @@ def _learned_scale(run: SlabRun, objective: Objective, scales: Scales) -> Tensor
 
 
 def _term_values(run: SlabRun, objective: Objective, scales: Scales, learned: Tensor) -> dict[str, Tensor]:
-    """Return each term that is on as it enters the total."""
+    """Return each term as it enters the total, 0 when it is off."""
     values = {
         "hard": -objective.hard_weight * scales.row * run.log_p1.sum(),
         "soft": objective.soft_weight * scales.row * run.soft.sum(),
@@ -135,7 +136,7 @@ def _term_values(run: SlabRun, objective: Objective, scales: Scales, learned: Te
         "embedding": learned * run.distilled,
         "cap": scales.cap * run.cap().sum(),
     }
-    return {name: value for name, value in values.items() if name in objective.terms}
+    return {name: value if name in objective.terms else torch.zeros_like(scales.row) for name, value in values.items()}
 
 
 def _product_dtype(hidden: Tensor) -> torch.dtype:

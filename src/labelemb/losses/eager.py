@@ -12,6 +12,7 @@ from labelemb.losses.base import LossOutput, Rows, global_sum, row_scale, upcast
 from labelemb.losses.embedding import LabelEmbedding
 from labelemb.losses.objective import Objective
 from labelemb.losses.terms import (
+    TERMS,
     confidence_cap,
     cross_entropy,
     distillation_targets,
@@ -34,7 +35,7 @@ def label_embedding_loss(
     head         D -> V, the model's own; auxiliary D -> V, reads the hidden state without a gradient to it
     denominator  rows of the whole batch when this is a part of it (see ``LabelEmbeddingLoss.forward``)
 
-    Term 4's row is m * H(softmax(z2 / tau), e) with m = [argmax z2 == y].
+    A term that is not named is 0 in the output. Term 4's row is m * H(softmax(z2 / tau), e) with m = [argmax z2 == y].
     """
     labels, counted, on = rows.labels, rows.counted, objective.terms
     z1 = upcast(head(rows.hidden))  # (N, V)
@@ -49,7 +50,7 @@ def label_embedding_loss(
     per_learnable = world_size() / (totals[1] + 1e-8) if means else per_row
     per_cap = world_size() if means else per_row
 
-    values: dict[str, Tensor] = {}
+    values = dict.fromkeys(TERMS, z1.new_zeros(()))
     if "hard" in on:
         values["hard"] = objective.hard_weight * per_row * _sum(cross_entropy(log_p1, labels), counted)
     if "soft" in on:
@@ -62,7 +63,7 @@ def label_embedding_loss(
     if "cap" in on:
         values["cap"] = per_cap * _sum(confidence_cap(log_p2, labels, objective.alpha, objective.cap), counted)
 
-    total = torch.stack(list(values.values())).sum() if values else z1.new_zeros(())
+    total = torch.stack(list(values.values())).sum()
     return LossOutput(
         total=reach(total, *without_a_path(rows.hidden, head, auxiliary, embedding, on)),
         terms={name: value.detach() for name, value in values.items()},

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from labelemb.errors import Choices, ConfigError
 from labelemb.losses.cross_entropy import CrossEntropyLoss
 from labelemb.losses.embedding import LabelEmbedding
+from labelemb.losses.implementations import Implementation
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.objective import Cap, Mix, Objective, Reduction
 from labelemb.losses.reuse import ReusedEmbeddingLoss
@@ -107,7 +108,7 @@ class VisionConfig:
     reduction: Reduction = "mean"
     soft_start: int = 0
     terms: str = ",".join(TERMS)
-    impl: Literal["eager"] = "eager"
+    impl: Implementation = "eager"
     precision: Precision = "fp32"
     channels_last: bool = True
     compile: bool = False
@@ -224,7 +225,7 @@ def build_loss(config: VisionConfig, model: nn.Module, label_names: Sequence[str
     Raises DataError for an embedding to reuse that is damaged or lacks a label.
     """
     if config.mode == "baseline":
-        return CrossEntropyLoss()
+        return CrossEntropyLoss(impl=config.impl)
     if config.mode == "reuse":
         return ReusedEmbeddingLoss(LabelEmbedding.load(_reused(config)).matched(label_names), config.beta)
     assert isinstance(model.head, nn.Linear)
@@ -242,32 +243,21 @@ def load_data(name: str, folder: Path | None, options: DataOptions | None = None
     return datasets.load(name, folder, options)
 
 
-def prepare(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> VisionTask:
-    """Build what a run needs and check that it can start; nothing is written.
+def check(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> None:
+    """Make sure that a run can start; nothing is written.
 
     Raises ConfigError (also when the folder holds another run), DataError.
     """
-    check_tracker(config.tracker)
-    data = load_data(config.dataset, data_folder, config.data_options)
-    run.check(asdict(config), data.digest)
-    task = VisionTask(config, data)
-    total_steps = config.epochs * task.steps_per_epoch
-    if config.mode == "emb" and config.soft_start >= total_steps:
-        raise ConfigError(
-            "soft_start",
-            f"fewer steps than the run has ({total_steps})",
-            config.soft_start,
-            f"About 0.4 of all steps is usual: {int(0.4 * total_steps)}",
-        )
-    return task
+    _checked_data(config, run, data_folder)
+    _try_to_build(replace(config, seed=0), data_folder)
 
 
 def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> None:
     """Train one run to its end, from wherever a killed process left it; nothing happens when it is finished.
 
-    Raises as ``prepare`` does.
+    Raises as ``check`` does.
     """
-    task = prepare(config, run, data_folder)
+    task = _build(config, _checked_data(config, run, data_folder))
     accelerator = make_accelerator(config.precision, config.device, config.tracker, run.path)
     settings = FitSettings(
         epochs=config.epochs,
@@ -279,6 +269,32 @@ def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None)
     if config.mode == "reuse":
         facts["embedding_digest"] = hashlib.sha256(_reused(config).read_bytes()).hexdigest()[:16]
     train_run(task, settings, run, accelerator, asdict(config), task.data.digest, facts)
+
+
+def _checked_data(config: VisionConfig, run: RunFolder, folder: Path | None) -> ImageData:
+    check_tracker(config.tracker)
+    data = load_data(config.dataset, folder, config.data_options)
+    run.check(asdict(config), data.digest)
+    return data
+
+
+@lru_cache(maxsize=8)
+def _try_to_build(config: VisionConfig, folder: Path | None) -> None:
+    """Build net and loss once for all seeds of a matrix, to see whether it can be done."""
+    _build(config, load_data(config.dataset, folder, config.data_options))
+
+
+def _build(config: VisionConfig, data: ImageData) -> VisionTask:
+    task = VisionTask(config, data)
+    total_steps = config.epochs * task.steps_per_epoch
+    if config.mode == "emb" and config.soft_start >= total_steps:
+        raise ConfigError(
+            "soft_start",
+            f"fewer steps than the run has ({total_steps})",
+            config.soft_start,
+            f"About 0.4 of all steps is usual: {int(0.4 * total_steps)}",
+        )
+    return task
 
 
 def _reused(config: VisionConfig) -> Path:
