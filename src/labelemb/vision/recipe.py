@@ -44,7 +44,8 @@ class VisionConfig:
     dataset         digits, mnist, cifar10 or cifar100; imagefolder:PATH or hub:ID for images of one's own
     label_level     labels of cifar100: fine or coarse
     image_size      side of the square that own images are cut and resized to; null: 32
-    validate        true: hold a fixed tenth of the training images out to choose by; false: none; null: as published
+    validate        true: hold a fixed tenth of the training images out to choose by; false: none; null: as published,
+                    and true for own images
     augment         crop-flip: pad 4, random crop, random mirror image, for training images; none
     model           mlp, cnn, resnet8 or resnet18
     width           size of the model's layers; null: as published
@@ -203,8 +204,10 @@ class VisionTask:
             self.loss.embedding.save(run.labels_file, self.data.label_names)
 
     def _batch(self, images: Images, rows: Tensor, crops: CropFlip | None = None) -> ImageBatch:
-        pixels = images.pixels[rows]
-        return ImageBatch(self._normalise(pixels if crops is None else crops[rows](pixels)), images.labels[rows])
+        pixels = images.pixels.index_select(0, rows)  # twenty times as fast as [rows] on a CPU
+        if crops is not None:
+            pixels = crops[rows](pixels, self.config.channels_last)
+        return ImageBatch(self._normalise(pixels), images.labels[rows])
 
     def _error(self, model: nn.Module, images: Images, share: Share, total: Callable[[Tensor], Tensor]) -> float:
         mine = torch.arange(len(images), device=images.labels.device)[share.index :: share.count]
