@@ -9,8 +9,8 @@ FOLDER/
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labelemb.errors import DataError
-from labelemb.seq2seq.reading import read_lines
+from labelemb.seq2seq.reading import cut, read_lines
 from labelemb.seq2seq.vocab import Vocabulary
 
 FORMAT = "labelemb.corpus.v1"
@@ -83,6 +83,25 @@ class Corpus:
     def by_character(self) -> bool:
         """Say whether tokens are characters rather than words."""
         return bool(self.metadata["options"]["char"])
+
+    def cut(self, line: str) -> list[str]:
+        """Cut a line into tokens as the corpus was cut; case stays."""
+        return cut(line, self.by_character)
+
+    def join(self, tokens: Sequence[str]) -> str:
+        """Make a line of tokens."""
+        return ("" if self.by_character else " ").join(tokens)
+
+    def in_memory(self) -> "Corpus":
+        """Return the corpus without its folder: arrays instead of maps."""
+
+        def copied(sentences: Sentences) -> Sentences:
+            return Sentences(np.array(sentences.ids), np.array(sentences.spans))
+
+        splits = {
+            name: replace(split, src=copied(split.src), tgt=copied(split.tgt)) for name, split in self.splits.items()
+        }
+        return replace(self, splits=splits)
 
     @property
     def shared(self) -> bool:

@@ -1,14 +1,16 @@
 """numbers-en-vi: numbers in words, English to Vietnamese, made on the spot by num2words: needs no download."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from labelemb.errors import DataError
-from labelemb.seq2seq.preprocess import PreprocessOptions, SplitCounts, write_corpus
+from labelemb.seq2seq.corpus import Corpus
+from labelemb.seq2seq.preprocess import PreprocessOptions, write_corpus
 from labelemb.seq2seq.reading import Pairs
 
+NAME = "numbers-en-vi"
 SPLITS = {"train": 12_000, "valid": 500, "test": 500}
 BELOW = 100_000
 SEED = 20171028
@@ -24,9 +26,7 @@ def numbers_en_vi(split: str) -> Pairs:
     try:
         from num2words import num2words
     except ImportError:
-        raise DataError(
-            "numbers-en-vi", "num2words, which makes it", "none installed", "pip install 'labelemb[text]'"
-        ) from None
+        raise DataError(NAME, "num2words, which makes it", "none installed", "pip install 'labelemb[text]'") from None
     start = 0
     for name, size in SPLITS.items():
         if name == split:
@@ -42,6 +42,8 @@ def numbers_en_vi(split: str) -> Pairs:
     return read
 
 
-def write_numbers(folder: Path | str) -> dict[str, SplitCounts]:
-    """Prepare numbers-en-vi in a folder, as ``write_corpus`` does."""
-    return write_corpus(folder, {name: numbers_en_vi(name) for name in SPLITS}, PreprocessOptions())
+def load_numbers() -> Corpus:
+    """Make numbers-en-vi, prepare it and return it in memory; no file stays. Raises DataError without num2words."""
+    with TemporaryDirectory() as folder:
+        write_corpus(f"{folder}/{NAME}", {name: numbers_en_vi(name) for name in SPLITS}, PreprocessOptions())
+        return Corpus.open(f"{folder}/{NAME}").in_memory()

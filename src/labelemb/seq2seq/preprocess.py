@@ -13,7 +13,7 @@ import numpy as np
 from labelemb.errors import Choices, ConfigError, DataError
 from labelemb.files import folder_in_one_step, write_text
 from labelemb.seq2seq.corpus import FORMAT, SIDES, SPANS_DTYPE, read_metadata
-from labelemb.seq2seq.reading import Pairs
+from labelemb.seq2seq.reading import Pairs, cut
 from labelemb.seq2seq.vocab import SPECIAL, UNKNOWN, Vocabulary
 
 Tokens = tuple[str, ...]
@@ -68,7 +68,7 @@ class PreprocessOptions:
 
     def tokens(self, line: str) -> Tokens:
         """Cut a line into tokens. Case is changed afterwards: it may change how many characters there are."""
-        tokens = [character for character in line if not character.isspace()] if self.char else line.split()
+        tokens = cut(line, self.char)
         return tuple(token.lower() for token in tokens) if self.lower else tuple(tokens)
 
 

@@ -41,6 +41,12 @@ def read_lines(path: Path | str) -> Iterator[str]:
         raise DataError(str(path), "lines of text", "an empty file")
 
 
+def cut(line: str, by_character: bool) -> list[str]:
+    """Cut a line into characters, white space left out, or into words between white space."""
+    words = line.split()
+    return [character for word in words for character in word] if by_character else words
+
+
 def parallel(source: Path | str, target: Path | str) -> Pairs:
     """Return the pairs of two files whose lines belong together; white space at the ends of lines goes.
 
