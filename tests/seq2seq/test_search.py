@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from labelemb.errors import ConfigError
-from labelemb.seq2seq.model import LSTMSeq2Seq
+from labelemb.seq2seq.model import LSTMSeq2Seq, Memory
 from labelemb.seq2seq.search import Hypothesis, SearchSettings, beam, greedy, replace_unknown, search
 from labelemb.seq2seq.vocab import BEGIN, END, PAD, UNKNOWN, Vocabulary
 
@@ -54,7 +54,7 @@ def reference(model: LSTMSeq2Seq, source: Tensor, settings: SearchSettings) -> H
                 found.append((compared, Hypothesis(tuple(tokens[:cut]), tuple(attended[:cut]), score)))
         beginnings = [candidate for candidate in candidates if candidate[1][-1] != END][:size]
         reach = beginnings[0][0] / settings.max_length**settings.length_penalty
-        if len(found) >= size or (found and max(found, key=lambda entry: entry[0])[0] >= reach):
+        if candidates[0][1][-1] == END or (found and max(found, key=lambda entry: entry[0])[0] >= reach):
             break
     return max(found, key=lambda entry: entry[0])[1]
 
@@ -101,6 +101,27 @@ def test_batch_size_and_order_change_nothing(size: int) -> None:
     assert_same(shuffled, [whole[row] for row in order.tolist()])
     padded = torch.nn.functional.pad(source, (0, 3), value=PAD)
     assert_same(search(model, padded, LENGTHS, settings), whole)
+
+
+def test_bad_ends_beside_a_good_beginning_do_not_end_the_search() -> None:
+    """A model that is sure of "7 7 7", while every other beginning ends at once."""
+    model = make_model(6)
+    step = torch.zeros(1, dtype=torch.int64)
+
+    def sure(last: Tensor, state: object, memory: Memory) -> tuple[Tensor, object, Tensor]:
+        good = (last[:, 0] == BEGIN) | (last[:, 0] == 7)
+        word = torch.where(good & (step < 3), 7, END)
+        hidden = torch.nn.functional.one_hot(word, V).double()[:, None]
+        step.add_(1)
+        return hidden, state, torch.ones(len(last), 1, 1)
+
+    model.decode = sure  # type: ignore[method-assign, assignment]
+    model.head = torch.nn.Linear(V, V).double()
+    with torch.no_grad():
+        model.head.weight.copy_(8 * torch.eye(V))
+        model.head.bias.copy_(2.0 * (torch.arange(V) == END))
+    found = search(model, torch.tensor([[5]]), torch.tensor([1]), SearchSettings(3, max_length=9))
+    assert found[0].tokens == (7, 7, 7)
 
 
 def test_a_wider_beam_finds_no_worse_where_nothing_is_cut() -> None:

@@ -94,8 +94,9 @@ def beam(model: LSTMSeq2Seq, source: Tensor, lengths: Tensor, settings: SearchSe
     """Keep the K most probable beginnings; see ``search``. With K = 1 it finds what ``greedy`` finds.
 
     Each step ranks the continuations of a sentence. Those among the first K that end are finished; the first K that do
-    not end go on. A sentence is done when K have finished, or when none that goes on can overtake the best finished.
-    At the greatest length the first K are taken as they are.
+    not end go on. A sentence is done when the very first ends, or when none that goes on can overtake the best finished
+    (how many have finished says nothing: those beside a good one are bad and end anywhere). At the greatest length the
+    first K are taken as they are.
     """
     beams = _Beams.start(model, source, lengths, settings)
     for step in range(settings.max_length):
@@ -155,7 +156,7 @@ class _Beams:
         parent, self.last = parent.gather(1, going), token.gather(1, going).flatten()
         offset = torch.arange(len(parent), device=parent.device)[:, None] * size
         self._reorder((parent + offset).flatten())
-        return self._retire(step + 1)
+        return self._retire(ends[:, 0].tolist())
 
     def best(self) -> list[Hypothesis]:
         """Return the best of what was found; of equals the first."""
@@ -171,16 +172,18 @@ class _Beams:
             compared = score / len(sentence) ** self.settings.length_penalty
             self.found[row].append((compared, _hypothesis(sentence, places, score)))
 
-    def _retire(self, length: int) -> bool:
-        """Take the sentences that are done out of the batch; return whether all are."""
+    def _retire(self, ended: Sequence[bool]) -> bool:
+        """Take the sentences that are done out of the batch; return whether all are.
+
+        ended: per sentence, whether its most probable continuation has ended
+        """
         size, penalty = self.settings.beam_size, self.settings.length_penalty
         # Scores only fall, so at the greatest length a score of now is worth the most.
         reach = (self.scores.max(dim=1).values / self.settings.max_length**penalty).tolist()
         going = []
-        for row, most in zip(self.rows.tolist(), reach, strict=True):
-            found = self.found[row]
-            done = len(found) >= size or (bool(found) and max(entry[0] for entry in found) >= most)
-            going.append(not done)
+        for row, most, first in zip(self.rows.tolist(), reach, ended, strict=True):
+            best = max((entry[0] for entry in self.found[row]), default=-torch.inf)
+            going.append(not first and best < most)
         if not all(going):
             keep = torch.tensor(going, device=self.rows.device)
             self.rows, self.scores = self.rows[keep], self.scores[keep]
