@@ -15,8 +15,9 @@ ALLOWED = {
     "training": {"errors", "files", "metrics", "runs"},
     "report": {"errors", "files", "metrics", "runs", "losses.embedding"},
     "vision": {"errors", "files", "losses", "metrics", "runs", "training"},
+    "seq2seq": {"errors", "files", "losses", "metrics", "runs", "training"},
     "presets": {"errors"},
-    "cli": {"", "errors", "losses", "presets", "report", "runs", "training", "vision"},
+    "cli": {"", "errors", "losses", "presets", "report", "runs", "seq2seq", "training", "vision"},
     "__main__": {"cli"},
     "": {"losses"},
 }

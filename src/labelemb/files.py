@@ -1,7 +1,10 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all."""
 
 import os
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -26,3 +29,23 @@ def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
 def write_text(path: Path | str, text: str) -> None:
     """Write ``text`` as UTF-8, whole or not at all."""
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+@contextmanager
+def folder_in_one_step(path: Path | str) -> Iterator[Path]:
+    """Give an empty folder beside ``path`` to fill; it takes the place of ``path`` when the block ends without error.
+
+    Whatever stood at ``path`` is gone then: the caller has looked at it before. After an error nothing is left behind.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    workplace = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    try:
+        filled = workplace / "new"
+        filled.mkdir()
+        yield filled
+        if path.exists():
+            path.rename(workplace / "old")
+        filled.rename(path)
+    finally:
+        shutil.rmtree(workplace)

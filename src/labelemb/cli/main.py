@@ -14,6 +14,7 @@ VERBS = {
     "demo": ("demo", "demo", "one-hot against label embedding on small digits, in about a minute"),
     "list": ("look", "list_presets", "the presets"),
     "show": ("look", "show", "a preset, each key commented"),
+    "preprocess": ("preprocess", "preprocess", "parallel text to a folder that trains"),
     "train": ("train", "train", "train a preset: modes, seeds, any key overridden"),
     "predict": ("use", "predict", "what a trained model sees on images"),
     "evaluate": ("use", "evaluate", "how often a trained model is wrong on labelled images"),
@@ -63,7 +64,7 @@ def _mistake(message: str) -> int:
 
 
 def _help() -> str:
-    verbs = "\n".join(f"  {verb:8} {what}" for verb, (_, _, what) in VERBS.items())
+    verbs = "\n".join(f"  {verb:10} {what}" for verb, (_, _, what) in VERBS.items())
     return f"""\
 labelemb {labelemb.__version__}: soft labels that a network learns while it trains
 

@@ -16,6 +16,7 @@ from labelemb.cli.arguments import Parser, UsageError, add_config
 from labelemb.errors import ConfigError
 from labelemb.presets import Preset, preset_names, read_preset
 from labelemb.runs import RunFolder
+from labelemb.seq2seq import recipe as seq2seq
 from labelemb.training.device import leave_processes
 from labelemb.training.matrix import PlannedRun, closing_line, run_matrix
 from labelemb.vision import recipe as vision
@@ -30,7 +31,10 @@ class Recipe:
     train: Callable[..., None]
 
 
-RECIPES = {"vision": Recipe(vision.VisionConfig, vision.check, vision.train)}
+RECIPES = {
+    "vision": Recipe(vision.VisionConfig, vision.check, vision.train),
+    "seq2seq": Recipe(seq2seq.Seq2SeqConfig, seq2seq.check, seq2seq.train),
+}
 MODES = ("baseline", "emb", "reuse")
 SESSION = """\
 a session:

@@ -87,5 +87,6 @@ def _failure_line(planned: PlannedRun, outcome: Outcome) -> str:
 def closing_line(planned: PlannedRun, seconds: float) -> str:
     """Say how a run ended, in one line."""
     last = planned.run.history()[-1]
-    figures = "  ".join(f"{key} {last[key]:.2f} %" for key in ("valid_error", "test_error") if key in last)
+    keys = ("valid_error", "test_error", "test_exact", "test_bleu", "test_rougeL")
+    figures = "  ".join(f"{key} {last[key]:.2f} %" for key in keys if key in last)
     return f"{planned.name}  {figures}  (last epoch; {seconds:.0f} s)"

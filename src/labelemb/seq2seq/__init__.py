@@ -1,0 +1,1 @@
+"""Language: text to numbers, batches, attentional encoder-decoders, search."""

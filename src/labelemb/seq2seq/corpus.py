@@ -1,0 +1,170 @@
+"""A prepared corpus on disk: integer arrays that are mapped into memory, vocabularies, and metadata as JSON.
+
+FOLDER/
+    metadata.json               options, counts, digest
+    src.vocab  tgt.vocab        one word a line
+    SPLIT.SIDE.ids              the numbers of all sentences, one after the other
+    SPLIT.SIDE.spans            int64, (N, 2): where each sentence starts and stops in them
+    valid.SIDE.txt test.SIDE.txt   the lines as they came, to score against
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from labelemb.errors import DataError
+from labelemb.seq2seq.reading import cut, read_lines
+from labelemb.seq2seq.vocab import Vocabulary
+
+FORMAT = "labelemb.corpus.v1"
+SIDES = ("src", "tgt")
+SPANS_DTYPE = "<i8"
+IntArray = npt.NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """N sentences of one side: ``sentences[i]`` is an integer array, ``lengths`` (N,) says how long each is.
+
+    ids    (tokens of all sentences,), little-endian, two bytes each where the vocabulary allows
+    spans  (N, 2) int64
+    """
+
+    ids: IntArray
+    spans: IntArray
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    def __getitem__(self, row: int) -> IntArray:
+        start, stop = self.spans[row]
+        return self.ids[start:stop]
+
+    @property
+    def lengths(self) -> IntArray:
+        """Return (N,) tokens per sentence."""
+        lengths: IntArray = self.spans[:, 1] - self.spans[:, 0]
+        return lengths
+
+
+@dataclass(frozen=True)
+class Split:
+    """Sentences that belong together pair by pair. The lines are there for validation and test, not for training."""
+
+    src: Sentences
+    tgt: Sentences
+    src_lines: tuple[str, ...] = ()
+    tgt_lines: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.src)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A prepared corpus: splits by name ("train", "valid" and, where there is one, "test"), and how it was made."""
+
+    splits: Mapping[str, Split]
+    src_vocab: Vocabulary
+    tgt_vocab: Vocabulary
+    metadata: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """Return 16 digits that identify the data behind a number."""
+        return str(self.metadata["digest"])[:16]
+
+    @property
+    def by_character(self) -> bool:
+        """Say whether tokens are characters rather than words."""
+        return bool(self.metadata["options"]["char"])
+
+    def cut(self, line: str) -> list[str]:
+        """Cut a line into tokens as the corpus was cut; case stays."""
+        return cut(line, self.by_character)
+
+    def join(self, tokens: Sequence[str]) -> str:
+        """Make a line of tokens."""
+        return ("" if self.by_character else " ").join(tokens)
+
+    def in_memory(self) -> "Corpus":
+        """Return the corpus without its folder: arrays instead of maps."""
+
+        def copied(sentences: Sentences) -> Sentences:
+            return Sentences(np.array(sentences.ids), np.array(sentences.spans))
+
+        splits = {
+            name: replace(split, src=copied(split.src), tgt=copied(split.tgt)) for name, split in self.splits.items()
+        }
+        return replace(self, splits=splits)
+
+    @property
+    def shared(self) -> bool:
+        """Say whether both sides have one vocabulary."""
+        return bool(self.metadata["options"]["share"])
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Corpus":
+        """Map a folder that ``write_corpus`` made; PATH and PATH.train.pt stand for each other, as published.
+
+        Raises DataError when there is none, or when a file in it is missing or cut short.
+        """
+        folder = find_corpus(path)
+        metadata = read_metadata(folder)
+        if metadata is None:
+            raise DataError("data", "a prepared corpus of this version", folder, "labelemb preprocess makes one")
+        vocabularies = {side: Vocabulary.read(folder / f"{side}.vocab") for side in SIDES}
+        splits = {name: _open_split(folder, name, facts) for name, facts in metadata["splits"].items()}
+        return cls(splits, vocabularies["src"], vocabularies["tgt"], metadata)
+
+
+def find_corpus(path: Path | str) -> Path:
+    """Return the folder of a prepared corpus at PATH, or at PATH with or without ".train.pt".
+
+    Raises DataError when it is nowhere.
+    """
+    name = str(path)
+    for candidate in dict.fromkeys((name, name.removesuffix(".train.pt"), f"{name}.train.pt")):
+        if (Path(candidate) / "metadata.json").is_file():
+            return Path(candidate)
+    raise DataError("data", "the folder of a prepared corpus", f"none at {name}", "labelemb preprocess makes one")
+
+
+def read_metadata(folder: Path) -> dict[str, Any] | None:
+    """Return the metadata of a prepared corpus; None for whatever else is there."""
+    try:
+        content = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and content.get("format") == FORMAT else None
+
+
+def _open_split(folder: Path, name: str, facts: Mapping[str, Any]) -> Split:
+    sides = []
+    for side in SIDES:
+        ids = _map(folder / f"{name}.{side}.ids", facts[side]["dtype"], (facts[side]["tokens"],))
+        spans = _map(folder / f"{name}.{side}.spans", SPANS_DTYPE, (facts["pairs"], 2))
+        sides.append(Sentences(ids, spans))
+    lines = [tuple(read_lines(folder / f"{name}.{side}.txt")) for side in SIDES] if name != "train" else [(), ()]
+    for side, one in zip(SIDES, lines, strict=True):
+        if name != "train" and len(one) != facts["pairs"]:
+            raise DataError(str(folder / f"{name}.{side}.txt"), f"{facts['pairs']} lines", len(one), _AGAIN)
+    return Split(sides[0], sides[1], lines[0], lines[1])
+
+
+def _map(path: Path, dtype: str, shape: tuple[int, ...]) -> IntArray:
+    wanted = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    there = path.stat().st_size if path.is_file() else 0
+    if there != wanted:
+        raise DataError(str(path), f"{wanted} bytes", there, _AGAIN)
+    if not wanted:  # nothing can be mapped to
+        return np.zeros(shape, dtype)
+    return np.memmap(path, dtype, mode="r", shape=shape)
+
+
+_AGAIN = "Prepare the corpus again: labelemb preprocess"

@@ -1,0 +1,104 @@
+"""The attentional LSTM encoder-decoder. B sentences, S source tokens, T target tokens, D hidden size, V words."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from labelemb.errors import Choices, ConfigError
+from labelemb.seq2seq.attention import GlobalAttention, QueryActivation
+from labelemb.seq2seq.vocab import PAD, UNKNOWN
+
+State = tuple[Tensor, Tensor]  # of an LSTM: (layers, B, D) each
+
+
+class Memory(NamedTuple):
+    """What the encoder leaves: its states (B, S, D), and mask (B, S) bool, True where a source token is."""
+
+    states: Tensor
+    mask: Tensor
+
+
+class LSTMSeq2Seq(nn.Module):
+    """Encoder and decoder LSTMs with global attention. Source: arXiv 1710.10393, both language recipes.
+
+    The encoder reads left to right and its last state starts the decoder. No state depends on what attention gives (no
+    input feeding), so a whole target sequence is one call of the decoder LSTM. ``model(*batch.inputs)`` returns the
+    hidden state in front of ``head``.
+
+    source_words, target_words  sizes of the vocabularies
+    embedding_size              of the words
+    hidden_size                 D, of encoder, decoder and the state in front of the head
+    layers                      of each LSTM
+    dropout                     between the layers and on what attention gives
+    query_activation            see ``GlobalAttention``
+    shared_embedding            one embedding of words for both sides, which need one vocabulary then
+
+    Raises ConfigError.
+    """
+
+    def __init__(
+        self,
+        source_words: int,
+        target_words: int,
+        embedding_size: int = 512,
+        hidden_size: int = 512,
+        layers: int = 2,
+        dropout: float = 0.2,
+        query_activation: QueryActivation = "none",
+        shared_embedding: bool = False,
+    ) -> None:
+        super().__init__()
+        with Choices() as choices:
+            sizes = {"embedding_size": embedding_size, "hidden_size": hidden_size, "layers": layers}
+            for name, value in sizes.items():
+                choices.expect(value >= 1, name, "a whole number >= 1", value)
+            choices.expect(0 <= dropout < 1, "dropout", "a number from 0 to below 1", dropout)
+        if shared_embedding and source_words != target_words:
+            got = f"{source_words} and {target_words} words"
+            raise ConfigError("shared_embedding", "one vocabulary for both sides", got)
+        between = dropout if layers > 1 else 0.0
+        self.source_embedding = nn.Embedding(source_words, embedding_size, padding_idx=PAD)
+        self.target_embedding = (
+            self.source_embedding if shared_embedding else nn.Embedding(target_words, embedding_size, padding_idx=PAD)
+        )
+        self.encoder = nn.LSTM(embedding_size, hidden_size, layers, batch_first=True, dropout=between)
+        self.decoder = nn.LSTM(embedding_size, hidden_size, layers, batch_first=True, dropout=between)
+        self.attention = GlobalAttention(hidden_size, query_activation)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(hidden_size, target_words)
+
+    def forward(self, source: Tensor, lengths: Tensor, target_input: Tensor) -> Tensor:
+        """Return the hidden state in front of ``head``, (B, T, D).
+
+        source        (B, S) int64, padded
+        lengths       (B,) int64, source tokens of each sentence, >= 1; best on the CPU
+        target_input  (B, T) int64: the begin token, then the target
+        """
+        count = len(source)
+        if not count:  # a share of a small batch; one sentence stands in, since data parallelism waits for gradients
+            source, lengths = source.new_full((1, 1), UNKNOWN), lengths.new_ones(1)
+            target_input = target_input.new_full((1, target_input.shape[1]), PAD)
+        memory, state = self.encode(source, lengths)
+        hidden, _, _ = self.decode(target_input, state, memory)
+        return hidden[:count]
+
+    def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, State]:
+        """Return the memory and the state that the decoder starts from; padding has no part in either."""
+        embedded = self.source_embedding(source)
+        packed = pack_padded_sequence(embedded, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        states, last = self.encoder(packed)
+        width = source.shape[1]
+        padded, _ = pad_packed_sequence(states, batch_first=True, total_length=width)
+        mask = torch.arange(width, device=source.device) < lengths.to(source.device)[:, None]
+        return Memory(padded, mask), last
+
+    def decode(self, target_input: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
+        """Run the decoder over (B, T) tokens; return hidden (B, T, D), the state after them, attention (B, T, S).
+
+        Token by token, handing the state on, gives what the whole sequence gives.
+        """
+        states, after = self.decoder(self.target_embedding(target_input), state)
+        output, weights = self.attention(states, memory.states, memory.mask)
+        return self.dropout(output), after, weights

@@ -1,0 +1,238 @@
+"""Greedy and beam search as batched tensors. B sentences still at work, K beam size, V target words, S source tokens.
+
+What a sentence gets does not depend on the sentences beside it: attention is masked, and each row is on its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from labelemb.errors import Choices
+from labelemb.losses.base import upcast
+from labelemb.seq2seq.model import LSTMSeq2Seq, Memory, State
+from labelemb.seq2seq.vocab import BEGIN, END, PAD, UNKNOWN, Vocabulary
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What a search found for a sentence.
+
+    tokens     numbers of target words, without begin and end
+    attended   for each token the place of the source token that has the most attention
+    score      sum of the log-probabilities of the tokens and, unless the length ran out, of the end
+    """
+
+    tokens: tuple[int, ...]
+    attended: tuple[int, ...]
+    score: float
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How to search.
+
+    beam_size         hypotheses kept per sentence; 1 is greedy search
+    max_length        most target tokens; a hypothesis that has not ended by then is cut there
+    length_penalty    hypotheses are compared by score / tokens ** length_penalty, their ends counted; 0: by score, as
+                      published
+
+    Raises ConfigError.
+    """
+
+    beam_size: int = 1
+    max_length: int = 50
+    length_penalty: float = 0.0
+
+    def __post_init__(self) -> None:
+        with Choices() as choices:
+            choices.expect(self.beam_size >= 1, "beam_size", "a whole number >= 1", self.beam_size)
+            choices.expect(self.max_length >= 1, "max_length", "a whole number >= 1", self.max_length)
+            choices.expect(self.length_penalty >= 0, "length_penalty", "a number >= 0", self.length_penalty)
+
+
+@torch.no_grad()
+def search(model: LSTMSeq2Seq, source: Tensor, lengths: Tensor, settings: SearchSettings) -> list[Hypothesis]:
+    """Return the best hypothesis of each sentence, in their order. The model should be in ``eval`` mode.
+
+    source   (B, S) int64, padded
+    lengths  (B,) int64, >= 1
+    """
+    if not len(source):
+        return []
+    find = greedy if settings.beam_size == 1 else beam
+    return find(model, source, lengths, settings)
+
+
+@torch.no_grad()
+def greedy(model: LSTMSeq2Seq, source: Tensor, lengths: Tensor, settings: SearchSettings) -> list[Hypothesis]:
+    """Take the most probable token each time; see ``search``. A sentence that has ended leaves the batch."""
+    memory, state = model.encode(source, lengths)
+    count = len(source)
+    rows = torch.arange(count, device=source.device)  # which sentence each row still at work is
+    tokens = torch.full((count, settings.max_length), END, device=source.device)
+    attended = torch.zeros_like(tokens)
+    scores = model.head.weight.new_zeros(count)
+    last = torch.full((count,), BEGIN, device=source.device)
+    for step in range(settings.max_length):
+        logs, place, state = _next(model, last, state, memory)
+        best, last = logs.max(dim=1)
+        tokens[rows, step], attended[rows, step] = last, place
+        scores[rows] += best
+        going = last != END
+        if not going.all():
+            rows, last = rows[going], last[going]
+            state, memory = _keep(state, memory, going)
+            if not len(rows):
+                break
+    return [_hypothesis(*found) for found in zip(tokens.tolist(), attended.tolist(), scores.tolist(), strict=True)]
+
+
+@torch.no_grad()
+def beam(model: LSTMSeq2Seq, source: Tensor, lengths: Tensor, settings: SearchSettings) -> list[Hypothesis]:
+    """Keep the K most probable beginnings; see ``search``. With K = 1 it finds what ``greedy`` finds.
+
+    Each step ranks the continuations of a sentence. Those among the first K that end are finished; the first K that do
+    not end go on. A sentence is done when the very first ends, or when none that goes on can overtake the best finished
+    (how many have finished says nothing: those beside a good one are bad and end anywhere). At the greatest length the
+    first K are taken as they are.
+    """
+    beams = _Beams.start(model, source, lengths, settings)
+    for step in range(settings.max_length):
+        if beams.advance(step):
+            break
+    return beams.best()
+
+
+class _Beams:
+    """The hypotheses of all sentences at work, K rows each, in one batch of B * K rows.
+
+    scores            (B, K) of the beginnings; -inf where there is none yet
+    tokens, attended  (B, K, steps so far)
+    found             per sentence: the finished hypotheses with what they are compared by
+    """
+
+    def __init__(self, model: LSTMSeq2Seq, memory: Memory, state: State, settings: SearchSettings, count: int) -> None:
+        size, device = settings.beam_size, memory.states.device
+        self.model, self.memory, self.state, self.settings = model, memory, state, settings
+        self.rows = torch.arange(count, device=device)
+        self.scores = model.head.weight.new_full((count, size), -torch.inf)
+        self.scores[:, 0] = 0.0
+        self.last = torch.full((count * size,), BEGIN, device=device)
+        self.tokens = torch.zeros(count, size, 0, dtype=torch.int64, device=device)
+        self.attended = torch.zeros_like(self.tokens)
+        self.found: list[list[tuple[float, Hypothesis]]] = [[] for _ in range(count)]
+
+    @classmethod
+    def start(cls, model: LSTMSeq2Seq, source: Tensor, lengths: Tensor, settings: SearchSettings) -> "_Beams":
+        memory, (hidden, cell) = model.encode(source, lengths)
+        size = settings.beam_size
+        repeated = Memory(memory.states.repeat_interleave(size, dim=0), memory.mask.repeat_interleave(size, dim=0))
+        state = (hidden.repeat_interleave(size, dim=1), cell.repeat_interleave(size, dim=1))
+        return cls(model, repeated, state, settings, len(source))
+
+    def advance(self, step: int) -> bool:
+        """Add a token to every hypothesis; return whether all sentences are done."""
+        size = self.settings.beam_size
+        logs, place, self.state = _next(self.model, self.last, self.state, self.memory)
+        words = logs.shape[1]
+        totals = self.scores[:, :, None] + logs.view(-1, size, words)  # (B, K, V)
+        # Each beginning has one ending: among the first 2 K at least K go on.
+        ranked, index = totals.flatten(1).topk(min(2 * size, size * words), dim=1)
+        parent, token = index // words, index % words  # (B, 2 K)
+        tokens = torch.cat([_pick(self.tokens, parent), token[:, :, None]], dim=2)
+        attended = torch.cat([_pick(self.attended, parent), _pick(place.view(-1, size, 1), parent)], dim=2)
+        ends = token == END
+        final = step + 1 == self.settings.max_length
+        first = torch.arange(ends.shape[1], device=ends.device) < size
+        self._note((ends | final) & first & (ranked > -torch.inf), ranked, tokens, attended)
+        if final:
+            return True
+        # The first K that go on, in their order.
+        going = ends.to(torch.int8).argsort(dim=1, stable=True)[:, :size]
+        self.scores = ranked.gather(1, going).masked_fill(ends.gather(1, going), -torch.inf)
+        self.tokens, self.attended = _pick(tokens, going), _pick(attended, going)
+        parent, self.last = parent.gather(1, going), token.gather(1, going).flatten()
+        offset = torch.arange(len(parent), device=parent.device)[:, None] * size
+        self._reorder((parent + offset).flatten())
+        return self._retire(ends[:, 0].tolist())
+
+    def best(self) -> list[Hypothesis]:
+        """Return the best of what was found; of equals the first."""
+        return [max(found, key=lambda entry: entry[0])[1] for found in self.found]
+
+    def _note(self, finished: Tensor, ranked: Tensor, tokens: Tensor, attended: Tensor) -> None:
+        """Keep the finished hypotheses of this step."""
+        if not finished.any():
+            return
+        which, _ = finished.nonzero(as_tuple=True)
+        columns = (self.rows[which], ranked[finished], tokens[finished], attended[finished])
+        for row, score, sentence, places in zip(*(column.tolist() for column in columns), strict=True):
+            compared = score / len(sentence) ** self.settings.length_penalty
+            self.found[row].append((compared, _hypothesis(sentence, places, score)))
+
+    def _retire(self, ended: Sequence[bool]) -> bool:
+        """Take the sentences that are done out of the batch; return whether all are.
+
+        ended: per sentence, whether its most probable continuation has ended
+        """
+        size, penalty = self.settings.beam_size, self.settings.length_penalty
+        # Scores only fall, so at the greatest length a score of now is worth the most.
+        reach = (self.scores.max(dim=1).values / self.settings.max_length**penalty).tolist()
+        going = []
+        for row, most, first in zip(self.rows.tolist(), reach, ended, strict=True):
+            best = max((entry[0] for entry in self.found[row]), default=-torch.inf)
+            going.append(not first and best < most)
+        if not all(going):
+            keep = torch.tensor(going, device=self.rows.device)
+            self.rows, self.scores = self.rows[keep], self.scores[keep]
+            self.tokens, self.attended = self.tokens[keep], self.attended[keep]
+            flat = keep.repeat_interleave(size)
+            self.last = self.last[flat]
+            self.state, self.memory = _keep(self.state, self.memory, flat)
+        return not len(self.rows)
+
+    def _reorder(self, rows: Tensor) -> None:
+        """Let each row of the decoder state be that of the beginning it continues; the memory is the sentence's."""
+        hidden, cell = self.state
+        self.state = (hidden[:, rows], cell[:, rows])
+
+
+def replace_unknown(hypothesis: Hypothesis, source: Sequence[str], vocabulary: Vocabulary) -> list[str]:
+    """Return the words of a hypothesis; in place of an unknown one the source word that has the most attention.
+
+    source: the words of the sentence as they came, one per source token
+    """
+    words = vocabulary.decode(hypothesis.tokens)
+    for place, (token, attended) in enumerate(zip(hypothesis.tokens, hypothesis.attended, strict=True)):
+        if token == UNKNOWN and attended < len(source):
+            words[place] = source[attended]
+    return words
+
+
+def _next(model: LSTMSeq2Seq, last: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor, State]:
+    """Return the log-probabilities of the next token (rows, V), where attention is most (rows,), and the state.
+
+    Padding and begin are no tokens of a sentence.
+    """
+    hidden, state, weights = model.decode(last[:, None], state, memory)
+    logs = torch.log_softmax(upcast(model.head(hidden[:, 0])), dim=1)
+    logs[:, [PAD, BEGIN]] = -torch.inf
+    return logs, weights[:, 0].argmax(dim=1), state
+
+
+def _keep(state: State, memory: Memory, rows: Tensor) -> tuple[State, Memory]:
+    hidden, cell = state
+    return (hidden[:, rows], cell[:, rows]), Memory(memory.states[rows], memory.mask[rows])
+
+
+def _pick(values: Tensor, which: Tensor) -> Tensor:
+    """Return values[b, which[b, k]]: (B, K, n) and (B, M) -> (B, M, n)."""
+    return values.gather(1, which[:, :, None].expand(-1, -1, values.shape[2]))
+
+
+def _hypothesis(tokens: Sequence[int], attended: Sequence[int], score: float) -> Hypothesis:
+    """Cut a row of tokens at its end."""
+    length = tokens.index(END) if END in tokens else len(tokens)
+    return Hypothesis(tuple(tokens[:length]), tuple(attended[:length]), score)

@@ -1,0 +1,171 @@
+"""The language recipe: learns, resumes to the same bits, scores everything."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from labelemb.errors import ConfigError, DataError
+from labelemb.losses.embedding import CompressedLabelEmbedding, LabelEmbedding
+from labelemb.runs import RunFolder
+from labelemb.seq2seq.corpus import Corpus
+from labelemb.seq2seq.preprocess import PreprocessOptions, write_corpus
+from labelemb.seq2seq.recipe import Seq2SeqConfig, Seq2SeqTask, check, load_corpus, train
+from labelemb.seq2seq.scores import score
+from labelemb.seq2seq.search import SearchSettings
+from labelemb.seq2seq.translate import translate
+from labelemb.training.task import Share
+
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+def spoken(numbers: range) -> list[tuple[str, str]]:
+    """Numbers to be read digit by digit, backwards."""
+    return [(" ".join(str(n)), " ".join(DIGITS[int(digit)] for digit in reversed(str(n)))) for n in numbers]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Seq2SeqConfig:
+    """A tiny run on a corpus in a folder of its own."""
+    sources = {"train": range(100, 300, 3), "valid": range(101, 130, 3), "test": range(102, 130, 3)}
+    pairs = {name: (lambda numbers=numbers: iter(spoken(numbers))) for name, numbers in sources.items()}
+    write_corpus(tmp_path / "corpus", pairs, PreprocessOptions())
+    small = {"embedding_size": 8, "hidden_size": 12, "layers": 2, "batch_size": 16, "epochs": 2, "max_length": 6}
+    return Seq2SeqConfig(corpus=str(tmp_path / "corpus"), scores="exact,bleu,rouge", device="cpu", **small)  # type: ignore[arg-type]
+
+
+def without_time(run: RunFolder) -> list[dict[str, object]]:
+    return [{k: v for k, v in line.items() if "second" not in k} for line in run.history()]
+
+
+@pytest.mark.parametrize("mode", ["emb", "baseline"])
+def test_a_run(config: Seq2SeqConfig, mode: str, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    config = replace(config, mode=mode, eval_interval=4, beam_size=2)  # type: ignore[arg-type]
+    train(config, run)
+    assert run.finished
+    lines = run.history()
+    assert [line["step"] for line in lines] == [4, 8, 10]
+    scores = {"exact", "bleu", "paper_bleu", "chrf", "rouge1", "rouge2", "rougeL"}
+    expected = {"valid_loss", "valid_perplexity", "valid_error", "words_per_second", *(f"valid_{s}" for s in scores)}
+    assert all(expected <= set(line) for line in lines)
+    assert [("test_bleu" in line, "test_perplexity" in line) for line in lines] == [(False, False)] * 2 + [(True, True)]
+    assert lines[-1]["valid_perplexity"] < lines[0]["valid_perplexity"]
+    if mode == "emb":
+        embedding = LabelEmbedding.load(run.labels_file)
+        assert isinstance(embedding, CompressedLabelEmbedding)
+        assert embedding.rank == 12
+        assert embedding.label_names is not None
+        assert set(DIGITS) <= set(embedding.label_names)
+    else:
+        assert not run.labels_file.exists()
+
+
+@torch.no_grad()
+def test_what_is_evaluated_does_not_depend_on_the_batch_size(config: Seq2SeqConfig) -> None:
+    corpus = Corpus.open(config.corpus)
+    found = []
+    for size in (1, 7):
+        task = Seq2SeqTask(replace(config, batch_size=size, hidden_size=12), corpus)
+        task.place(torch.device("cpu"))
+        task.loss.double()
+        found.append(task.evaluate(task.model.eval().double(), Share(), lambda counts: counts))
+    assert found[0] == pytest.approx(found[1])
+    assert found[0]["valid_perplexity"] == pytest.approx(len(corpus.tgt_vocab), rel=0.2), "knows nothing yet"
+
+
+def test_one_seed_is_one_run_and_modes_share_what_they_can(config: Seq2SeqConfig, tmp_path: Path) -> None:
+    runs = [RunFolder(tmp_path / name) for name in "ab"]
+    for run in runs:
+        train(replace(config, dropout=0.3), run)
+    assert without_time(runs[0]) == without_time(runs[1])
+    corpus = Corpus.open(config.corpus)
+    one, other = (Seq2SeqTask(replace(config, mode=mode), corpus) for mode in ("emb", "baseline"))  # type: ignore[arg-type]
+    assert all(torch.equal(a, b) for a, b in zip(one.model.parameters(), other.model.parameters(), strict=True))
+    batches = [next(iter(_placed(task).batches(3, 1, Share())))[0].source for task in (one, other)]
+    assert torch.equal(*batches)
+
+
+def _placed(task: Seq2SeqTask) -> Seq2SeqTask:
+    task.place(torch.device("cpu"))
+    return task
+
+
+def test_killed_and_resumed_is_the_same_run(config: Seq2SeqConfig, tmp_path: Path) -> None:
+    config = replace(config, dropout=0.3, eval_interval=3, epochs=4, soft_start=5)
+    whole = RunFolder(tmp_path / "whole")
+    train(config, whole)
+    program = (
+        "from pathlib import Path; import sys; from labelemb.runs import RunFolder;"
+        "from labelemb.seq2seq.recipe import Seq2SeqConfig, train;"
+        f"train({config!r}, RunFolder(Path(sys.argv[1])))"
+    )
+    killed = RunFolder(tmp_path / "killed")
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    process = subprocess.Popen([sys.executable, "-c", program, str(killed.path)], env=environment)
+    deadline = time.monotonic() + 120
+    while len(killed.history()) < 2 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert killed.history(), "it got somewhere"
+    train(config, killed)
+    assert without_time(killed) == without_time(whole)
+    weights = [torch.load(run.last_checkpoint, weights_only=True)["model"] for run in (killed, whole)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_translate_keeps_lines_and_order(make_corpus: Callable[..., Corpus]) -> None:
+    held_out = [("the dog sits here", "x"), ("", "x"), ("cat", "x"), ("the Zebra", "x")]
+    corpus = make_corpus(held_out=held_out)
+    model = Seq2SeqTask(Seq2SeqConfig(hidden_size=6, embedding_size=4), corpus).model.eval()
+    valid = corpus.splits["valid"]
+
+    def lines(batch_size: int, replace_unknown: bool = True) -> list[str]:
+        settings = SearchSettings()
+        return translate(model, corpus, valid.src, valid.src_lines, settings, batch_size, replace_unknown)  # type: ignore[arg-type]
+
+    assert lines(1) == lines(3)
+    assert len(lines(2)) == 4
+    assert lines(2)[1] == ""
+    with torch.no_grad():
+        model.head.bias[1] = 100.0  # type: ignore[union-attr]
+    assert set(lines(4)[2].split()) == {"cat"}, "in place of unknown words"
+    assert set(lines(4, False)[2].split()) == {"<unk>"}
+
+
+def test_scores() -> None:
+    assert score("exact", ["a  b", "c"], ["a b", "d"], ["x", "y"], False) == {"exact": 50.0}
+    assert set(score("bleu", ["a b c d"], ["a b c d"], ["x"], False)) == {"bleu", "paper_bleu", "chrf"}
+    assert score("rouge", ["ab"], ["ac"], ["x"], True)["rouge1"] == pytest.approx(50)
+    assert score("rouge", ["ab"], ["ac"], ["x"], False)["rouge1"] == 0
+
+
+def test_runs_that_cannot_start(config: Seq2SeqConfig, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"soft_start: expected fewer steps than the run has \(10\), got 10"):
+        check(replace(config, soft_start=10), run)
+    check(replace(config, soft_start=10, mode="baseline"), run)
+    with pytest.raises(DataError, match="data: expected the folder of a prepared corpus, got none at nowhere"):
+        check(replace(config, corpus="nowhere"), run)
+    with pytest.raises(ConfigError, match=r"scores: expected exact or bleu or rouge, got 'meteor'; .*beam_size"):
+        replace(config, scores="bleu,meteor", beam_size=0)
+    assert not run.path.exists()
+    check(replace(config, corpus="corpus"), run, tmp_path)
+
+
+def test_the_corpus_is_part_of_the_signature(config: Seq2SeqConfig, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    train(replace(config, epochs=1), run)
+    digest = json.loads(run.signature_file.read_text())["data_digest"]
+    assert digest == Corpus.open(config.corpus).digest
+    numbers = load_corpus("numbers-en-vi", None)
+    assert {name: len(split) for name, split in numbers.splits.items()} == {"train": 12_000, "valid": 500, "test": 500}
