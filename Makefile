@@ -23,6 +23,7 @@ format: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.training_step
+	$(BIN)/python -m benchmarks.augmentation
 	$(BIN)/python -m benchmarks.large_vocabulary --quick
 
 .venv/installed: pyproject.toml constraints.txt

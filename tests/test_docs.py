@@ -2,7 +2,9 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
@@ -31,6 +33,19 @@ def test_the_three_lines_train() -> None:
     exec(blocks[0], names)
     assert all(not torch.equal(before[name], parameter) for name, parameter in model.named_parameters())
     assert names["loss"].steps == 1
+
+
+def test_a_model_of_ones_own_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "any-model.md").read_text(encoding="utf-8"), flags=re.S
+    )
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(block, names)
+    assert names["error"] < 0.15
+    assert (tmp_path / "labels.safetensors").is_file()
+    assert all(parameter.grad is not None for parameter in names["student"].parameters())
 
 
 def test_no_link_in_the_documents_is_dead() -> None:

@@ -6,6 +6,7 @@ from labelemb.losses.embedding import CompressedLabelEmbedding, DenseLabelEmbedd
 from labelemb.losses.head_input import HeadInput
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.objective import Objective
+from labelemb.losses.reuse import ReusedEmbeddingLoss
 
 __version__ = "0.1.0"
 
@@ -17,4 +18,5 @@ __all__ = [
     "LabelEmbeddingLoss",
     "LossOutput",
     "Objective",
+    "ReusedEmbeddingLoss",
 ]

@@ -5,8 +5,10 @@ OUT/PRESET/MODE/seed-N/
     signature.json      versions, git commit, machine, threads, seed, digest of the data
     history.jsonl       one line per evaluation
     labels.safetensors  the label embedding, where the method learns one
+    data.json           what the model must know about its input: label names, sizes, normalisation
     last.pt  best.pt    checkpoints: to go on from, and the best on the validation data
     finished.json       written last: the run is complete
+        error.txt           traceback of a failure that nobody foresaw
 """
 
 import fcntl
@@ -63,6 +65,11 @@ class RunFolder:
         return self.path / "labels.safetensors"
 
     @property
+    def data_file(self) -> Path:
+        """Return where stands what the trained model must know about its input."""
+        return self.path / "data.json"
+
+    @property
     def last_checkpoint(self) -> Path:
         """Return the checkpoint to go on from."""
         return self.path / "last.pt"
@@ -76,6 +83,11 @@ class RunFolder:
     def finished_file(self) -> Path:
         """Return the file that is written last."""
         return self.path / "finished.json"
+
+    @property
+    def error_file(self) -> Path:
+        """Return where the traceback of a failure is, if a matrix met one."""
+        return self.path / "error.txt"
 
     @property
     def finished(self) -> bool:
@@ -122,6 +134,11 @@ class RunFolder:
     def write_history(self, lines: Iterable[Line]) -> None:
         """Replace the history."""
         write_text(self.history_file, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+
+    def sweep(self) -> None:
+        """Remove what processes that were killed while they wrote have left; for the holder of the lock."""
+        for partial in self.path.glob(".*.partial*"):
+            partial.unlink(missing_ok=True)
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Mark the run as complete."""
@@ -179,6 +196,20 @@ def find_runs(folders: Iterable[Path | str]) -> list[RunFolder]:
             )
         found |= below
     return [RunFolder(path) for path in sorted(found)]
+
+
+def embedding_file(source: Path) -> Path:
+    """Return the file of a label embedding: the source itself, or that of the run folder that it is.
+
+    Raises DataError for a run that learned none.
+    """
+    if not source.is_dir():
+        return source
+    file = RunFolder(source).labels_file
+    if not file.is_file():
+        hint = "One-hot runs learn none; take a seed-N folder below .../emb"
+        raise DataError(str(source), "a run with a label embedding", "none", hint)
+    return file
 
 
 def make_signature(seed: int, data_digest: str, device: str) -> dict[str, Any]:

@@ -218,6 +218,10 @@ class TestRefusals:
             ),
             ({"hidden": torch.ones(12, 4, dtype=torch.int64)}, ShapeError, "hidden: expected a floating point dtype"),
             ({"hidden": torch.randn(12, 4)}, ShapeError, "hidden: expected the dtype of head, torch.float64"),
+            ({"head": nn.Sequential()}, ShapeError, "head: expected an nn.Linear.*got Sequential"),
+            ({"targets": [0] * 12}, ShapeError, "targets: expected a tensor, got list"),
+            ({"denominator": 0}, ConfigError, "denominator: expected a number of rows > 0, got 0"),
+            ({"denominator": float("nan")}, ConfigError, "denominator: .* got nan"),
             ({"head": nn.Linear(4, 6).double()}, ShapeError, r"head.weight: expected shape \(5, 4\), got \(6, 4\)"),
             ({"targets": torch.zeros(12, dtype=torch.int32)}, ShapeError, "targets: expected dtype torch.int64"),
             ({"targets": torch.zeros(11, dtype=torch.int64)}, ShapeError, r"targets: expected shape \(12,\)"),
@@ -238,6 +242,12 @@ class TestRefusals:
         with pytest.raises(error, match=says):
             self.call(**changes)
 
+    def test_a_loss_of_another_dtype(self) -> None:
+        case = make_case(Objective.vision())
+        case.loss.float()
+        with pytest.raises(ShapeError, match="hidden: expected the dtype of auxiliary, torch.float32"):
+            case.loss(case.hidden, case.head, case.targets)
+
     def test_value_checks_can_be_switched_off(self) -> None:
         case = make_case(Objective.vision())
         case.loss.value_checks = False
@@ -256,6 +266,11 @@ class TestRefusals:
             (
                 lambda: LabelEmbeddingLoss(3, 4, CompressedLabelEmbedding(5, 2)),
                 "embedding: expected .* 4 labels, got 5",
+            ),
+            (lambda: Objective(tau="2"), "tau: expected a number, got '2'"),
+            (
+                lambda: LabelEmbeddingLoss(3, 3, nn.Embedding(3, 3)),
+                "embedding: expected a label .*got Embedding",
             ),
             (lambda: LabelEmbeddingLoss(3, 4, impl="magic"), "impl: expected .*eager.*, got 'magic'"),
         ],

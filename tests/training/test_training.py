@@ -232,3 +232,33 @@ def test_a_matrix_reports_failures_and_goes_on(tmp_path: Path, capsys: pytest.Ca
     broken.last_checkpoint.unlink()
     assert main(command) == 0
     assert broken.finished
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_several_runs_in_one_launch(device: str, tmp_path: Path) -> None:
+    """On a machine without an accelerator "auto" must join the processes of the launcher, too."""
+    if device == "auto" and torch.accelerator.is_available():
+        pytest.skip("the processes of this launch would need an accelerator each")
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc_per_node",
+        "2",
+        "-m",
+        "labelemb",
+        "train",
+        "digits",
+    ]
+    command += ["--mode", "baseline,emb", "--epochs", "1", "--width", "8", "--device", device, "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    assert all(RunFolder.of(tmp_path, "digits", mode, 0).finished for mode in ("baseline", "emb"))
+    assert done.stdout.count("baseline/seed-0") == 1, "one process talks"
+
+
+def test_leftovers_of_killed_processes_are_swept(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    (tmp_path / ".last.123.partial.pt").write_bytes(b"half")
+    train(replace(CONFIG, epochs=1), run)
+    assert not list(tmp_path.glob(".*.partial*"))

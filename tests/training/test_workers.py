@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -64,3 +65,18 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
     while worker.exists() and "State:\tZ" not in (worker / "status").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def die_after_answering() -> None:
+    threading.Timer(0.3, os._exit, (1,)).start()
+
+
+def test_a_worker_that_dies_between_two_tasks_loses_none(tmp_path: Path) -> None:
+    work = [die_after_answering, die_after_answering, *(partial(write, tmp_path / str(number)) for number in range(2))]
+    outcomes = {}
+    for outcome in do_all(work, jobs=2, threads=1):
+        time.sleep(1)  # long enough for the workers to die before they are asked again
+        if outcome:
+            outcomes[outcome.number] = outcome.failure
+    assert outcomes.keys() == {0, 1, 2, 3}
+    assert all((tmp_path / str(number)).exists() for number in range(2) if outcomes[number + 2] is None)

@@ -29,6 +29,9 @@ def test_follows_the_slow_reference() -> None:
     top, left, mirrored = (torch.tensor(column) for column in zip(*choices, strict=True))
     got = CropFlip(top, left, mirrored)(pixels)
     assert got.dtype == torch.uint8
+    turned = CropFlip(top, left, mirrored)(pixels, channels_last=True)
+    assert turned.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(got, turned)
     for image, choice, result in zip(pixels, choices, got, strict=True):
         assert torch.equal(result, slow(image, *choice)), choice
 

@@ -1,5 +1,6 @@
-"""The verbs that only look: list, show, report, similar."""
+"""The verbs that only look: list, show, report, similar, export."""
 
+import os
 from pathlib import Path
 
 from rich.console import Console
@@ -62,17 +63,44 @@ def similar(arguments: list[str]) -> int:
     parser.add_argument("label", type=str, help="name of the label")
     parser.add_argument("--top", type=int, default=5, help="how many")
     chosen = parser.parse(arguments)
-    from labelemb.errors import DataError
     from labelemb.losses.embedding import LabelEmbedding
     from labelemb.report import similar as nearest
-    from labelemb.runs import RunFolder
+    from labelemb.runs import embedding_file
 
-    file = Path(chosen.source)
-    if file.is_dir():
-        file = RunFolder(file).labels_file
-        if not file.is_file():
-            hint = "One-hot runs learn none; take a seed-N folder below .../emb"
-            raise DataError(str(file.parent), "a run with a label embedding", "none", hint)
+    file = embedding_file(Path(chosen.source))
     for name, probability in nearest(LabelEmbedding.load(file), chosen.label, chosen.top):
         print(f"{probability:.4f}  {name}")
+    return 0
+
+
+def export(arguments: list[str]) -> int:
+    """labelemb export FILE_OR_RUN."""
+    parser = Parser(
+        "labelemb export",
+        "Write a learned label embedding in a form that other programs read.",
+        "a session:\n  $ labelemb export demo/digits/emb/seed-0 --to csv\n  labels.csv\n"
+        "  $ labelemb export demo/digits/emb/seed-0 --to tensorboard\n  projector, for tensorboard --logdir projector",
+    )
+    parser.add_argument("source", type=str, help="a run folder with labels.safetensors in it, or such a file")
+    parser.add_argument("--to", type=str, default="csv", help="safetensors, csv, npy or tensorboard")
+    parser.add_argument("--out", type=str, default=None, help="file to write; for tensorboard a folder")
+    parser.add_argument(
+        "--logits", action="store_true", help="csv, npy: E itself instead of the soft labels softmax(E)"
+    )
+    parser.add_argument("--data", type=str, default=None, help="tensorboard: folder with the data, else LABELEMB_DATA")
+    chosen = parser.parse(arguments)
+    from labelemb.losses.embedding import LabelEmbedding
+    from labelemb.report.export import export_embedding
+    from labelemb.runs import RunFolder, embedding_file
+
+    source = Path(chosen.source)
+    embedding = LabelEmbedding.load(embedding_file(source))
+    thumbnails = None
+    if chosen.to == "tensorboard" and source.is_dir():
+        from labelemb.vision.trained import thumbnails_of
+
+        data = chosen.data or os.environ.get("LABELEMB_DATA")
+        thumbnails = thumbnails_of(RunFolder(source), Path(data) if data else None)
+    out = export_embedding(embedding, chosen.to, chosen.out and Path(chosen.out), chosen.logits, thumbnails)
+    print(f"{out}, for tensorboard --logdir {out}" if chosen.to == "tensorboard" else out)
     return 0

@@ -1,5 +1,7 @@
 """The entry: a verb, its arguments, an exit code. 0 done, 1 something failed, 2 a mistake in what was asked."""
 
+import os
+import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -14,8 +16,11 @@ VERBS = {
     "show": ("look", "show", "a preset, each key commented"),
     "preprocess": ("preprocess", "preprocess", "parallel text to a folder that trains"),
     "train": ("train", "train", "train a preset: modes, seeds, any key overridden"),
+    "predict": ("use", "predict", "what a trained model sees on images"),
+    "evaluate": ("use", "evaluate", "how often a trained model is wrong on labelled images"),
     "report": ("look", "report", "tables, curves, heat maps and a page of the runs in some folders"),
     "similar": ("look", "similar", "the labels nearest to a label"),
+    "export": ("look", "export", "a learned label embedding as safetensors, csv, npy or for tensorboard's projector"),
 }
 
 
@@ -40,16 +45,21 @@ def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:
         return run(arguments)
     except LabelembError as error:
         return _mistake(str(error))
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # the reader of our output has gone
+            sys.stderr.close()
+            return 128 + signal.SIGPIPE
+        if error.filename is None:
+            raise
+        return _mistake(f"{error.filename}: expected a usable file or folder, got {error.strerror}")
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it was", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output has gone
-        sys.stderr.close()
-        return 0
 
 
 def _mistake(message: str) -> int:
-    print(f"labelemb: {' '.join(message.split())}", file=sys.stderr)
+    if os.environ.get("RANK", "0") == "0":  # one of several processes talks
+        print(f"labelemb: {' '.join(message.split())}", file=sys.stderr)
     return 2
 
 

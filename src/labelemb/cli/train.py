@@ -1,9 +1,10 @@
 """labelemb train, and the published scripts, which are the same under other option names."""
 
+import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from labelemb.errors import ConfigError
 from labelemb.presets import Preset, preset_names, read_preset
 from labelemb.runs import RunFolder
 from labelemb.seq2seq import recipe as seq2seq
+from labelemb.training.device import leave_processes
 from labelemb.training.matrix import PlannedRun, closing_line, run_matrix
 from labelemb.vision import recipe as vision
 
@@ -33,7 +35,7 @@ RECIPES = {
     "vision": Recipe(vision.VisionConfig, vision.check, vision.train),
     "seq2seq": Recipe(seq2seq.Seq2SeqConfig, seq2seq.check, seq2seq.train),
 }
-MODES = ("baseline", "emb")
+MODES = ("baseline", "emb", "reuse")
 SESSION = """\
 a session:
   $ labelemb train mnist-mlp --mode baseline,emb --seeds 20 --jobs 2 --data ~/mnist
@@ -115,7 +117,9 @@ def run_plan(plan: list[PlannedRun], jobs: int, threads: int | None, console: Co
     for planned in left:
         start = time.perf_counter()
         planned.train()
-        console.print(closing_line(planned, time.perf_counter() - start), highlight=False, soft_wrap=True)
+        if not console.quiet:
+            console.print(closing_line(planned, time.perf_counter() - start), highlight=False, soft_wrap=True)
+    leave_processes()
     return 0
 
 
@@ -127,9 +131,17 @@ def _parse(arguments: list[str], published: Published | None, program: str) -> t
         if preset.task not in RECIPES:
             raise ConfigError("task", " or ".join(RECIPES), repr(preset.task))
         chosen = _parser(preset, published, program).parse(arguments)
+        # The file's values are held to the types of the options; as defaults they would not be.
+        given = [f"--{key}={_spelled(value)}" for key, value in preset.values.items()]
+        _parser(replace(preset, values={}), published, program).parse([*([] if published else [preset.name]), *given])
         if published or chosen.preset == name:
             return preset, chosen
         name = chosen.preset  # the first guess was the value of an option, --dataset digits say
+
+
+def _spelled(value: object) -> str:
+    """Write a value of a YAML file as one would on the command line."""
+    return str(value) if isinstance(value, str) else json.dumps(value)
 
 
 def _parser(preset: Preset, published: Published | None, program: str) -> Parser:
@@ -142,8 +154,15 @@ def _parser(preset: Preset, published: Published | None, program: str) -> Parser
     )
     if not published:
         parser.add_argument("preset", type=str, help=f"one of {', '.join(preset_names())}, or a YAML file")
-    parser.add_argument("--mode", type=str, default="emb", help="baseline, emb, or both with a comma between")
-    parser.add_argument(*_names("seed", aliases), type=int, default=0, help="the seed of a single run")
+    parser.add_argument(
+        "--mode",
+        type=str,
+        default=preset.values.get("mode", "emb"),
+        help="baseline, emb, reuse, or several with commas between",
+    )
+    parser.add_argument(
+        *_names("seed", aliases), type=int, default=preset.values.get("seed", 0), help="the seed of a single run"
+    )
     parser.add_argument("--seeds", type=int, default=None, help="run seeds 0 to N-1")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each")
     parser.add_argument("--threads", type=int, default=None, help="threads of a run (all cores when --jobs is 1)")

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from labelemb.errors import DataError, ShapeError
+from labelemb.errors import ConfigError, DataError, ShapeError
 
 
 @dataclass(frozen=True)
@@ -59,18 +59,47 @@ def check_shapes(hidden: Tensor, head: nn.Linear, targets: Tensor, hidden_size: 
 
     Raises ShapeError.
     """
+    for name, value in (("hidden", hidden), ("targets", targets)):
+        if not isinstance(value, Tensor):
+            raise ShapeError(name, "a tensor", type(value).__name__)
     if hidden.dim() < 1 or hidden.shape[-1] != hidden_size:
         raise ShapeError("hidden", f"shape (..., {hidden_size})", tuple(hidden.shape))
     if not hidden.is_floating_point():
         raise ShapeError("hidden", "a floating point dtype", hidden.dtype)
-    if tuple(head.weight.shape) != (num_labels, hidden_size):
-        raise ShapeError("head.weight", f"shape ({num_labels}, {hidden_size})", tuple(head.weight.shape))
-    if hidden.dtype != head.weight.dtype and not torch.is_autocast_enabled(hidden.device.type):
-        raise ShapeError("hidden", f"the dtype of head, {head.weight.dtype}, outside autocast", hidden.dtype)
+    check_layer("head", head, hidden, num_labels)
     if targets.dtype != torch.int64:
         raise ShapeError("targets", "dtype torch.int64", targets.dtype)
     if targets.shape != hidden.shape[:-1]:
         raise ShapeError("targets", f"shape {tuple(hidden.shape[:-1])}, that of hidden without D", tuple(targets.shape))
+
+
+def check_layer(name: str, layer: nn.Module, hidden: Tensor, num_labels: int) -> None:
+    """Refuse a layer that cannot take hidden (..., D) to V logits: its shape, dtype or device does not fit.
+
+    Raises ShapeError.
+    """
+    weight = getattr(layer, "weight", None)
+    if not isinstance(weight, Tensor) or weight.dim() != 2:
+        raise ShapeError(name, "an nn.Linear, from hidden size to labels", type(layer).__name__)
+    if tuple(weight.shape) != (num_labels, hidden.shape[-1]):
+        raise ShapeError(f"{name}.weight", f"shape ({num_labels}, {hidden.shape[-1]})", tuple(weight.shape))
+    if weight.device != hidden.device:
+        raise ShapeError(f"{name}.weight", f"the device of hidden, {hidden.device}", weight.device, "Use .to(device)")
+    # Autocast brings both to its own precision, but leaves float64 alone.
+    autocast = torch.is_autocast_enabled(hidden.device.type) and torch.float64 not in (hidden.dtype, weight.dtype)
+    if hidden.dtype != weight.dtype and not autocast:
+        raise ShapeError("hidden", f"the dtype of {name}, {weight.dtype}, outside autocast", hidden.dtype)
+
+
+def check_denominator(denominator: Tensor | float | None) -> None:
+    """Refuse a number of rows that is none; a tensor is taken as it is, since looking at it may wait for a GPU.
+
+    Raises ConfigError.
+    """
+    if denominator is None or isinstance(denominator, Tensor):
+        return
+    if not (isinstance(denominator, int | float) and 0 < denominator < float("inf")):
+        raise ConfigError("denominator", "a number of rows > 0", denominator)
 
 
 def check_values(hidden: Tensor, targets: Tensor, num_labels: int, ignore_index: int) -> None:

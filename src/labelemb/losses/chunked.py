@@ -13,6 +13,7 @@ e, q and de exist for distinct labels only. docs/large-vocabulary.md has the der
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -82,7 +83,8 @@ class Chunked:
         hidden_trains = torch.is_grad_enabled() and rows.hidden.requires_grad
         hidden, device = rows.hidden.detach(), rows.hidden.device
         budget = self.slab_bytes or (CPU_SLAB_BYTES if device.type == "cpu" else GPU_SLAB_BYTES)
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        here = torch.cuda.device(device) if device.type == "cuda" else nullcontext()  # where kernels are launched
+        with torch.no_grad(), torch.autocast(device.type, enabled=False), here:
             by_label = SortedRows.of(rows)
             picked = hidden[by_label.order].to(parts.head.dtype)
             work = self.row_work(parts.head.num_labels, scales.row.dtype, device)

@@ -3,9 +3,11 @@
 import torch
 from torch import Tensor, nn
 
+from labelemb.errors import ShapeError
 from labelemb.losses.base import (
     LossOutput,
     Rows,
+    check_denominator,
     check_shapes,
     check_values,
     global_sum,
@@ -44,8 +46,12 @@ class CrossEntropyLoss(nn.Module):
 
         Raises ShapeError, DataError. ``denominator`` as in ``LabelEmbeddingLoss.forward``; ``terms`` has "hard" alone.
         """
-        num_labels, hidden_size = head.weight.shape
+        weight = getattr(head, "weight", None)
+        if not isinstance(weight, Tensor) or weight.dim() != 2:
+            raise ShapeError("head", "an nn.Linear, from hidden size to labels", type(head).__name__)
+        num_labels, hidden_size = weight.shape
         check_shapes(hidden, head, targets, hidden_size, num_labels)
+        check_denominator(denominator)
         if wants_value_checks(self.value_checks, hidden):
             check_values(hidden, targets, num_labels, self.ignore_index)
         rows = Rows.of(hidden, targets, self.ignore_index)

@@ -46,12 +46,33 @@ class LabelEmbedding(nn.Module, ABC):
         """Return softmax of ``matrix()`` over its last axis, (V, V), rows sum to 1."""
         return torch.softmax(self.matrix(), dim=-1)
 
+    def matched(self, names: Sequence[str]) -> Self:
+        """Return a new embedding of the labels with these names, in that order, without the rest.
+
+        Soft labels of a part are those of the whole, renormalised. Raises DataError that lists the names that are not
+        there, or when the embedding has no names.
+        """
+        if self.label_names is None:
+            raise DataError("embedding", "one with label names in its file", "none", "Save it with label_names")
+        numbers = {name: number for number, name in enumerate(self.label_names)}
+        if missing := [name for name in names if name not in numbers]:
+            expected = f"an embedding with all {len(names)} labels (it has {len(numbers)})"
+            raise DataError("embedding", expected, f"none for {', '.join(missing)}")
+        with torch.no_grad():
+            chosen = self._chosen(torch.tensor([numbers[name] for name in names]))
+        chosen.label_names = list(names)
+        return chosen
+
+    @abstractmethod
+    def _chosen(self, labels: Tensor) -> Self:
+        """Return a copy with rows and columns of those labels, (K,), alone."""
+
     def save(self, path: Path | str, label_names: Sequence[str] | None = None) -> None:
         """Write a safetensors file with the label names in its metadata, whole or not at all.
 
         Raises ConfigError when the names are not one per label.
         """
-        names = list(label_names) if label_names is not None else self.label_names
+        names = list(map(str, label_names)) if label_names is not None else self.label_names
         if names is not None and len(names) != self.num_labels:
             raise ConfigError("label_names", f"{self.num_labels} names, one per label", len(names))
         metadata = {"format": FORMAT, "kind": self.kind}
@@ -75,7 +96,9 @@ class LabelEmbedding(nn.Module, ABC):
         try:
             embedding = actual._of(tensors)
             names = json.loads(metadata["label_names"]) if "label_names" in metadata else None
-        except (KeyError, RuntimeError, ValueError) as error:
+            if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+                raise ValueError("label names that are no list of strings")
+        except (KeyError, RuntimeError, ValueError, TypeError, IndexError) as error:
             raise DataError(str(path), f"the tensors of a {actual.kind} label embedding", error) from error
         if names is not None and len(names) != embedding.num_labels:
             raise DataError(str(path), f"{embedding.num_labels} label names", len(names))
@@ -109,6 +132,9 @@ class DenseLabelEmbedding(LabelEmbedding):
         """Return E itself, (V, V)."""
         return self.weight
 
+    def _chosen(self, labels: Tensor) -> Self:
+        return self._of({"weight": self.weight.detach()[labels][:, labels]})
+
     @classmethod
     def _of(cls, tensors: dict[str, Tensor]) -> Self:
         weight = tensors["weight"]
@@ -138,6 +164,10 @@ class CompressedLabelEmbedding(LabelEmbedding):
         """Return relu(decoder(codes[labels])): (K,) int64 -> (K, V)."""
         logits: Tensor = self.decoder(self.codes(labels))
         return logits.relu()
+
+    def _chosen(self, labels: Tensor) -> Self:
+        decoder = {f"decoder.{name}": part.detach()[labels] for name, part in self.decoder.named_parameters()}
+        return self._of({"codes.weight": self.codes.weight.detach()[labels], **decoder})
 
     @classmethod
     def _of(cls, tensors: dict[str, Tensor]) -> Self:

@@ -30,7 +30,8 @@ class HeadInput:
     def value(self) -> Tensor:
         """Return the last tensor that entered the head, (..., D). Raises DataError when none has."""
         if self._value is None:
-            raise DataError("HeadInput", "a forward pass through the head inside the block", "none")
+            hint = "A compiled model must make its first call inside the block, or be compiled after it"
+            raise DataError("HeadInput", "a forward pass through the head inside the block", "none", hint)
         return self._value
 
     def __enter__(self) -> Self:

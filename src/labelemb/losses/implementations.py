@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from labelemb.losses.chunked import Chunked
 
 Implementation = Literal["auto", "eager", "chunked", "fused"]
-EAGER_LABELS = 1000  # up to here the rows' logits fit the caches anyway and eager is the faster one
+EAGER_LABELS = 1000  # measured on a CPU: with 128 rows and with 1,024 the two are level between 200 and 2,000 labels
 
 
 def check_implementation(impl: str, slab_bytes: int | None) -> None:

@@ -4,7 +4,15 @@ import torch
 from torch import Tensor, nn
 
 from labelemb.errors import ConfigError
-from labelemb.losses.base import LossOutput, Rows, check_shapes, check_values, wants_value_checks
+from labelemb.losses.base import (
+    LossOutput,
+    Rows,
+    check_denominator,
+    check_layer,
+    check_shapes,
+    check_values,
+    wants_value_checks,
+)
 from labelemb.losses.eager import label_embedding_loss
 from labelemb.losses.embedding import DenseLabelEmbedding, LabelEmbedding
 from labelemb.losses.implementations import Implementation, check_implementation, slab_driver
@@ -48,6 +56,8 @@ class LabelEmbeddingLoss(nn.Module):
         for name, value in (("hidden_size", hidden_size), ("num_labels", num_labels)):
             if value < 1:
                 raise ConfigError(name, "a whole number >= 1", value)
+        if embedding is not None and not isinstance(embedding, LabelEmbedding):
+            raise ConfigError("embedding", "a label embedding of this library", type(embedding).__name__)
         if embedding is not None and embedding.num_labels != num_labels:
             raise ConfigError("embedding", f"an embedding of {num_labels} labels", embedding.num_labels)
         check_implementation(impl, slab_bytes)
@@ -71,7 +81,9 @@ class LabelEmbeddingLoss(nn.Module):
         denominator  for gradient accumulation: the number of rows of the large batch, over all its pieces and all
                      processes; the means over rows divide by it instead of by the rows at hand. In the vision form
                      (reduction "mean") term 4 keeps the denominator of its own piece, the rows of the micro-batch that
-                     the auxiliary head gets right, since those of later pieces are not known yet, and the cap is a sum.
+                     the auxiliary head gets right, since those of later pieces are not known yet: k pieces weigh it k
+                     times (the embedding, which nothing else trains, gets gradients k times as large; Adam does not
+                     mind). The cap is a sum over rows, with or without pieces.
 
         Under torch.distributed the denominators are global: the mean over processes of ``total`` and of its gradients
         equals one process with the whole batch.
@@ -79,6 +91,8 @@ class LabelEmbeddingLoss(nn.Module):
         Raises ShapeError, DataError (values are looked at outside torch.compile only, see ``value_checks``).
         """
         check_shapes(hidden, head, targets, self.hidden_size, self.num_labels)
+        check_layer("auxiliary", self.auxiliary, hidden, self.num_labels)
+        check_denominator(denominator)
         if wants_value_checks(self.value_checks, hidden):
             check_values(hidden, targets, self.num_labels, self.ignore_index)
         rows = Rows.of(hidden, targets, self.ignore_index)

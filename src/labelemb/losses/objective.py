@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from labelemb.errors import Choices
+from labelemb.errors import Choices, ConfigError
 from labelemb.losses.terms import TERMS
 
 Mix = Literal["convex", "sum"]
@@ -40,7 +40,10 @@ class Objective:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "terms", frozenset(self.terms))
-        unknown = sorted(self.terms - set(TERMS))
+        unknown = sorted(map(str, self.terms - set(TERMS)))
+        for name in ("tau", "alpha", "beta", "soft_start"):
+            if not isinstance(getattr(self, name), int | float):
+                raise ConfigError(name, "a number", repr(getattr(self, name)))
         with Choices() as choices:
             choices.expect(0 < self.tau < float("inf"), "tau", "a temperature > 0", self.tau)
             choices.expect(0 <= self.alpha <= 1, "alpha", "a number from 0 to 1", self.alpha)

@@ -30,9 +30,12 @@ class SlabLinear:
         """
         if type(layer).forward is not nn.Linear.forward:
             raise ConfigError(
-                "head", "nn.Linear with its own forward", type(layer).__name__, hint="impl='eager' calls any"
+                "layers of the loss",
+                "nn.Linear with its own forward",
+                type(layer).__name__,
+                hint="impl='eager' calls any",
             )
-        self.dtype, self.num_labels = dtype, layer.out_features
+        self.dtype, self.num_labels = dtype, layer.weight.shape[0]
         self.tensors: list[Tensor] = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
         weight, *bias = (tensor.detach().to(dtype) for tensor in self.tensors)
         self._weight, self._bias = weight, bias[0] if bias else None  # (V, D), (V,)

@@ -49,8 +49,8 @@ def read_preset(name: str) -> Preset:
     try:
         text = file.read_text(encoding="utf-8")
         values = yaml.safe_load(text)
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError("preset", f"a readable YAML file at {file}", " ".join(str(error).split())) from error
-    if not isinstance(values, dict) or "task" not in values:
-        raise ConfigError("preset", f"keys in {file}, 'task' among them", type(values).__name__)
+    if not isinstance(values, dict) or not isinstance(values.get("task"), str):
+        raise ConfigError("preset", f"keys in {file}, 'task: NAME' among them", type(values).__name__)
     return Preset(Path(name).stem if own else name, values.pop("task"), text, values)

@@ -1,5 +1,6 @@
 """Where a run computes, in which precision, and what it reports to."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -36,14 +37,25 @@ def make_accelerator(precision: Precision, device: str, tracker: str, folder: Pa
 
     tracker: "none" or a name that Accelerate knows; it logs into ``folder``.
 
-    Raises ConfigError for a precision that the device does not have.
+    Raises ConfigError for a precision that the device does not have, and where the launcher's processes stay apart.
     """
     try:
-        return Accelerator(
-            cpu=device == "cpu",
+        accelerator = Accelerator(
+            # Without an accelerator Accelerate joins the launcher's processes only when told that this is a CPU job.
+            cpu=device == "cpu" or not torch.accelerator.is_available(),
             mixed_precision="no" if precision == "fp32" else precision,
             log_with=None if tracker == "none" else tracker,
             project_config=ProjectConfiguration(logging_dir=str(folder)),
         )
     except ValueError as error:
         raise ConfigError("precision", "one that this device has", repr(precision), str(error)) from error
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if accelerator.num_processes != launched:
+        raise ConfigError("processes", f"{launched}, as launched", accelerator.num_processes)
+    return accelerator
+
+
+def leave_processes() -> None:
+    """Take leave of the other processes of a launch, if there are any; the last thing that a job does."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

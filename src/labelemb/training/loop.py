@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from labelemb.errors import ConfigError
 from labelemb.runs import Line, RunFolder, make_signature
 from labelemb.training.checkpoint import load_checkpoint, save_checkpoint
 from labelemb.training.optim import OptimizerSettings, build_optimizer, learning_rate_at
@@ -73,14 +74,17 @@ def train_run(
     data_digest  what identifies the data
     facts        what else the signature must say: "note" stands beside every figure in the report
 
-    Raises ConfigError when the folder holds another run or another process trains there.
+    Raises ConfigError when the folder holds another run, another job trains there, or not all processes see it.
     """
     main = accelerator.is_main_process
     with run.locked() if main else contextlib.nullcontext():
         if main:
+            run.sweep()
             signature = make_signature(settings.seed, data_digest, str(accelerator.device))
             run.open(config, {**signature, **(facts or {})})
         accelerator.wait_for_everyone()
+        if not run.config_file.is_file():
+            raise ConfigError("out", "a folder that all processes see, on a shared disk", str(run.path))
         if not run.finished:
             fit(task, settings, run, accelerator)
 
@@ -116,7 +120,8 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
             progress.line(line)
             accelerator.log({key: value for key, value in line.items() if key != "terms"} | line["terms"], step=step)
             accelerator.wait_for_everyone()
-    accelerator.end_training()
+    for tracker in accelerator.trackers:  # end_training would also end the process group that the next run needs
+        tracker.finish()
     if main:
         run.finish({"epochs": settings.epochs, "steps": step})
 

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from labelemb.files import write_text
 from labelemb.runs import RunFolder
-from labelemb.training.workers import do_all
+from labelemb.training.workers import Outcome, do_all
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,7 @@ def run_matrix(plan: Sequence[PlannedRun], jobs: int, threads: int | None, conso
             if outcome is not None:
                 planned = left[outcome.number]
                 failed += [planned.name] if outcome.failure else []
-                reason = f"{planned.name}  FAILED: {outcome.failure}"
-                line = reason if outcome.failure else closing_line(planned, outcome.seconds)
+                line = _failure_line(planned, outcome) if outcome.failure else closing_line(planned, outcome.seconds)
                 console.print(line, highlight=False, soft_wrap=True)
             if console.is_terminal:
                 live.update(matrix_table(plan, failed), refresh=True)
@@ -73,6 +73,15 @@ def matrix_table(plan: Sequence[PlannedRun], failed: Sequence[str]) -> Table:
         row_failed = sum(planned.name in failed for planned in mine)
         table.add_row(mode, f"{len(done)}/{len(mine)}", ", ".join(running), str(row_failed or ""), mean)
     return table
+
+
+def _failure_line(planned: PlannedRun, outcome: Outcome) -> str:
+    """Say why a run failed, and leave the traceback of what nobody foresaw in its folder."""
+    line = f"{planned.name}  FAILED: {outcome.failure}"
+    if outcome.traceback is None:
+        return line
+    write_text(planned.run.error_file, outcome.traceback)
+    return f"{line} (traceback in {planned.run.error_file})"
 
 
 def closing_line(planned: PlannedRun, seconds: float) -> str:

@@ -1,10 +1,12 @@
 """Worker processes that each do one thing after another; a dead one takes nothing with it but what it was doing."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,11 +24,15 @@ ABRUPT = "its process ended abruptly (killed, or out of memory)"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a piece of work ended: its number in the list, the seconds it took, and why it failed, or None."""
+    """How a piece of work ended: its number in the list, the seconds it took, and why it failed, or None.
+
+    traceback  of a failure that is no mistake in what was asked
+    """
 
     number: int
     seconds: float
     failure: str | None
+    traceback: str | None = None
 
 
 @dataclass
@@ -55,10 +61,7 @@ def do_all(work: Sequence[Callable[[], object]], jobs: int, threads: int) -> Ite
                 yield None
             for worker in [worker for worker in workers if worker.line in ready]:
                 outcome, alive = _outcome(worker)
-                if alive and waiting:
-                    worker.number, task = waiting.popleft()
-                    worker.line.send(task)
-                else:
+                if not (alive and waiting and _hand(worker, waiting)):
                     workers.remove(worker)
                     _stop(worker)
                 yield outcome
@@ -72,17 +75,28 @@ def _start(number: int, task: Callable[[], object], threads: int) -> Worker:
     process = CONTEXT.Process(target=_serve, args=(there, threads))
     process.start()
     there.close()
-    here.send(task)
+    with contextlib.suppress(OSError):  # dead already: its line says so when it is asked for the outcome
+        here.send(task)
     return Worker(process, here, number)
+
+
+def _hand(worker: Worker, waiting: deque[tuple[int, Callable[[], object]]]) -> bool:
+    """Give the worker what is next; False, and nothing taken, when it has died since its last answer."""
+    try:
+        worker.line.send(waiting[0][1])
+    except OSError:
+        return False
+    worker.number, _ = waiting.popleft()
+    return True
 
 
 def _outcome(worker: Worker) -> tuple[Outcome, bool]:
     """Take the answer of a worker; it is alive unless the line is cut."""
     try:
-        seconds, failure = worker.line.recv()
+        seconds, failure, trace = worker.line.recv()
     except (EOFError, ConnectionResetError):
         return Outcome(worker.number, 0.0, ABRUPT), False
-    return Outcome(worker.number, seconds, failure), True
+    return Outcome(worker.number, seconds, failure, trace), True
 
 
 def _stop(worker: Worker) -> None:
@@ -102,13 +116,14 @@ def _serve(line: Connection, threads: int) -> None:
         except EOFError:
             return
         start = time.perf_counter()
-        failure = None
+        failure, trace = None, None
         try:
             task()
         except Exception as error:  # told to the person in front of the parent, who sees every run's fate
-            kind = "" if isinstance(error, LabelembError) else f"{type(error).__name__}: "
-            failure = kind + " ".join(str(error).split())
-        line.send((time.perf_counter() - start, failure))
+            failure = " ".join(str(error).split())
+            if not isinstance(error, LabelembError):
+                failure, trace = f"{type(error).__name__}: {failure}", traceback.format_exc()
+        line.send((time.perf_counter() - start, failure, trace))
 
 
 def _die_with_parent() -> None:

@@ -42,14 +42,22 @@ class CropFlip:
         """Return the same on that device."""
         return CropFlip(self.top.to(device), self.left.to(device), self.mirrored.to(device))
 
-    def __call__(self, pixels: Tensor) -> Tensor:
-        """Pad with zeros, crop to the old size and mirror: (N, C, H, W) uint8 -> (N, C, H, W), in one gather."""
+    def __call__(self, pixels: Tensor, channels_last: bool = False) -> Tensor:
+        """Pad with zeros, crop to the old size and mirror: (N, C, H, W) uint8 -> (N, C, H, W), in one gather.
+
+        channels_last  memory layout of what comes out; the gather writes it, so that nothing is turned afterwards
+        """
         count, channels, height, width = pixels.shape
         padded = F.pad(pixels, (PAD, PAD, PAD, PAD))  # (N, C, H + 8, W + 8)
         row = torch.arange(height, device=pixels.device)
         column = torch.arange(width, device=pixels.device)
-        rows = self.top[:, None] + row  # (N, H)
+        rows = (self.top[:, None] + row) * padded.shape[3]  # (N, H)
         columns = self.left[:, None] + torch.where(self.mirrored[:, None], width - 1 - column, column)  # (N, W)
-        places = rows[:, :, None] * padded.shape[3] + columns[:, None, :]  # (N, H, W)
-        places = places.view(count, 1, -1).expand(count, channels, -1)
-        return padded.view(count, channels, -1).gather(2, places).view_as(pixels)
+        if not channels_last:
+            places = (rows[:, :, None] + columns[:, None, :]).view(count, 1, -1).expand(count, channels, -1)
+            return padded.view(count, channels, -1).gather(2, places).view_as(pixels)
+        channel = torch.arange(channels, device=pixels.device) * padded[0, 0].numel()
+        across = (columns[:, :, None] + channel).view(count, 1, -1)  # (N, 1, W * C)
+        places = (rows[:, :, None] + across).view(count, -1)  # (N, H * W * C)
+        gathered = padded.view(count, -1).gather(1, places)
+        return gathered.view(count, height, width, channels).permute(0, 3, 1, 2)

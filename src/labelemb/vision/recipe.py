@@ -1,6 +1,7 @@
 """The vision recipe: from a config to a finished run folder."""
 
-from collections.abc import Callable, Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,11 +12,14 @@ from torch import Tensor, nn
 
 from labelemb.errors import Choices, ConfigError
 from labelemb.losses.cross_entropy import CrossEntropyLoss
+from labelemb.losses.embedding import LabelEmbedding
+from labelemb.losses.implementations import Implementation
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.objective import Cap, Mix, Objective, Reduction
+from labelemb.losses.reuse import ReusedEmbeddingLoss
 from labelemb.losses.terms import TERMS
 from labelemb.metrics.classification import error_percent, mean_entropy, own_mass
-from labelemb.runs import RunFolder
+from labelemb.runs import RunFolder, embedding_file
 from labelemb.training.device import Precision, best_precision, check_tracker, make_accelerator
 from labelemb.training.loop import FitSettings, train_run
 from labelemb.training.optim import OptimizerName, OptimizerSettings, Schedule
@@ -27,8 +31,9 @@ from labelemb.vision.datasets import DataOptions
 from labelemb.vision.datasets.batches import Level
 from labelemb.vision.images import ImageBatch, ImageData, Images, Normalise
 from labelemb.vision.models import MODELS, build_model, initialise
+from labelemb.vision.trained import InputFacts
 
-Mode = Literal["baseline", "emb"]
+Mode = Literal["baseline", "emb", "reuse"]
 EVALUATION_BATCH = 500
 
 
@@ -39,11 +44,13 @@ class VisionConfig:
     dataset         digits, mnist, cifar10 or cifar100; imagefolder:PATH or hub:ID for images of one's own
     label_level     labels of cifar100: fine or coarse
     image_size      side of the square that own images are cut and resized to; null: 32
-    validate        true: hold a fixed tenth of the training images out to choose by; false: none; null: as published
+    validate        true: hold a fixed tenth of the training images out to choose by; false: none; null: as published,
+                    and true for own images
     augment         crop-flip: pad 4, random crop, random mirror image, for training images; none
     model           mlp, cnn, resnet8 or resnet18
     width           size of the model's layers; null: as published
-    mode            baseline: one-hot cross entropy; emb: label embedding
+    mode            baseline: one-hot cross entropy; emb: label embedding; reuse: a learned one, frozen, as teacher
+    embedding       mode reuse: file of the label embedding, or the run that learned it; labels are matched by name
     seed            drives model and loss initialisation, data order and dropout by streams of their own
     epochs          passes over the training images
     batch_size      images per optimiser step, over all processes
@@ -80,6 +87,7 @@ class VisionConfig:
     model: str = "mlp"
     width: int | None = None
     mode: Mode = "emb"
+    embedding: str | None = None
     seed: int = 0
     epochs: int = 15
     batch_size: int = 100
@@ -100,7 +108,7 @@ class VisionConfig:
     reduction: Reduction = "mean"
     soft_start: int = 0
     terms: str = ",".join(TERMS)
-    impl: Literal["eager"] = "eager"
+    impl: Implementation = "eager"
     precision: Precision = "fp32"
     channels_last: bool = True
     compile: bool = False
@@ -119,6 +127,8 @@ class VisionConfig:
                 value = getattr(self, name)
                 choices.expect(value is None or value >= 1, name, "a whole number >= 1, or null", value)
             choices.expect(self.seed >= 0, "seed", "a whole number >= 0", self.seed)
+            fine = self.mode != "reuse" or bool(self.embedding)
+            choices.expect(fine, "embedding", "a file or a run with a label embedding, for mode reuse", self.embedding)
             choices.include(lambda: self.objective)
             choices.include(lambda: self.optimizer_settings)
 
@@ -139,8 +149,9 @@ class VisionConfig:
         return OptimizerSettings(**_share(self, OptimizerSettings))
 
     def resolved(self) -> "VisionConfig":
-        """Return the config with "auto" replaced by what this machine has."""
-        return replace(self, precision=best_precision(self.device)) if self.precision == "auto" else self
+        """Return the config with "auto" replaced by what this machine has, and without what its mode has no use for."""
+        precision = best_precision(self.device) if self.precision == "auto" else self.precision
+        return replace(self, precision=precision, embedding=self.embedding if self.mode == "reuse" else None)
 
 
 class VisionTask:
@@ -154,7 +165,7 @@ class VisionTask:
         with drawing_from(config.seed, "model"):
             self.model = build_model(config.model, data.image_shape, num_labels, config.width)
         with drawing_from(config.seed, "loss"):
-            self.loss = build_loss(config, self.model)
+            self.loss = build_loss(config, self.model, data.label_names)
         if config.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.compile:
@@ -187,13 +198,16 @@ class VisionTask:
         return figures
 
     def leave(self, run: RunFolder) -> None:
-        """Write the label embedding with the names of its labels."""
+        """Write what the model must know about images, and the label embedding with the names of its labels."""
+        InputFacts.of(self.data).write(run.data_file)
         if isinstance(self.loss, LabelEmbeddingLoss):
             self.loss.embedding.save(run.labels_file, self.data.label_names)
 
     def _batch(self, images: Images, rows: Tensor, crops: CropFlip | None = None) -> ImageBatch:
-        pixels = images.pixels[rows]
-        return ImageBatch(self._normalise(pixels if crops is None else crops[rows](pixels)), images.labels[rows])
+        pixels = images.pixels.index_select(0, rows)  # twenty times as fast as [rows] on a CPU
+        if crops is not None:
+            pixels = crops[rows](pixels, self.config.channels_last)
+        return ImageBatch(self._normalise(pixels), images.labels[rows])
 
     def _error(self, model: nn.Module, images: Images, share: Share, total: Callable[[Tensor], Tensor]) -> float:
         mine = torch.arange(len(images), device=images.labels.device)[share.index :: share.count]
@@ -205,10 +219,15 @@ class VisionTask:
         return error_percent(total(correct), len(images))
 
 
-def build_loss(config: VisionConfig, model: nn.Module) -> nn.Module:
-    """Return the loss of the config's mode for a model with a ``head``."""
+def build_loss(config: VisionConfig, model: nn.Module, label_names: Sequence[str]) -> nn.Module:
+    """Return the loss of the config's mode for a model with a ``head``.
+
+    Raises DataError for an embedding to reuse that is damaged or lacks a label.
+    """
     if config.mode == "baseline":
-        return CrossEntropyLoss()
+        return CrossEntropyLoss(impl=config.impl)
+    if config.mode == "reuse":
+        return ReusedEmbeddingLoss(LabelEmbedding.load(_reused(config)).matched(label_names), config.beta)
     assert isinstance(model.head, nn.Linear)
     loss = LabelEmbeddingLoss(
         model.head.in_features, model.head.out_features, objective=config.objective, impl=config.impl
@@ -225,13 +244,12 @@ def load_data(name: str, folder: Path | None, options: DataOptions | None = None
 
 
 def check(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> None:
-    """Make sure that a run can start; nothing is written, and the net takes no memory.
+    """Make sure that a run can start; nothing is written.
 
     Raises ConfigError (also when the folder holds another run), DataError.
     """
-    data = _checked_data(config, run, data_folder)
-    with torch.device("meta"):
-        _build(config, data)
+    _checked_data(config, run, data_folder)
+    _try_to_build(replace(config, seed=0), data_folder)
 
 
 def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> None:
@@ -248,6 +266,8 @@ def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None)
         micro_batches=config.micro_batches,
     )
     facts = {"note": task.data.note} if task.data.note else {}
+    if config.mode == "reuse":
+        facts["embedding_digest"] = hashlib.sha256(_reused(config).read_bytes()).hexdigest()[:16]
     train_run(task, settings, run, accelerator, asdict(config), task.data.digest, facts)
 
 
@@ -256,6 +276,12 @@ def _checked_data(config: VisionConfig, run: RunFolder, folder: Path | None) -> 
     data = load_data(config.dataset, folder, config.data_options)
     run.check(asdict(config), data.digest)
     return data
+
+
+@lru_cache(maxsize=8)
+def _try_to_build(config: VisionConfig, folder: Path | None) -> None:
+    """Build net and loss once for all seeds of a matrix, to see whether it can be done."""
+    _build(config, load_data(config.dataset, folder, config.data_options))
 
 
 def _build(config: VisionConfig, data: ImageData) -> VisionTask:
@@ -269,6 +295,12 @@ def _build(config: VisionConfig, data: ImageData) -> VisionTask:
             f"About 0.4 of all steps is usual: {int(0.4 * total_steps)}",
         )
     return task
+
+
+def _reused(config: VisionConfig) -> Path:
+    """Return the file of the embedding to reuse."""
+    assert config.embedding is not None
+    return embedding_file(Path(config.embedding).expanduser())
 
 
 def _share(config: VisionConfig, kind: type) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def _read(name: str, folder: Path | None) -> bytes:
     path = _find(name, folder) if folder is not None else _download(name)
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(str(path), "a readable file", error) from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != FILES[name]:

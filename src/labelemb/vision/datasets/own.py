@@ -31,7 +31,8 @@ def load_imagefolder(path: Path, image_size: int | None) -> ImageData:
     if "train" not in parts:
         parts = {"train": path}
     names = label_folders(parts["train"])
-    return _finish(read_folders(parts, names, image_size or SIZE, path.name), str(path))
+    side = image_size or SIZE
+    return _finish(read_folders(parts, names, (side, side), path.name), str(path))
 
 
 def load_hub(name: str, image_size: int | None, level: str) -> ImageData:
@@ -71,8 +72,10 @@ def label_folders(folder: Path) -> list[str]:
     return names
 
 
-def read_folders(parts: Mapping[str, Path], names: Sequence[str], size: int, title: str, channels: int = 3) -> Decoded:
-    """Read the images in PART/NAME/... of each part; all of one size, (C, size, size).
+def read_folders(
+    parts: Mapping[str, Path], names: Sequence[str], size: tuple[int, int], title: str, channels: int = 3
+) -> Decoded:
+    """Read the images in PART/NAME/... of each part, cut and resized to ``size`` (H, W).
 
     Raises DataError for a folder that is not among ``names``, a part without images, and what is no image.
     """
@@ -81,7 +84,7 @@ def read_folders(parts: Mapping[str, Path], names: Sequence[str], size: int, tit
         if unknown := sorted(set(label_folders(part)) - set(names)):
             expected = f"folders named like the labels: {', '.join(names)}"
             raise DataError(str(part), expected, ", ".join(unknown))
-        files[split] = [(file, label) for label, name in enumerate(names) for file in _images(part / name)]
+        files[split] = [(file, label) for label, name in enumerate(names) for file in image_files(part / name)]
         if not files[split]:
             raise DataError(str(part), f"images ({' '.join(sorted(SUFFIXES))}) in folders per label", "none")
     stats = [(split, str(file), label, file.stat()) for split in files for file, label in files[split]]
@@ -90,14 +93,14 @@ def read_folders(parts: Mapping[str, Path], names: Sequence[str], size: int, tit
     def read() -> Decoded:
         splits = {
             split: Images(
-                decode([file for file, _ in rows], channels, (size, size), f"{split} images"),
+                decode([file for file, _ in rows], channels, size, f"{split} images"),
                 torch.tensor([label for _, label in rows]),
             )
             for split, rows in files.items()
         }
         return Decoded(splits, tuple(names), any(is_jpeg(file) for rows in files.values() for file, _ in rows))
 
-    return cached(f"folder-{title}", [f"{channels} {size}", *names, *sources], read)
+    return cached(f"folder-{title}", [f"{channels} {size[0]} {size[1]}", *names, *sources], read)
 
 
 def _finish(decoded: Decoded, source: str) -> ImageData:
@@ -116,7 +119,8 @@ def _below(path: Path, names: Sequence[str]) -> Path | None:
     return next((path / name for name in names if (path / name).is_dir()), None)
 
 
-def _images(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
+    """Return the images at any depth of a folder, by their suffixes, sorted."""
     return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
 
 

@@ -1,0 +1,150 @@
+"""Random crops and flips: whole batches in one gather against a DataLoader that transforms image by image.
+
+    python -m benchmarks.augmentation
+
+Aim: at least 10 times the images per second on a CPU, 50 times on a GPU. Each peer ends with normalised float32 batches
+of 128 on the device. The loader's workers run ahead by four batches while others are timed, which favours the loader.
+"""
+
+import argparse
+import csv
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from benchmarks.measure import Timing, interleaved, machine
+from labelemb.training.task import Share
+from labelemb.vision.images import ImageData, Images
+from labelemb.vision.recipe import VisionConfig, VisionTask
+
+RESULTS = Path(__file__).parent / "results" / "augmentation.csv"
+BATCH, BATCHES = 128, 40
+MEAN, STD = (0.4914, 0.48216, 0.44653), (0.24703, 0.24349, 0.26159)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--rounds", type=int, default=10, help="rounds of all peers that count")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch here; the loader has 2 processes")
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (50_000, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    images = Images(pixels, torch.randint(10, (len(pixels),), generator=generator))
+    peers = {
+        "one gather per batch": whole_batches(images, device),
+        "DataLoader, 2 workers, Pillow": loader(PillowImages(images), device),
+        "DataLoader, 2 workers, tensors": loader(TensorImages(images), device),
+    }
+    timings = interleaved(peers, chosen.rounds, warmup=2)
+    ours, *others = timings.values()
+    ratios = {f"times as fast as {name}": peer.over(ours) for name, peer in zip(list(timings)[1:], others, strict=True)}
+    show(timings, ratios)
+    write(timings, ratios)
+
+
+def whole_batches(images: Images, device: torch.device) -> Callable[[], object]:
+    """Return the next ``BATCHES`` batches as the recipe makes them."""
+    data = ImageData(images, None, images[:1], tuple("0123456789"), MEAN, STD)
+    task = VisionTask(VisionConfig(model="mlp", width=8, batch_size=BATCH, augment="crop-flip"), data)
+    task.place(device)
+    batches = itertools.chain.from_iterable(task.batches(epoch, 0, Share()) for epoch in itertools.count())
+    return lambda: [next(batches) for _ in range(BATCHES)]
+
+
+def loader(dataset: Dataset[tuple[Tensor, int]], device: torch.device) -> Callable[[], object]:
+    """Return the next ``BATCHES`` batches of a DataLoader over an endless stream of rows."""
+    loaded = DataLoader(
+        dataset, BATCH, shuffle=True, num_workers=2, persistent_workers=True, pin_memory=device.type == "cuda"
+    )
+
+    def endless() -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            for pixels, labels in loaded:
+                yield pixels.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+
+    batches = endless()
+    return lambda: [next(batches) for _ in range(BATCHES)]
+
+
+class PillowImages(Dataset[tuple[Tensor, int]]):
+    """The usual chain on Pillow images, step by step: pad 4, random crop, random flip, to a tensor, normalise."""
+
+    def __init__(self, images: Images) -> None:
+        self.pixels: NDArray[np.uint8] = images.pixels.permute(0, 2, 3, 1).contiguous().numpy()
+        self.labels = images.labels.tolist()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, int]:
+        image = ImageOps.expand(Image.fromarray(self.pixels[row]), 4)
+        top, left = (int(torch.randint(9, (1,))) for _ in range(2))
+        image = image.crop((left, top, left + 32, top + 32))
+        if torch.rand(1) < 0.5:
+            image = ImageOps.mirror(image)
+        tensor = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous().float().div(255)
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+        return tensor.sub_(mean).div_(std), self.labels[row]
+
+
+class TensorImages(Dataset[tuple[Tensor, int]]):
+    """The leanest we could write image by image: on tensors, with Python's random numbers."""
+
+    def __init__(self, images: Images) -> None:
+        self.pixels, self.labels = images.pixels, images.labels.tolist()
+        self.mean, self.std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, int]:
+        padded = torch.nn.functional.pad(self.pixels[row], (4, 4, 4, 4))
+        left, top = random.randrange(9), random.randrange(9)
+        image = padded[:, top : top + 32, left : left + 32]
+        if random.random() < 0.5:
+            image = image.flip(-1)
+        return image.float().div(255).sub(self.mean).div(self.std), self.labels[row]
+
+
+def show(timings: dict[str, Timing], ratios: dict[str, float]) -> None:
+    count = BATCH * BATCHES
+    table = Table(f"{count} images of 32x32", "median ms", "20 % - 80 %", "images/s", box=None)
+    for name, timing in timings.items():
+        low, high = timing.spread
+        spread = f"{1e3 * low:.1f} - {1e3 * high:.1f}"
+        table.add_row(name, f"{1e3 * timing.median:.1f}", spread, f"{count / timing.median:,.0f}")
+    console = Console()
+    rounds = len(next(iter(timings.values())).samples)
+    console.print(f"{machine()}; {rounds} interleaved rounds", highlight=False, soft_wrap=True)
+    console.print(table)
+    for name, ratio in ratios.items():
+        console.print(f"{ratio:5.1f}  {name} (aim >= {50 if torch.cuda.is_available() else 10})", highlight=False)
+
+
+def write(timings: dict[str, Timing], ratios: dict[str, float]) -> None:
+    RESULTS.parent.mkdir(exist_ok=True)
+    with RESULTS.open("w", newline="", encoding="utf-8") as file:
+        file.write(f"# {machine()}\n")
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["what", "median_ms", "low_ms", "high_ms", "images_per_second", "rounds"])
+        for name, timing in timings.items():
+            values = [round(1e3 * value, 3) for value in (timing.median, *timing.spread)]
+            writer.writerow([name, *values, round(BATCH * BATCHES / timing.median), len(timing.samples)])
+        for name, ratio in ratios.items():
+            writer.writerow([name, round(ratio, 3), "", "", "", ""])
+
+
+if __name__ == "__main__":
+    main()

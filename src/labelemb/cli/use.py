@@ -1,0 +1,89 @@
+"""The verbs that use a trained image model: predict, evaluate."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import get_args
+
+from labelemb.cli.arguments import Parser
+from labelemb.errors import ConfigError
+from labelemb.runs import RunFolder
+from labelemb.vision.trained import Checkpoint, TrainedModel, files_among
+
+WORST = 5
+
+
+def predict(arguments: list[str]) -> int:
+    """labelemb predict RUN IMAGE..."""
+    parser = Parser(
+        "labelemb predict",
+        "Show what a trained model sees on images: the most probable labels.",
+        "a session:\n  $ labelemb predict runs/cifar10-resnet8/emb/seed-0 cat.jpg holidays/\n"
+        "  cat.jpg             cat 91.3 %  dog 5.2 %  deer 1.1 %\n  ...",
+    )
+    parser.add_argument("run", type=str, help="a run folder")
+    parser.add_argument("images", type=str, nargs="+", help="image files, and folders of them")
+    parser.add_argument("--top", type=int, default=3, help="labels per image")
+    _add_common(parser)
+    chosen = parser.parse(arguments)
+    model = _model(chosen.run, chosen.checkpoint)
+    files = files_among([Path(image) for image in chosen.images])
+    predictions = model.predict(files, chosen.top)
+    if chosen.json:
+        rows = [
+            {"image": str(file), "labels": [{"label": name, "probability": p} for name, p in labels]}
+            for file, labels in zip(files, predictions, strict=True)
+        ]
+        print(json.dumps(rows, ensure_ascii=False, indent=2))
+        return 0
+    width = max(len(str(file)) for file in files)
+    for file, labels in zip(files, predictions, strict=True):
+        print(f"{file!s:{width}}  " + "  ".join(f"{name} {100 * p:.1f} %" for name, p in labels))
+    return 0
+
+
+def evaluate(arguments: list[str]) -> int:
+    """labelemb evaluate RUN."""
+    parser = Parser(
+        "labelemb evaluate",
+        "Count how often a trained model is wrong on labelled images: the test images of its own data set, or others.",
+        "a session:\n  $ labelemb evaluate runs/cifar10-resnet8/emb/seed-0 --data ~/data\n"
+        "  10000 images  error 7.12 %  top-5 error 0.31 %  nll 0.412\n  most often wrong: cat 15.2 %, dog 11.0 %, ...",
+    )
+    parser.add_argument("run", type=str, help="a run folder")
+    parser.add_argument(
+        "--data",
+        type=str,
+        default=None,
+        help="folder with the data set, else LABELEMB_DATA; for a model of own images a folder of images per label",
+    )
+    parser.add_argument("--dataset", type=str, default=None, help="another data set, imagefolder:PATH or hub:ID too")
+    _add_common(parser)
+    chosen = parser.parse(arguments)
+    model = _model(chosen.run, chosen.checkpoint)
+    named = ":" not in (chosen.dataset or str(model.config.get("dataset")))
+    folder = chosen.data or (os.environ.get("LABELEMB_DATA") if named else None)
+    found = model.evaluate(model.test_images(chosen.dataset, Path(folder) if folder else None))
+    if chosen.json:
+        print(json.dumps(asdict(found), ensure_ascii=False, indent=2))
+        return 0
+    top5 = f"  top-5 error {found.error_top5:.2f} %" if len(model.facts.label_names) > 5 else ""
+    print(f"{found.images} images  error {found.error:.2f} %{top5}  nll {found.nll:.3f}")
+    worst = sorted(found.errors_by_label.items(), key=lambda pair: -pair[1])[:WORST]
+    print("most often wrong: " + ", ".join(f"{name} {error:.1f} %" for name, error in worst))
+    return 0
+
+
+def _add_common(parser: Parser) -> None:
+    parser.add_argument("--checkpoint", type=str, default="last", help="last, or best on the validation images")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _model(folder: str, checkpoint: str) -> TrainedModel:
+    if checkpoint not in get_args(Checkpoint):
+        raise ConfigError("checkpoint", " or ".join(get_args(Checkpoint)), repr(checkpoint))
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return TrainedModel(RunFolder(Path(folder)), checkpoint, device)  # type: ignore[arg-type]

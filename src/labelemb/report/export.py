@@ -1,0 +1,110 @@
+"""A learned label embedding in the forms that other programs read. V labels."""
+
+import csv
+import math
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from labelemb.errors import ConfigError
+from labelemb.files import write_atomically, write_text
+from labelemb.losses.embedding import LabelEmbedding
+from labelemb.report.similarity import names_of
+
+Format = Literal["safetensors", "csv", "npy", "tensorboard"]
+LARGEST_THUMBNAIL, LARGEST_SPRITE = 64, 8192  # pixels; TensorBoard reads no larger sprite
+_CONFIG = """embeddings {{
+  tensor_name: "{title}"
+  tensor_path: "tensors.tsv"
+  metadata_path: "metadata.tsv"{sprite}
+}}
+"""
+_SPRITE = """
+  sprite {{
+    image_path: "sprite.png"
+    single_image_dim: {width}
+    single_image_dim: {height}
+  }}"""
+
+
+def export_embedding(
+    embedding: LabelEmbedding, to: str, out: Path | None = None, logits: bool = False, thumbnails: Tensor | None = None
+) -> Path:
+    """Write the embedding and return the path of what was written.
+
+    to          safetensors: what ``LabelEmbedding.load`` and --embedding read; csv: a row and a column per label, with
+                names; npy: the same numbers, names in a .txt beside it; tensorboard: a folder for its projector
+    out         where; None: labels.csv and so on in the current folder, or projector/
+    logits      csv, npy: E itself, not the soft labels softmax(E)
+    thumbnails  tensorboard: an image per label, (V, C, H, W) uint8 with C of 1 or 3
+
+    Raises ConfigError for an unknown form.
+    """
+    if to not in get_args(Format):
+        raise ConfigError("to", " or ".join(get_args(Format)), repr(to))
+    names = names_of(embedding)
+    with torch.no_grad():
+        values = (embedding.matrix() if logits and to != "tensorboard" else embedding.soft_labels()).float().numpy()
+    path = out or Path("projector" if to == "tensorboard" else f"labels.{to}")
+    match to:
+        case "safetensors":
+            embedding.save(path)
+        case "csv":
+            write_atomically(path, lambda temporary: _write_csv(temporary, names, values))
+        case "npy":
+            write_atomically(path, lambda temporary: np.save(temporary, values))
+            write_text(path.with_suffix(".txt"), "".join(f"{_one_line(name)}\n" for name in names))
+        case _:
+            _write_projector(path, names, values, thumbnails)
+    return path
+
+
+def _write_csv(path: Path, names: list[str], values: NDArray[np.float32]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["label", *names])
+        for name, row in zip(names, values, strict=True):
+            writer.writerow([name, *(f"{value:.7g}" for value in row)])
+
+
+def _write_projector(folder: Path, names: list[str], values: NDArray[np.float32], thumbnails: Tensor | None) -> None:
+    """Write the files that TensorBoard's projector loads; they are plain text and one image of all thumbnails."""
+    sprite = ""
+    if thumbnails is not None:
+        sheet, height, width = sprite_sheet(thumbnails)
+        write_atomically(folder / "sprite.png", lambda temporary: _write_png(temporary, sheet))
+        sprite = _SPRITE.format(width=width, height=height)
+    write_text(folder / "tensors.tsv", "".join("\t".join(f"{value:.7g}" for value in row) + "\n" for row in values))
+    write_text(folder / "metadata.tsv", "".join(f"{_one_line(name)}\n" for name in names))
+    write_text(folder / "projector_config.pbtxt", _CONFIG.format(title="soft labels", sprite=sprite))
+
+
+def sprite_sheet(thumbnails: Tensor) -> tuple[Tensor, int, int]:
+    """Lay (V, C, H, W) uint8 out on a square grid, row by row: (rows * h, columns * w, 3), h, w."""
+    images = thumbnails.expand(-1, 3, -1, -1)
+    columns = math.ceil(math.sqrt(len(images)))
+    most = min(LARGEST_THUMBNAIL, LARGEST_SPRITE // columns)
+    scale = min(1.0, most / max(images.shape[2:]))
+    if scale < 1:
+        size = [max(1, int(side * scale)) for side in images.shape[2:]]
+        images = F.interpolate(images.float(), size=size, mode="area").round().to(torch.uint8)
+    height, width = images.shape[2:]
+    sheet = torch.zeros(columns**2, 3, height, width, dtype=torch.uint8)
+    sheet[: len(images)] = images
+    grid = sheet.view(columns, columns, 3, height, width).permute(0, 3, 1, 4, 2)
+    return grid.reshape(columns * height, columns * width, 3), height, width
+
+
+def _write_png(path: Path, pixels: Tensor) -> None:
+    from PIL import Image
+
+    Image.fromarray(pixels.numpy()).save(path)
+
+
+def _one_line(name: str) -> str:
+    return " ".join(name.split())
