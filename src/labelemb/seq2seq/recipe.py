@@ -130,6 +130,7 @@ class Seq2SeqConfig:
                 choices.expect(value is None or value >= 1, name, "a whole number >= 1, or null", value)
             choices.expect(0 <= self.dropout < 1, "dropout", "a number from 0 to below 1", self.dropout)
             choices.expect(self.seed >= 0, "seed", "a whole number >= 0", self.seed)
+            choices.expect_one_of("mode", self.mode, get_args(Mode))
             choices.expect_one_of("batch_by", self.batch_by, get_args(BatchBy))
             for name in self.score_names:
                 choices.expect_one_of("scores", name, SCORES)
