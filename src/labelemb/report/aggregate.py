@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from labelemb.metrics.convergence import epochs_until
 from labelemb.report.statistics import PairedDifference, Summary, paired_difference, summarise
 from labelemb.runs import Line, RunFolder, find_runs
 
@@ -160,7 +161,8 @@ class Task:
         curves = [curve for run in self.groups[mode].runs if (curve := run.curve("test_error"))]
         if mode == BASELINE or one_hot is None or not curves:
             return None
-        firsts = [next((at for at, error in curve if error <= one_hot.mean), math.inf) for curve in curves]
+        found = [epochs_until(curve, one_hot.mean) for curve in curves]
+        firsts = [math.inf if epoch is None else epoch for epoch in found]
         epochs = max(run.epochs_done for run in self.groups[mode].runs)
         return Convergence(statistics.median(firsts), one_hot.mean, epochs, len(curves))
 
