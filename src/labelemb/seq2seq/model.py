@@ -4,13 +4,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from labelemb.errors import Choices, ConfigError
 from labelemb.seq2seq.attention import GlobalAttention, QueryActivation
+from labelemb.seq2seq.recurrent import State, run_ragged
 from labelemb.seq2seq.vocab import PAD, UNKNOWN
-
-State = tuple[Tensor, Tensor]  # of an LSTM: (layers, B, D) each
 
 
 class Memory(NamedTuple):
@@ -86,13 +84,9 @@ class LSTMSeq2Seq(nn.Module):
 
     def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, State]:
         """Return the memory and the state that the decoder starts from; padding has no part in either."""
-        embedded = self.source_embedding(source)
-        packed = pack_padded_sequence(embedded, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        states, last = self.encoder(packed)
-        width = source.shape[1]
-        padded, _ = pad_packed_sequence(states, batch_first=True, total_length=width)
-        mask = torch.arange(width, device=source.device) < lengths.to(source.device)[:, None]
-        return Memory(padded, mask), last
+        states, last = run_ragged(self.encoder, self.source_embedding(source), lengths.cpu())
+        columns = torch.arange(source.shape[1], device=source.device)
+        return Memory(states, columns < lengths.to(source.device)[:, None]), last
 
     def decode(self, target_input: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
         """Run the decoder over (B, T) tokens; return hidden (B, T, D), the state after them, attention (B, T, S).

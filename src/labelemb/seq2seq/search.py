@@ -11,7 +11,8 @@ from torch import Tensor
 
 from labelemb.errors import Choices
 from labelemb.losses.base import upcast
-from labelemb.seq2seq.model import LSTMSeq2Seq, Memory, State
+from labelemb.seq2seq.model import LSTMSeq2Seq, Memory
+from labelemb.seq2seq.recurrent import State
 from labelemb.seq2seq.vocab import BEGIN, END, PAD, UNKNOWN, Vocabulary
 
 
