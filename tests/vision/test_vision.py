@@ -164,3 +164,14 @@ def test_compile_leaves_the_names_alone() -> None:
     tasks = [VisionTask(VisionConfig(compile=chosen), load("digits", None)) for chosen in (False, True)]
     assert tasks[0].model.state_dict().keys() == tasks[1].model.state_dict().keys()
     assert [task.model._compiled_call_impl is None for task in tasks] == [True, False]
+
+
+def test_few_images_per_label_are_a_part_of_more_and_touch_nothing_else() -> None:
+    whole = load("digits", None)
+    few, more = whole.limited(3), whole.limited(7)
+    assert few.train.labels.bincount().tolist() == [3] * 10
+    rows = {bytes(pixels.numpy().tobytes()) for pixels in more.train.pixels}
+    assert all(pixels.numpy().tobytes() in rows for pixels in few.train.pixels)
+    assert few.valid is whole.valid and few.test is whole.test
+    assert "3 training images per label" in few.note
+    assert len(whole.limited(10_000).train) == len(whole.train)

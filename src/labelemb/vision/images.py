@@ -70,6 +70,20 @@ class ImageData:
             return replace(self, train=join([self.train, self.valid]), valid=None)
         return self
 
+    def limited(self, images_per_label: int | None) -> "ImageData":
+        """Return the data with so many training images of each label, the same every time; None: as it is.
+
+        A smaller number is a part of a larger one; a label with fewer images keeps all. The note says so.
+        """
+        if images_per_label is None:
+            return self
+        labels = self.train.labels.numpy()
+        shuffled = np.random.default_rng(0).permutation(len(labels))
+        rows = [shuffled[labels[shuffled] == label][:images_per_label] for label in range(len(self.label_names))]
+        kept = torch.from_numpy(np.sort(np.concatenate(rows)))
+        limit = f"{images_per_label} training images per label"
+        return replace(self, train=self.train[kept], note=f"{self.note}, {limit}" if self.note else limit)
+
 
 def join(parts: Sequence[Images]) -> Images:
     """Return splits one after the other as one."""

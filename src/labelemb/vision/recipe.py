@@ -46,6 +46,7 @@ class VisionConfig:
     image_size      side of the square that own images are cut and resized to; null: 32
     validate        true: hold a fixed tenth of the training images out to choose by; false: none; null: as published,
                     and true for own images
+    images_per_label  most training images of each label; null: all
     augment         crop-flip: pad 4, random crop, random mirror image, for training images; none
     model           mlp, cnn, resnet8 or resnet18
     width           size of the model's layers; null: as published
@@ -83,6 +84,7 @@ class VisionConfig:
     label_level: Level = "fine"
     image_size: int | None = None
     validate: bool | None = None
+    images_per_label: int | None = None
     augment: Augment = "none"
     model: str = "mlp"
     width: int | None = None
@@ -123,7 +125,7 @@ class VisionConfig:
             choices.expect_one_of("model", self.model, list(MODELS))
             for name in ("epochs", "batch_size", "micro_batches"):
                 choices.expect(getattr(self, name) >= 1, name, "a whole number >= 1", getattr(self, name))
-            for name in ("width", "image_size"):
+            for name in ("width", "image_size", "images_per_label"):
                 value = getattr(self, name)
                 choices.expect(value is None or value >= 1, name, "a whole number >= 1, or null", value)
             choices.expect(self.seed >= 0, "seed", "a whole number >= 0", self.seed)

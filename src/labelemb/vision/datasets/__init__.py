@@ -17,14 +17,16 @@ from labelemb.vision.images import ImageData
 class DataOptions:
     """What can be chosen about a data set.
 
-    label_level  which labels of CIFAR-100: fine or coarse
-    image_size   side that own images are cut and resized to; None: 32
-    validate     whether training images are held out to choose by; None: as published, and for own images true
+    label_level       which labels of CIFAR-100: fine or coarse
+    image_size        side that own images are cut and resized to; None: 32
+    validate          whether training images are held out to choose by; None: as published, and for own images true
+    images_per_label  most training images of each label, when others have been held out; None: all
     """
 
     label_level: Level = "fine"
     image_size: int | None = None
     validate: bool | None = None
+    images_per_label: int | None = None
 
 
 _Load = Callable[[Path | None, DataOptions], ImageData]
@@ -64,6 +66,6 @@ def load(name: str, folder: Path | None, options: DataOptions | None = None) -> 
         raise ConfigError("image_size", f"null for {name}: its images have their size", options.image_size)
     kind, _, rest = name.partition(":")
     if name in DATASETS:
-        return DATASETS[name](folder, options).validated(options.validate)
+        return DATASETS[name](folder, options).validated(options.validate).limited(options.images_per_label)
     # Nobody has published how long to train on them, so images to choose by are held out unless it is said otherwise.
-    return OWN[kind](rest, options).validated(options.validate is not False)
+    return OWN[kind](rest, options).validated(options.validate is not False).limited(options.images_per_label)
