@@ -172,6 +172,7 @@ def test_few_images_per_label_are_a_part_of_more_and_touch_nothing_else() -> Non
     assert few.train.labels.bincount().tolist() == [3] * 10
     rows = {bytes(pixels.numpy().tobytes()) for pixels in more.train.pixels}
     assert all(pixels.numpy().tobytes() in rows for pixels in few.train.pixels)
-    assert few.valid is whole.valid and few.test is whole.test
+    assert few.valid is whole.valid
+    assert few.test is whole.test
     assert "3 training images per label" in few.note
     assert len(whole.limited(10_000).train) == len(whole.train)
