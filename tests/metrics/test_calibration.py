@@ -1,0 +1,75 @@
+"""Calibration errors, Brier score and temperature, against scikit-learn, scipy and figures made by hand."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import brier_score_loss, log_loss
+
+from labelemb.errors import DataError
+from labelemb.metrics.calibration import (
+    RowScores,
+    adaptive_calibration_error,
+    calibration_error,
+    fit_temperature,
+)
+
+
+def drawn(rows: int = 400, labels: int = 5, temperature: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits, and labels drawn from their softmax at a temperature: calibrated there."""
+    generator = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(rows, labels, generator=generator, dtype=torch.float64)
+    p = torch.softmax(logits / temperature, dim=1)
+    return logits, torch.multinomial(p, 1, generator=generator).squeeze(1)
+
+
+def test_likelihood_and_brier_are_those_of_scikit_learn() -> None:
+    logits, labels = drawn()
+    p = torch.softmax(logits, dim=1).numpy()
+    figures = RowScores.of(logits, labels).figures()
+    assert figures["nll"] == pytest.approx(log_loss(labels, p))
+    assert figures["brier"] == pytest.approx(brier_score_loss(labels, p, scale_by_half=False))
+
+
+def test_calibration_error_by_hand() -> None:
+    confidence = torch.tensor([0.15, 0.2, 0.21, 0.95, 1.0], dtype=torch.float64)
+    right = torch.tensor([0, 1, 0, 1, 0])
+    # 5 bins: (0, 0.2] 0.15 0.2: |1 - 0.35|; (0.2, 0.4] 0.21: |0 - 0.21|; (0.8, 1] 0.95 1.0: |1 - 1.95|
+    assert calibration_error(confidence, right, bins=5) == pytest.approx(100 * (0.65 + 0.21 + 0.95) / 5)
+    # 2 bins of 3 and 2 rows: |1 - 0.56|, |1 - 1.95|
+    assert adaptive_calibration_error(confidence, right, bins=2) == pytest.approx(100 * (0.44 + 0.95) / 5)
+
+
+def test_confidence_one_is_in_the_last_bin_and_zero_in_the_first() -> None:
+    ones, zeros = torch.ones(3), torch.zeros(2)
+    assert calibration_error(ones, torch.tensor([1, 1, 1])) == 0
+    assert calibration_error(torch.cat([ones, zeros]), torch.tensor([1, 1, 0, 0, 1])) == pytest.approx(40)
+
+
+@pytest.mark.parametrize("error", [calibration_error, adaptive_calibration_error])
+def test_the_order_of_rows_does_not_matter(error) -> None:  # type: ignore[no-untyped-def]
+    confidence = torch.randint(1, 10, (101,), generator=torch.Generator().manual_seed(1)) / 10  # many are equal
+    right = torch.rand(101, generator=torch.Generator().manual_seed(2)) < confidence
+    order = torch.randperm(101, generator=torch.Generator().manual_seed(3))
+    assert error(confidence, right) == pytest.approx(error(confidence[order], right[order]), abs=1e-9)
+
+
+def test_a_calibrated_classifier_has_a_small_error_and_an_overconfident_one_a_large() -> None:
+    logits, labels = drawn(20_000)
+    good, bad = RowScores.of(logits, labels).figures(), RowScores.of(3 * logits, labels).figures()
+    for name in ("ece", "adaptive_ece"):
+        assert good[name] < 1.5
+        assert bad[name] > 10
+
+
+def test_temperature_is_found_again() -> None:
+    logits, labels = drawn(20_000, temperature=1.7)
+    assert fit_temperature(logits, labels) == pytest.approx(1.7, rel=0.05)
+    scaled = RowScores.of(logits / 1.7, labels)
+    assert torch.equal(scaled.right, RowScores.of(logits, labels).right)
+    assert np.isclose(
+        float(scaled.nll.mean()),
+        RowScores.of(logits / fit_temperature(logits, labels), labels).figures()["nll"],
+        atol=1e-3,
+    )
+    with pytest.raises(DataError, match="rows"):
+        fit_temperature(logits[:0], labels[:0])
