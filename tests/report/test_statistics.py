@@ -18,7 +18,7 @@ def test_the_interval_is_that_of_a_paired_t_test() -> None:
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
 
-@pytest.mark.parametrize("count", [1, 2, 6, 9])
+@pytest.mark.parametrize("count", [2, 6, 9])
 def test_the_permutation_test_is_the_share_of_all_signs(count: int) -> None:
     values = np.random.default_rng(count).normal(0.4, size=count)
     means = [np.mean(values * signs) for signs in product((1, -1), repeat=count)]

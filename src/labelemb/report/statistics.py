@@ -80,6 +80,8 @@ def sign_flip_p(differences: Sequence[float]) -> float:
     Were both modes alike, each difference could as well have the other sign: p is the share of all 2^n choices of signs
     whose mean is as far from 0 as the one found; above 14 pairs of 16,384 choices drawn with a fixed seed.
 
+    differences  two or more
+
     >>> sign_flip_p([1.0, 2.0, 3.0, 4.0])  # 2 of 16
     0.125
     """
