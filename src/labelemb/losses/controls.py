@@ -67,7 +67,8 @@ class Shuffled(Control):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Let ``to(device)`` move the permutations."""
         self.places = fn(self.places)
-        return super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def forward(self, q: Tensor, labels: Tensor) -> Tensor:
         """(K, V) and (K,) -> (K, V)."""
