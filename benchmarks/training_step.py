@@ -21,11 +21,12 @@ from rich.table import Table
 from torch import nn
 
 from benchmarks.measure import Timing, interleaved, machine
+from labelemb.losses.modes import Mode
 from labelemb.presets import read_preset
 from labelemb.training.device import make_accelerator
 from labelemb.training.loop import FitSettings, Tally, Trainee
 from labelemb.vision.images import ImageData, Images
-from labelemb.vision.recipe import Mode, VisionConfig, VisionTask
+from labelemb.vision.recipe import VisionConfig, VisionTask
 
 RESULTS = Path(__file__).parent / "results" / "training_step.csv"
 

@@ -7,6 +7,8 @@ from labelemb.losses.head_input import HeadInput
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.objective import Objective
 from labelemb.losses.reuse import ReusedEmbeddingLoss
+from labelemb.losses.rivals.online import OnlineSmoothingLoss
+from labelemb.losses.rivals.smoothing import SmoothingLoss
 
 __version__ = "0.1.0"
 
@@ -18,5 +20,7 @@ __all__ = [
     "LabelEmbeddingLoss",
     "LossOutput",
     "Objective",
+    "OnlineSmoothingLoss",
     "ReusedEmbeddingLoss",
+    "SmoothingLoss",
 ]

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from labelemb.cli.arguments import Parser, UsageError, add_config
 from labelemb.errors import ConfigError
+from labelemb.losses.modes import MODES
 from labelemb.presets import Preset, preset_names, read_preset
 from labelemb.runs import RunFolder
 from labelemb.seq2seq import recipe as seq2seq
@@ -35,7 +36,6 @@ RECIPES = {
     "vision": Recipe(vision.VisionConfig, vision.check, vision.train),
     "seq2seq": Recipe(seq2seq.Seq2SeqConfig, seq2seq.check, seq2seq.train),
 }
-MODES = ("baseline", "emb", "reuse")
 SESSION = """\
 a session:
   $ labelemb train mnist-mlp --mode baseline,emb --seeds 20 --jobs 2 --data ~/mnist
@@ -158,7 +158,7 @@ def _parser(preset: Preset, published: Published | None, program: str) -> Parser
         "--mode",
         type=str,
         default=preset.values.get("mode", "emb"),
-        help="baseline, emb, reuse, or several with commas between",
+        help=f"{', '.join(MODES)}; or several with commas between",
     )
     parser.add_argument(
         *_names("seed", aliases), type=int, default=preset.values.get("seed", 0), help="the seed of a single run"

@@ -28,6 +28,47 @@ class LossOutput:
     count: Tensor
 
 
+class Loss(nn.Module):
+    """The hooks of every loss; here they do nothing. ``forward`` is its own affair:
+
+    ``loss(hidden, head, targets, denominator=None, index=None) -> LossOutput``
+
+    mixes  whether targets may be ``MixedTargets``
+    """
+
+    mixes = False
+
+    def advance(self) -> None:
+        """Take note of one optimiser step; call it after each ``optimizer.step()``."""
+
+    def advance_epoch(self) -> None:
+        """Take note of the end of an epoch; every process of a distributed job calls it, after the last ``advance``."""
+
+    def unite(self) -> None:
+        """Bring together what the processes noted apart; all of them call it before one saves the ``state_dict``."""
+
+
+@dataclass(frozen=True)
+class MixedTargets:
+    """Two labels and a weight per row: the target is weight * t(first) + (1 - weight) * t(second).
+
+    first, second  (...) int64; an ignored row has ``ignore_index`` in both
+    weight         (...) float, 0..1
+    """
+
+    first: Tensor
+    second: Tensor
+    weight: Tensor
+
+    @property
+    def heavier(self) -> Tensor:
+        """Return the label of each row that weighs more, (...); the first one where they weigh the same."""
+        return torch.where(self.weight >= 0.5, self.first, self.second)
+
+
+Targets = Tensor | MixedTargets
+
+
 @dataclass(frozen=True)
 class Rows:
     """Flattened input of a loss. Ignored rows stay in place, neutralised: dropping them would synchronise a GPU.
@@ -35,14 +76,16 @@ class Rows:
     hidden   (N, D), zero in ignored rows, so that even their NaN goes nowhere
     labels   (N,) int64, 0 in ignored rows
     counted  (N,) bool, False in ignored rows
+    index    (N,) int64, which sample each row is, where the caller says so
     """
 
     hidden: Tensor
     labels: Tensor
     counted: Tensor
+    index: Tensor | None = None
 
     @classmethod
-    def of(cls, hidden: Tensor, targets: Tensor, ignore_index: int) -> "Rows":
+    def of(cls, hidden: Tensor, targets: Tensor, ignore_index: int, index: Tensor | None = None) -> "Rows":
         """Flatten (..., D) and (...) and neutralise the rows whose target is ``ignore_index``."""
         labels = targets.reshape(-1)
         counted = labels != ignore_index
@@ -51,6 +94,7 @@ class Rows:
             hidden=torch.where(counted[:, None], flat, 0.0),
             labels=torch.where(counted, labels, 0),
             counted=counted,
+            index=None if index is None else index.reshape(-1),
         )
 
 
@@ -116,6 +160,43 @@ def check_values(hidden: Tensor, targets: Tensor, num_labels: int, ignore_index:
     broken = hidden.detach().isnan().any(dim=-1) & counted
     if broken.any():
         raise DataError("hidden", "no NaN in rows that count", f"NaN in {int(broken.sum())} rows")
+
+
+def check_index(index: Tensor | None, targets: Tensor) -> None:
+    """Refuse sample numbers that are not one per row.
+
+    Raises ShapeError.
+    """
+    if index is not None and (index.dtype != torch.int64 or index.shape != targets.shape):
+        expected = f"dtype torch.int64 and shape {tuple(targets.shape)}, that of the targets"
+        raise ShapeError("index", expected, f"{index.dtype} and {tuple(index.shape)}")
+
+
+def check_mixed_shapes(mixed: MixedTargets) -> None:
+    """Refuse parts of mixed targets that do not fit each other.
+
+    Raises ShapeError.
+    """
+    shape = tuple(mixed.first.shape)
+    if mixed.second.dtype != torch.int64 or mixed.second.shape != mixed.first.shape:
+        got = f"{mixed.second.dtype} and {tuple(mixed.second.shape)}"
+        raise ShapeError("targets.second", f"dtype torch.int64 and shape {shape}, as the first", got)
+    if not mixed.weight.is_floating_point() or mixed.weight.shape != mixed.first.shape:
+        got = f"{mixed.weight.dtype} and {tuple(mixed.weight.shape)}"
+        raise ShapeError("targets.weight", f"a floating point dtype and shape {shape}, as the labels", got)
+
+
+def check_mixed_values(hidden: Tensor, mixed: MixedTargets, num_labels: int, ignore_index: int) -> None:
+    """Refuse second labels out of range, rows of which one label is ignored, weights out of 0..1.
+
+    Raises DataError.
+    """
+    check_values(hidden, mixed.second, num_labels, ignore_index)
+    if ((mixed.first == ignore_index) != (mixed.second == ignore_index)).any():
+        raise DataError("targets", f"ignore_index {ignore_index} in both labels of a row or in none", "one of the two")
+    fine = (mixed.weight >= 0) & (mixed.weight <= 1)
+    if not fine.all():
+        raise DataError("targets.weight", "numbers from 0 to 1", float(mixed.weight[~fine][0]))
 
 
 def wants_value_checks(chosen: bool | None, hidden: Tensor) -> bool:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from labelemb.losses.base import LossOutput, Rows, global_sum, row_scale, upcast, world_size
+from labelemb.losses.controls import Control
 from labelemb.losses.embedding import LabelEmbedding
 from labelemb.losses.objective import Objective
 from labelemb.losses.terms import (
@@ -28,12 +29,14 @@ def label_embedding_loss(
     embedding: LabelEmbedding,
     objective: Objective,
     denominator: Tensor | float | None = None,
+    control: Control | None = None,
 ) -> LossOutput:
     """Add up the terms named in ``objective.terms``.
 
     rows         hidden (N, D), labels (N,), counted (N,)
     head         D -> V, the model's own; auxiliary D -> V, reads the hidden state without a gradient to it
     denominator  rows of the whole batch when this is a part of it (see ``LabelEmbeddingLoss.forward``)
+    control      makes the target of term 2 of q; None: q itself is the target
 
     A term that is not named is 0 in the output. Term 4's row is m * H(softmax(z2 / tau), e) with m = [argmax z2 == y].
     """
@@ -54,7 +57,9 @@ def label_embedding_loss(
     if "hard" in on:
         values["hard"] = objective.hard_weight * per_row * _sum(cross_entropy(log_p1, labels), counted)
     if "soft" in on:
-        values["soft"] = objective.soft_weight * per_row * _sum(soft_cross_entropy(log_p1, log_q.exp()), counted)
+        q = log_q.exp()
+        taught = q if control is None else control(q, labels)
+        values["soft"] = objective.soft_weight * per_row * _sum(soft_cross_entropy(log_p1, taught), counted)
     if "aux" in on:
         values["aux"] = per_row * _sum(cross_entropy(log_p2, labels), counted)
     if "embedding" in on:

@@ -5,21 +5,25 @@ from torch import Tensor, nn
 
 from labelemb.errors import ConfigError
 from labelemb.losses.base import (
+    Loss,
     LossOutput,
+    MixedTargets,
     Rows,
+    Targets,
     check_denominator,
     check_layer,
     check_shapes,
     check_values,
     wants_value_checks,
 )
+from labelemb.losses.controls import Control
 from labelemb.losses.eager import label_embedding_loss
 from labelemb.losses.embedding import DenseLabelEmbedding, LabelEmbedding
 from labelemb.losses.implementations import Implementation, check_implementation, slab_driver
 from labelemb.losses.objective import Objective
 
 
-class LabelEmbeddingLoss(nn.Module):
+class LabelEmbeddingLoss(Loss):
     """Train a model on its labels and, at the same time, learn what the labels have in common.
 
     Source: Label Embedding Network, arXiv 1710.10393. The formulae are in ``terms.py``, their sum in ``eager.py``.
@@ -33,6 +37,8 @@ class LabelEmbeddingLoss(nn.Module):
                   time, for large V; "fused": the same with Triton kernels; "auto": the fitting one of these
     slab_bytes    memory for the buffers of "chunked" and "fused"; None: a default for the device (see ``Chunked``)
     value_checks  look for labels out of range and NaN; None: on a CPU only (a GPU would have to wait)
+    control       None; or the model learns from what this makes of the embedding (``controls.py``) while the embedding
+                  is learned as ever; for impl "eager", and so it is for "auto"
 
     Give its parameters to the optimiser beside the model's, without weight decay (decay would pull E to uniform), and
     save its ``state_dict`` with the model's: it holds E, the auxiliary head and the number of steps.
@@ -51,6 +57,7 @@ class LabelEmbeddingLoss(nn.Module):
         impl: Implementation = "eager",
         value_checks: bool | None = None,
         slab_bytes: int | None = None,
+        control: Control | None = None,
     ) -> None:
         super().__init__()
         for name, value in (("hidden_size", hidden_size), ("num_labels", num_labels)):
@@ -61,17 +68,24 @@ class LabelEmbeddingLoss(nn.Module):
         if embedding is not None and embedding.num_labels != num_labels:
             raise ConfigError("embedding", f"an embedding of {num_labels} labels", embedding.num_labels)
         check_implementation(impl, slab_bytes)
+        if control is not None and impl not in ("auto", "eager"):
+            raise ConfigError("impl", "eager or auto with a control", repr(impl))
         self.hidden_size, self.num_labels = hidden_size, num_labels
         self.embedding = embedding if embedding is not None else DenseLabelEmbedding(num_labels)
         self.auxiliary = nn.Linear(hidden_size, num_labels)
         self.objective = objective if objective is not None else Objective.vision()
         self.ignore_index, self.value_checks = ignore_index, value_checks
-        self.impl, self.slab_bytes = impl, slab_bytes
+        self.impl, self.slab_bytes, self.control = impl, slab_bytes, control
         self._objective_now = self.objective
         self._set_steps(0)
 
     def forward(
-        self, hidden: Tensor, head: nn.Linear, targets: Tensor, denominator: Tensor | float | None = None
+        self,
+        hidden: Tensor,
+        head: nn.Linear,
+        targets: Targets,
+        denominator: Tensor | float | None = None,
+        index: Tensor | None = None,
     ) -> LossOutput:
         """Compute the objective of the rows whose target is not ``ignore_index``.
 
@@ -84,21 +98,29 @@ class LabelEmbeddingLoss(nn.Module):
                      the auxiliary head gets right, since those of later pieces are not known yet: k pieces weigh it k
                      times (the embedding, which nothing else trains, gets gradients k times as large; Adam does not
                      mind). The cap is a sum over rows, with or without pieces.
+        index        of no use here
 
         Under torch.distributed the denominators are global: the mean over processes of ``total`` and of its gradients
         equals one process with the whole batch.
 
-        Raises ShapeError, DataError (values are looked at outside torch.compile only, see ``value_checks``).
+        Raises ShapeError, DataError (values are looked at outside torch.compile only, see ``value_checks``), and
+        ConfigError for mixed targets: terms 3 to 5 are about one label per row.
         """
+        if isinstance(targets, MixedTargets):
+            raise ConfigError("targets", f"one label per row for {type(self).__name__}", "mixed targets")
         check_shapes(hidden, head, targets, self.hidden_size, self.num_labels)
         check_layer("auxiliary", self.auxiliary, hidden, self.num_labels)
         check_denominator(denominator)
         if wants_value_checks(self.value_checks, hidden):
             check_values(hidden, targets, self.num_labels, self.ignore_index)
         rows = Rows.of(hidden, targets, self.ignore_index)
-        driver = slab_driver(self.impl, self.num_labels, hidden.device, self.slab_bytes)
-        compute = label_embedding_loss if driver is None else driver.label_embedding_loss
-        return compute(rows, head, self.auxiliary, self.embedding, self._objective_now, denominator)
+        parts = (rows, head, self.auxiliary, self.embedding, self._objective_now, denominator)
+        impl = self.impl if self.control is None else "eager"
+        driver = slab_driver(impl, self.num_labels, hidden.device, self.slab_bytes)
+        if driver is None:
+            return label_embedding_loss(*parts, control=self.control)
+        output: LossOutput = driver.label_embedding_loss(*parts)
+        return output
 
     def advance(self) -> None:
         """Take note of one optimiser step; call it after each ``optimizer.step()``.

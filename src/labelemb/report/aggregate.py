@@ -13,7 +13,20 @@ from labelemb.report.statistics import PairedDifference, Summary, paired_differe
 from labelemb.runs import Line, RunFolder, find_runs
 
 BASELINE = "baseline"
-MODE_NAMES = {BASELINE: "one-hot", "emb": "label embedding", "reuse": "reused embedding"}
+MODE_NAMES = {
+    BASELINE: "one-hot",
+    "emb": "label embedding",
+    "reuse": "reused embedding",
+    "smoothing": "label smoothing",
+    "matched": "matched smoothing",
+    "shuffled": "shuffled embedding",
+    "matrix": "own soft labels",
+    "ols": "online smoothing",
+    "pskd": "self-distillation",
+    "tfkd": "virtual teacher",
+    "relaxation": "label relaxation",
+    "lcm": "label confusion",
+}
 
 Figure = Literal["last", "chosen"]
 FIGURES: dict[Figure, str] = {
@@ -236,6 +249,6 @@ def _task(name: str, runs: list[Run]) -> Task:
 
 
 def mode_rank(mode: str) -> tuple[int, str]:
-    """Return the key that sorts modes: the baseline, label embedding, reuse, then others by name."""
+    """Return the key that sorts modes: in the order of ``MODE_NAMES``, then others by name."""
     known = list(MODE_NAMES)
     return (known.index(mode) if mode in known else len(known), mode)

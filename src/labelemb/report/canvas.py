@@ -12,8 +12,17 @@ from matplotlib.figure import Figure
 from labelemb.files import write_atomically
 
 # Okabe and Ito: told apart with every kind of colour blindness.
-_COLOURS = {"baseline": "#d55e00", "emb": "#0072b2", "reuse": "#009e73"}
-_OTHERS = ("#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
+_COLOURS = {
+    "baseline": "#d55e00",
+    "emb": "#0072b2",
+    "reuse": "#009e73",
+    "smoothing": "#cc79a7",
+    "matched": "#e69f00",
+    "shuffled": "#56b4e9",
+    "ols": "#7f7f7f",
+}
+# The six that are left share four.
+_OTHERS = ("#882255", "#117733", "#999933", "#000000")
 _TYPE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Helvetica", "Arial", "sans-serif"],

@@ -9,7 +9,7 @@ from labelemb.report.findings import plural
 # What a mode may choose for itself: the loss, and where and how it runs. All else should be equal in a fair comparison.
 _OWN_TO_A_MODE = {
     *("mode", "seed", "tau", "alpha", "beta", "mix", "cap", "reduction", "soft_start", "terms", "smoothing"),
-    *("embedding", "impl", "device", "tracker", "note"),
+    *("embedding", "ols_weight", "impl", "device", "tracker", "note"),
 }
 
 

@@ -42,6 +42,11 @@ class PairBatch:
         """Return the arguments of the model."""
         return self.source, self.lengths, self.target_input
 
+    @property
+    def index(self) -> None:
+        """Return None: words are not numbered."""
+        return None
+
     @classmethod
     def of(cls, split: Split, rows: Rows, device: torch.device | str = "cpu") -> "PairBatch":
         """Pad the pairs of the given rows, which may be none."""

@@ -112,8 +112,11 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
                 rate = learning_rate_at(step, total_steps, task.steps_per_epoch, settings.optimizer)
                 terms = trainee.step(pieces, rate, tally)
                 step += 1
+                if step % task.steps_per_epoch == 0:
+                    trainee.own_loss.advance_epoch()
                 progress.step(step, terms, tally.correct, tally.count)
             line = trainee.evaluate(tally, step, start)
+            trainee.own_loss.unite()
             history.append(line)
             if main:
                 trainee.save(run, history, best=_is_best(history, settings.select))
@@ -179,7 +182,8 @@ class Trainee:
                     for module in (self.model, self.loss):
                         stack.enter_context(self.accelerator.no_sync(module))
                 with self.accelerator.autocast():
-                    output = self.loss(self.model(*batch.inputs), self.own_model.head, batch.targets, denominator)
+                    hidden = self.model(*batch.inputs)
+                    output = self.loss(hidden, self.own_model.head, batch.targets, denominator, batch.index)
                 self.accelerator.backward(output.total)
             tally.add(batch, output.terms, output.correct, output.count)
         if self.settings.optimizer.clip:
@@ -213,10 +217,12 @@ class Trainee:
         size = int(self._total(torch.tensor(tally.size, device=self.accelerator.device)))
         seconds = time.perf_counter() - start  # the values above were read back: the device has finished
         model = self.own_model
-        model.eval()
+        for module in (model, self.own_loss):
+            module.eval()
         with torch.no_grad(), self.accelerator.autocast():
             figures = self.task.evaluate(model, self.share, self._total)
-        model.train()
+        for module in (model, self.own_loss):
+            module.train()
         return {
             "epoch": -(-step // self.task.steps_per_epoch),
             "step": step,

@@ -32,6 +32,7 @@ class Batch(Protocol):
 
     inputs   what the model is called with
     targets  int64, shaped like the hidden state without its last axis; ``ignore_index`` of the loss where no row is
+    index    int64, which training sample each row is, for losses that remember samples; None where nothing counts them
     size     how many units (images, words) it holds
     """
 
@@ -46,6 +47,11 @@ class Batch(Protocol):
         ...
 
     @property
+    def index(self) -> Tensor | None:
+        """Return the numbers of the samples."""
+        ...
+
+    @property
     def size(self) -> int:
         """Return the number of units."""
         ...
@@ -55,8 +61,9 @@ class Task(Protocol):
     """Model, loss and data of one run.
 
     model            ``model(*batch.inputs)`` returns the hidden state in front of ``model.head``, an nn.Linear
-    loss             ``loss(hidden, head, targets, denominator)`` returns total, terms, correct, count (LossOutput);
-                     ``loss.advance()`` follows each optimiser step
+    loss             ``loss(hidden, head, targets, denominator, index)`` returns total, terms, correct, count
+                     (LossOutput); ``loss.advance()`` follows each optimiser step, ``loss.advance_epoch()`` the last one
+                     of an epoch, ``loss.unite()`` precedes each checkpoint, in all processes
     unit             what ``Batch.size`` counts, "images" say
     steps_per_epoch  batches of one pass over the training data
     ignore_index     target of rows that are not rows

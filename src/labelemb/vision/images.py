@@ -119,10 +119,11 @@ def channel_statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, 
 
 @dataclass(frozen=True)
 class ImageBatch:
-    """A micro-batch as the training loop wants it."""
+    """A micro-batch as the training loop wants it; ``index``: which training image each is."""
 
     images: Tensor
     targets: Tensor
+    index: Tensor | None = None
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:

@@ -11,19 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from labelemb.errors import Choices, ConfigError
-from labelemb.losses.cross_entropy import CrossEntropyLoss
-from labelemb.losses.embedding import LabelEmbedding
+from labelemb.losses.base import Loss
 from labelemb.losses.implementations import Implementation
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
+from labelemb.losses.modes import KEYS, MODES, MethodChoices, Mode, Surroundings, build_loss
 from labelemb.losses.objective import Cap, Mix, Objective, Reduction
-from labelemb.losses.reuse import ReusedEmbeddingLoss
 from labelemb.losses.terms import TERMS
 from labelemb.metrics.classification import error_percent, mean_entropy, own_mass
 from labelemb.runs import RunFolder, embedding_file
 from labelemb.training.device import Precision, best_precision, check_tracker, make_accelerator
 from labelemb.training.loop import FitSettings, train_run
 from labelemb.training.optim import OptimizerName, OptimizerSettings, Schedule
-from labelemb.training.seeding import drawing_from, generator
+from labelemb.training.seeding import drawing_from, generator, stream_seed
 from labelemb.training.task import Share
 from labelemb.vision import datasets
 from labelemb.vision.augment import Augment, CropFlip
@@ -33,7 +32,6 @@ from labelemb.vision.images import ImageBatch, ImageData, Images, Normalise
 from labelemb.vision.models import MODELS, build_model, initialise
 from labelemb.vision.trained import InputFacts
 
-Mode = Literal["baseline", "emb", "reuse"]
 EVALUATION_BATCH = 500
 
 
@@ -50,8 +48,13 @@ class VisionConfig:
     augment         crop-flip: pad 4, random crop, random mirror image, for training images; none
     model           mlp, cnn, resnet8 or resnet18
     width           size of the model's layers; null: as published
-    mode            baseline: one-hot cross entropy; emb: label embedding; reuse: a learned one, frozen, as teacher
-    embedding       mode reuse: file of the label embedding, or the run that learned it; labels are matched by name
+    mode            baseline: one-hot cross entropy; emb: label embedding; reuse: a learned one, frozen, as teacher;
+                    smoothing: label smoothing; matched: smoothing with the own mass of a label embedding, label by
+                    label; shuffled: the rows of one, all but the own mass permuted; ols: online label smoothing
+    embedding       modes reuse, matched, shuffled: file of the label embedding, or the run that learned it; labels are
+                    matched by name. Without it matched and shuffled learn one while they train
+    smoothing       mode smoothing: mass that is spread over all labels
+    ols_weight      mode ols: weight of the hard term
     seed            drives model and loss initialisation, data order and dropout by streams of their own
     epochs          passes over the training images
     batch_size      images per optimiser step, over all processes
@@ -90,6 +93,8 @@ class VisionConfig:
     width: int | None = None
     mode: Mode = "emb"
     embedding: str | None = None
+    smoothing: float = 0.1
+    ols_weight: float = 0.5
     seed: int = 0
     epochs: int = 15
     batch_size: int = 100
@@ -129,6 +134,10 @@ class VisionConfig:
                 value = getattr(self, name)
                 choices.expect(value is None or value >= 1, name, "a whole number >= 1, or null", value)
             choices.expect(self.seed >= 0, "seed", "a whole number >= 0", self.seed)
+            choices.expect_one_of("mode", self.mode, MODES)
+            for name in ("smoothing", "ols_weight"):
+                value = getattr(self, name)
+                choices.expect(0 <= value <= 1, name, "a number from 0 to 1", value)
             fine = self.mode != "reuse" or bool(self.embedding)
             choices.expect(fine, "embedding", "a file or a run with a label embedding, for mode reuse", self.embedding)
             choices.include(lambda: self.objective)
@@ -139,6 +148,12 @@ class VisionConfig:
         """Return the choices that are the loss's."""
         terms = frozenset(term.strip() for term in self.terms.split(","))
         return Objective(**_share(self, Objective) | {"terms": terms})
+
+    @property
+    def method(self) -> MethodChoices:
+        """Return the choices that are the method's."""
+        embedding = embedding_file(Path(self.embedding).expanduser()) if self.embedding else None
+        return MethodChoices(**_share(self, MethodChoices) | {"embedding": embedding})
 
     @property
     def data_options(self) -> DataOptions:
@@ -153,7 +168,9 @@ class VisionConfig:
     def resolved(self) -> "VisionConfig":
         """Return the config with "auto" replaced by what this machine has, and without what its mode has no use for."""
         precision = best_precision(self.device) if self.precision == "auto" else self.precision
-        return replace(self, precision=precision, embedding=self.embedding if self.mode == "reuse" else None)
+        defaults = {field.name: field.default for field in fields(self)}
+        strange = {key: defaults[key] for key, modes in KEYS.items() if self.mode not in modes}
+        return replace(self, **{"precision": precision} | strange)  # type: ignore[arg-type]
 
 
 class VisionTask:
@@ -167,7 +184,7 @@ class VisionTask:
         with drawing_from(config.seed, "model"):
             self.model = build_model(config.model, data.image_shape, num_labels, config.width)
         with drawing_from(config.seed, "loss"):
-            self.loss = build_loss(config, self.model, data.label_names)
+            self.loss: nn.Module = make_loss(config, self.model, data.label_names)
         if config.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.compile:
@@ -209,7 +226,7 @@ class VisionTask:
         pixels = images.pixels.index_select(0, rows)  # twenty times as fast as [rows] on a CPU
         if crops is not None:
             pixels = crops[rows](pixels, self.config.channels_last)
-        return ImageBatch(self._normalise(pixels), images.labels[rows])
+        return ImageBatch(self._normalise(pixels), images.labels[rows], rows)
 
     def _error(self, model: nn.Module, images: Images, share: Share, total: Callable[[Tensor], Tensor]) -> float:
         mine = torch.arange(len(images), device=images.labels.device)[share.index :: share.count]
@@ -221,20 +238,12 @@ class VisionTask:
         return error_percent(total(correct), len(images))
 
 
-def build_loss(config: VisionConfig, model: nn.Module, label_names: Sequence[str]) -> nn.Module:
-    """Return the loss of the config's mode for a model with a ``head``.
-
-    Raises DataError for an embedding to reuse that is damaged or lacks a label.
-    """
-    if config.mode == "baseline":
-        return CrossEntropyLoss(impl=config.impl)
-    if config.mode == "reuse":
-        return ReusedEmbeddingLoss(LabelEmbedding.load(_reused(config)).matched(label_names), config.beta)
+def make_loss(config: VisionConfig, model: nn.Module, label_names: Sequence[str]) -> Loss:
+    """Return the loss of the config's mode for a model with a ``head``. Raises as ``build_loss`` does."""
     assert isinstance(model.head, nn.Linear)
-    loss = LabelEmbeddingLoss(
-        model.head.in_features, model.head.out_features, objective=config.objective, impl=config.impl
-    )
-    if hasattr(model, "head_std"):  # both heads start alike, as published
+    around = Surroundings(model.head.in_features, label_names, seed=stream_seed(config.seed, "method"))
+    loss = build_loss(config.mode, config.method, around)
+    if isinstance(loss, LabelEmbeddingLoss) and hasattr(model, "head_std"):  # both heads start alike, as published
         initialise(loss.auxiliary, model.head_std)  # type: ignore[arg-type]
     return loss
 
@@ -268,8 +277,9 @@ def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None)
         micro_batches=config.micro_batches,
     )
     facts = {"note": task.data.note} if task.data.note else {}
-    if config.mode == "reuse":
-        facts["embedding_digest"] = hashlib.sha256(_reused(config).read_bytes()).hexdigest()[:16]
+    file = config.method.embedding
+    if file is not None and config.mode in KEYS["embedding"]:
+        facts["embedding_digest"] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     train_run(task, settings, run, accelerator, asdict(config), task.data.digest, facts)
 
 
@@ -289,7 +299,7 @@ def _try_to_build(config: VisionConfig, folder: Path | None) -> None:
 def _build(config: VisionConfig, data: ImageData) -> VisionTask:
     task = VisionTask(config, data)
     total_steps = config.epochs * task.steps_per_epoch
-    if config.mode == "emb" and config.soft_start >= total_steps:
+    if isinstance(task.loss, LabelEmbeddingLoss) and config.soft_start >= total_steps:
         raise ConfigError(
             "soft_start",
             f"fewer steps than the run has ({total_steps})",
@@ -297,12 +307,6 @@ def _build(config: VisionConfig, data: ImageData) -> VisionTask:
             f"About 0.4 of all steps is usual: {int(0.4 * total_steps)}",
         )
     return task
-
-
-def _reused(config: VisionConfig) -> Path:
-    """Return the file of the embedding to reuse."""
-    assert config.embedding is not None
-    return embedding_file(Path(config.embedding).expanduser())
 
 
 def _share(config: VisionConfig, kind: type) -> dict[str, Any]:

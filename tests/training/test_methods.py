@@ -1,0 +1,177 @@
+"""Methods in the loop: hooks at the right moments, state that survives, the same start for all of them."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from labelemb import DenseLabelEmbedding
+from labelemb.cli.main import main
+from labelemb.losses.modes import KEYS, MODES
+from labelemb.runs import Line, RunFolder
+from labelemb.training.checkpoint import load_checkpoint
+from labelemb.training.device import make_accelerator
+from labelemb.training.loop import FitSettings, train_run
+from labelemb.training.task import Share
+from labelemb.vision.recipe import VisionConfig, VisionTask, load_data
+
+CONFIG = VisionConfig(epochs=3, batch_size=300, width=16, learning_rate=0.005, channels_last=False, device="cpu")
+STATEFUL = ("ols",)
+TIMINGS = {"seconds", "images_per_second"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def config_of(mode: str, folder: Path) -> VisionConfig:
+    """Return CONFIG with that mode and the file that it wants, if any."""
+    file = folder / "e.safetensors"
+    if not file.exists():
+        DenseLabelEmbedding(10).save(file, list("0123456789"))
+    return replace(CONFIG, mode=mode, embedding=str(file) if mode == "reuse" else None)
+
+
+def fit_some(config: VisionConfig, run: RunFolder, evaluate_every: int | None = None) -> VisionTask:
+    task = VisionTask(config, load_data("digits", None))
+    settings = FitSettings(config.epochs, config.seed, config.optimizer_settings, evaluate_every)
+    train_run(task, settings, run, make_accelerator("fp32", "cpu", "none", run.path), {}, "digest")
+    return task
+
+
+def figures(run: RunFolder) -> list[Line]:
+    return [{key: value for key, value in line.items() if key not in TIMINGS} for line in run.history()]
+
+
+@pytest.mark.parametrize("evaluate_every", [None, 2, 7])
+def test_an_epoch_ends_once_whenever_it_is_evaluated(
+    evaluate_every: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 5 steps an epoch, so 2 and 7 never fall on its end but at the last."""
+    calls: list[str] = []
+    for hook in ("advance", "advance_epoch", "unite"):
+        monkeypatch.setattr("labelemb.losses.base.Loss." + hook, lambda self, hook=hook: calls.append(hook))
+    fit_some(replace(CONFIG, mode="baseline"), RunFolder(tmp_path), evaluate_every)
+    epochs = " ".join(call for call in calls if call != "unite")
+    assert epochs == " ".join(["advance advance advance advance advance advance_epoch"] * 3)
+    assert calls.count("unite") == -(-15 // (evaluate_every or 5))
+    assert calls[-2:] == ["advance_epoch", "unite"]
+
+
+@pytest.mark.parametrize("mode", STATEFUL)
+def test_killed_in_the_middle_of_an_epoch_and_resumed(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, runs = config_of(mode, tmp_path), [RunFolder(tmp_path / name) for name in ("whole", "killed")]
+    fit_some(config, runs[0], 2)
+    for survived in (1, 2):  # so the checkpoints are those of steps 4 and 8; an epoch has 5
+        left = [survived]
+
+        def write_history(self: RunFolder, lines: list[Line], left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(RunFolder, "write_history", write_history)
+            with pytest.raises(KeyboardInterrupt):
+                fit_some(config, runs[1], 2)
+    fit_some(config, runs[1], 2)
+    assert figures(runs[0]) == figures(runs[1])
+    states = [load_checkpoint(run.last_checkpoint)["loss"] for run in runs]
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    options = ["--mode", ",".join(STATEFUL), "--epochs", "2", "--batch_size", "300", "--width", "16"]
+    command = ["train", "digits", *options, "--device", "cpu", "--out"]
+    assert main([*command, str(tmp_path / "one")]) == 0
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "labelemb"]
+    done = subprocess.run(
+        [*launch, *command, str(tmp_path / "two")], capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    for mode in STATEFUL:
+        one, two = (RunFolder.of(tmp_path / name, "digits", mode, 0) for name in ("one", "two"))
+        for got, want in zip(two.history(), one.history(), strict=True):
+            assert got["terms"] == pytest.approx(want["terms"], rel=2e-3)
+        states = [load_checkpoint(run.last_checkpoint)["loss"] for run in (one, two)]
+        for name, value in states[0].items():
+            torch.testing.assert_close(states[1][name], value, rtol=0.02, atol=2e-3)
+
+
+def test_all_modes_start_alike_and_see_the_same_batches(tmp_path: Path) -> None:
+    data, first = load_data("digits", None), None
+    for mode in MODES:
+        task = VisionTask(replace(config_of(mode, tmp_path), augment="crop-flip"), data)
+        task.place(torch.device("cpu"))
+        pieces = [piece for pieces in task.batches(1, 3, Share()) for piece in pieces]
+        seen = [*task.model.state_dict().values()]
+        seen += [tensor for piece in pieces for tensor in (piece.images, piece.targets, piece.index)]
+        first = first or seen
+        assert all(torch.equal(one, other) for one, other in zip(first, seen, strict=True)), mode
+
+
+def test_the_index_says_which_image_it_is() -> None:
+    data = load_data("digits", None)
+    task = VisionTask(CONFIG, data)
+    task.place(torch.device("cpu"))
+    pieces = [piece for pieces in task.batches(0, 0, Share()) for piece in pieces]
+    assert sorted(torch.cat([piece.index for piece in pieces]).tolist()) == list(range(len(data.train)))
+    assert all(torch.equal(data.train.labels[piece.index], piece.targets) for piece in pieces)
+
+
+def test_a_mode_keeps_its_own_keys_alone() -> None:
+    """So a run is the same run whatever the other modes of its matrix were told."""
+    changed = {"embedding": "e.safetensors", "smoothing": 0.3, "ols_weight": 0.2}
+    assert changed.keys() == KEYS.keys()
+    for mode in MODES:
+        got = replace(CONFIG, mode=mode, **changed).resolved()
+        for key, modes in KEYS.items():
+            assert getattr(got, key) == (changed[key] if mode in modes else getattr(CONFIG, key)), (mode, key)
+
+
+def test_matched_and_shuffled_with_a_file_or_without(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    learned = DenseLabelEmbedding(10)
+    with torch.no_grad():
+        learned.weight.copy_(torch.randn(10, 10))
+    learned.save(tmp_path / "e.safetensors", list("9876543210"))
+    command = ["train", "digits", "--mode", "matched,shuffled", "--epochs", "1", "--width", "8", "--device", "cpu"]
+    assert main([*command, "--out", str(tmp_path / "running")]) == 0
+    assert main([*command, "--embedding", str(tmp_path / "e.safetensors"), "--out", str(tmp_path / "frozen")]) == 0
+    for mode in ("matched", "shuffled"):
+        running, frozen = (RunFolder.of(tmp_path / name, "digits", mode, 0) for name in ("running", "frozen"))
+        assert set(running.history()[0]["terms"]) == {"hard", "soft", "aux", "embedding", "cap"}
+        assert running.labels_file.is_file()
+        assert set(frozen.history()[0]["terms"]) == {"hard", "soft"}
+        assert "embedding_digest" in frozen.signature()
+        assert "embedding_digest" not in running.signature()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--mode", "smoothing,nonsense"], "mode: expected baseline or emb or .* got 'nonsense'"),
+        (["--mode", "smoothing", "--smoothing", "2"], "smoothing: expected a number from 0 to 1, got 2"),
+        (["--mode", "ols", "--impl", "chunked"], "impl: expected eager or auto for mode ols, got 'chunked'"),
+        (["--mode", "matched", "--impl", "fused"], "impl: expected eager or auto"),
+    ],
+)
+def test_refusals(options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "digits", *options, "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert re.search(message, said), said
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
