@@ -24,8 +24,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.measure import Timing, interleaved, machine
 from labelemb.training.task import Share
+from labelemb.vision.config import VisionConfig
 from labelemb.vision.images import ImageData, Images
-from labelemb.vision.recipe import VisionConfig, VisionTask
+from labelemb.vision.task import VisionTask
 
 RESULTS = Path(__file__).parent / "results" / "augmentation.csv"
 BATCH, BATCHES = 128, 40

@@ -25,8 +25,9 @@ from labelemb.losses.modes import Mode
 from labelemb.presets import read_preset
 from labelemb.training.device import make_accelerator
 from labelemb.training.loop import FitSettings, Tally, Trainee
+from labelemb.vision.config import VisionConfig
 from labelemb.vision.images import ImageData, Images
-from labelemb.vision.recipe import VisionConfig, VisionTask
+from labelemb.vision.task import VisionTask
 
 RESULTS = Path(__file__).parent / "results" / "training_step.csv"
 

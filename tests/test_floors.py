@@ -12,7 +12,7 @@ ALLOWED = {
     "losses": {"errors", "files"},
     "metrics": {"errors"},
     "runs": {"errors", "files", ""},  # "": the package itself, for its version
-    "training": {"errors", "files", "metrics", "runs"},
+    "training": {"errors", "files", "losses", "metrics", "runs"},
     "report": {"errors", "files", "metrics", "runs", "losses.embedding"},
     "vision": {"errors", "files", "losses", "metrics", "runs", "training"},
     "seq2seq": {"errors", "files", "losses", "metrics", "runs", "training"},

@@ -13,7 +13,8 @@ from labelemb.cli.main import main
 from labelemb.losses.embedding import LabelEmbedding
 from labelemb.report.export import sprite_sheet
 from labelemb.runs import RunFolder
-from labelemb.vision.recipe import VisionConfig, train
+from labelemb.vision.config import VisionConfig
+from labelemb.vision.recipe import train
 
 NAMES = ["cat", "dog, old", "tab\there"]
 

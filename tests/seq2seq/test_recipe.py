@@ -16,11 +16,13 @@ import torch
 from labelemb.errors import ConfigError, DataError
 from labelemb.losses.embedding import CompressedLabelEmbedding, LabelEmbedding
 from labelemb.runs import RunFolder
+from labelemb.seq2seq.config import Seq2SeqConfig
 from labelemb.seq2seq.corpus import Corpus
 from labelemb.seq2seq.preprocess import PreprocessOptions, write_corpus
-from labelemb.seq2seq.recipe import Seq2SeqConfig, Seq2SeqTask, check, load_corpus, train
+from labelemb.seq2seq.recipe import check, load_corpus, train
 from labelemb.seq2seq.scores import score
 from labelemb.seq2seq.search import SearchSettings
+from labelemb.seq2seq.task import Seq2SeqTask
 from labelemb.seq2seq.translate import translate
 from labelemb.training.task import Share
 
@@ -105,7 +107,7 @@ def test_killed_and_resumed_is_the_same_run(config: Seq2SeqConfig, tmp_path: Pat
     train(config, whole)
     program = (
         "from pathlib import Path; import sys; from labelemb.runs import RunFolder;"
-        "from labelemb.seq2seq.recipe import Seq2SeqConfig, train;"
+        "from labelemb.seq2seq.config import Seq2SeqConfig; from labelemb.seq2seq.recipe import train;"
         f"train({config!r}, RunFolder(Path(sys.argv[1])))"
     )
     killed = RunFolder(tmp_path / "killed")

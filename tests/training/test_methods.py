@@ -17,9 +17,11 @@ from labelemb.losses.modes import KEYS, MODES
 from labelemb.runs import Line, RunFolder
 from labelemb.training.checkpoint import load_checkpoint
 from labelemb.training.device import make_accelerator
-from labelemb.training.loop import FitSettings, train_run
+from labelemb.training.loop import FitSettings, fit
 from labelemb.training.task import Share
-from labelemb.vision.recipe import VisionConfig, VisionTask, load_data
+from labelemb.vision.config import VisionConfig
+from labelemb.vision.recipe import load_data
+from labelemb.vision.task import VisionTask
 
 CONFIG = VisionConfig(epochs=3, batch_size=300, width=16, learning_rate=0.005, channels_last=False, device="cpu")
 STATEFUL = ("ols",)
@@ -45,7 +47,7 @@ def config_of(mode: str, folder: Path) -> VisionConfig:
 def fit_some(config: VisionConfig, run: RunFolder, evaluate_every: int | None = None) -> VisionTask:
     task = VisionTask(config, load_data("digits", None))
     settings = FitSettings(config.epochs, config.seed, config.optimizer_settings, evaluate_every)
-    train_run(task, settings, run, make_accelerator("fp32", "cpu", "none", run.path), {}, "digest")
+    fit(task, settings, run, make_accelerator("fp32", "cpu", "none", run.path))
     return task
 
 

@@ -18,7 +18,9 @@ from labelemb.training.checkpoint import load_checkpoint
 from labelemb.training.optim import OptimizerSettings, build_optimizer, learning_rate_at
 from labelemb.training.seeding import drawing_from, generator, stream_seed
 from labelemb.training.task import Share
-from labelemb.vision.recipe import VisionConfig, VisionTask, load_data, train
+from labelemb.vision.config import VisionConfig
+from labelemb.vision.recipe import load_data, train
+from labelemb.vision.task import VisionTask
 
 CONFIG = VisionConfig(epochs=4, batch_size=100, width=64, learning_rate=0.005, channels_last=False, device="cpu")
 OVERRIDES = ["--epochs", "4", "--batch_size", "100", "--width", "64", "--learning_rate", "0.005", "--device", "cpu"]

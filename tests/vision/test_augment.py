@@ -6,8 +6,9 @@ import torch
 
 from labelemb.training.task import Share
 from labelemb.vision.augment import PAD, CropFlip
+from labelemb.vision.config import VisionConfig
 from labelemb.vision.datasets import load
-from labelemb.vision.recipe import VisionConfig, VisionTask
+from labelemb.vision.task import VisionTask
 
 
 def slow(image: torch.Tensor, top: int, left: int, mirrored: bool) -> torch.Tensor:

@@ -11,7 +11,8 @@ from PIL import Image
 from labelemb.cli.main import main
 from labelemb.errors import DataError
 from labelemb.runs import RunFolder
-from labelemb.vision.recipe import VisionConfig, train
+from labelemb.vision.config import VisionConfig
+from labelemb.vision.recipe import train
 from labelemb.vision.trained import TrainedModel
 
 

@@ -10,11 +10,12 @@ import torch
 
 from labelemb.errors import ConfigError, DataError
 from labelemb.training.task import Share
+from labelemb.vision.config import VisionConfig
 from labelemb.vision.datasets import load
 from labelemb.vision.datasets.mnist import FILES, load_mnist, parse_idx
 from labelemb.vision.images import Normalise, stratified_holdout
 from labelemb.vision.models import build_model
-from labelemb.vision.recipe import VisionConfig, VisionTask
+from labelemb.vision.task import VisionTask
 
 
 def test_digits_splits_are_fixed_stratified_and_disjoint() -> None:

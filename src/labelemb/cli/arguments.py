@@ -51,22 +51,31 @@ def add_config(parser: Parser, config: type, defaults: dict[str, Any], skip: set
     skip      fields that are no options
     aliases   field -> another option string for it
     """
-    known = {field.name: field for field in fields(config)}
+    help_of = _field_help(config)
+    known = [name for name in help_of if name in {field.name for field in fields(config)}]
     if unknown := sorted(set(defaults) - set(known)):
         raise UsageError(f"preset: unknown keys {', '.join(unknown)}; known are {', '.join(known)}")
     instance = config()
-    hints, help_of = get_type_hints(config), _field_help(config)
+    hints = get_type_hints(config)
     group = parser.add_argument_group("config keys")
     for name in [name for name in known if name not in skip]:
         names = [f"--{name}", *([aliases[name]] if name in aliases else [])]
         default = defaults.get(name, getattr(instance, name))
-        group.add_argument(*names, type=hints[name], default=default, help=help_of.get(name, ""))
+        group.add_argument(*names, type=hints[name], default=default, help=help_of[name])
 
 
 def _field_help(config: type) -> dict[str, str]:
-    """Read the lines "name   what it is" of the class's docstring: one definition for the code and for --help."""
-    entries = re.findall(r"^    (\w+(?:, \w+)*)\s{2,}(.+(?:\n\s{8,}.+)*)", config.__doc__ or "", flags=re.M)
-    return {name: " ".join(text.split()).replace("%", "%%") for names, text in entries for name in names.split(", ")}
+    """Read the lines "name   what it is" of the class's docstring: one definition for the code and for --help.
+
+    The class's own come first, then those of the classes that it is made of.
+    """
+    found: dict[str, str] = {}
+    for kind in config.__mro__:
+        entries = re.findall(r"^    (\w+(?:, \w+)*)\s{2,}(.+(?:\n\s{8,}.+)*)", kind.__doc__ or "", flags=re.M)
+        for names, text in entries:
+            for name in names.split(", "):
+                found.setdefault(name, " ".join(text.split()).replace("%", "%%"))
+    return found
 
 
 def _one_line(message: str) -> str:

@@ -9,7 +9,7 @@ from rich.console import Console
 from labelemb.cli.arguments import Parser
 from labelemb.cli.train import make_plan, run_plan
 from labelemb.presets import read_preset
-from labelemb.vision.recipe import VisionConfig
+from labelemb.vision.config import VisionConfig
 
 SEEDS = 3
 

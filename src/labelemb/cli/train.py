@@ -18,23 +18,26 @@ from labelemb.losses.modes import MODES
 from labelemb.presets import Preset, preset_names, read_preset
 from labelemb.runs import RunFolder
 from labelemb.seq2seq import recipe as seq2seq
+from labelemb.seq2seq.config import Seq2SeqConfig
+from labelemb.training.config import TrainingConfig
 from labelemb.training.device import leave_processes
 from labelemb.training.matrix import PlannedRun, closing_line, run_matrix
 from labelemb.vision import recipe as vision
+from labelemb.vision.config import VisionConfig
 
 
 @dataclass(frozen=True)
 class Recipe:
     """What trains the presets of a task: its config dataclass, what checks a run, what does it."""
 
-    config: type
+    config: type[TrainingConfig]
     check: Callable[..., None]
     train: Callable[..., None]
 
 
 RECIPES = {
-    "vision": Recipe(vision.VisionConfig, vision.check, vision.train),
-    "seq2seq": Recipe(seq2seq.Seq2SeqConfig, seq2seq.check, seq2seq.train),
+    "vision": Recipe(VisionConfig, vision.check, vision.train),
+    "seq2seq": Recipe(Seq2SeqConfig, seq2seq.check, seq2seq.train),
 }
 SESSION = """\
 a session:
@@ -90,7 +93,7 @@ def make_plan(
     for seed in seeds:
         for mode in modes:
             run = RunFolder.of(out, preset.name, mode, seed)
-            config = recipe.config(**values, mode=mode, seed=seed).resolved()
+            config = recipe.config(**values | {"mode": mode, "seed": seed}).resolved()
             check, do = partial(recipe.check, config, run, data), partial(recipe.train, config, run, data)
             plan.append(PlannedRun(run, mode, check, do))
     return plan

@@ -37,8 +37,10 @@ def make_accelerator(precision: Precision, device: str, tracker: str, folder: Pa
 
     tracker: "none" or a name that Accelerate knows; it logs into ``folder``.
 
-    Raises ConfigError for a precision that the device does not have, and where the launcher's processes stay apart.
+    Raises ConfigError for a precision that the device does not have, a tracker that is not installed, and where the
+    launcher's processes stay apart.
     """
+    check_tracker(tracker)
     try:
         accelerator = Accelerator(
             # Without an accelerator Accelerate joins the launcher's processes only when told that this is a CPU job.

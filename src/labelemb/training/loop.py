@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -12,8 +12,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from labelemb.errors import ConfigError
-from labelemb.runs import Line, RunFolder, make_signature
+from labelemb.runs import Line, RunFolder
 from labelemb.training.checkpoint import load_checkpoint, save_checkpoint
 from labelemb.training.optim import OptimizerSettings, build_optimizer, learning_rate_at
 from labelemb.training.progress import TrainingProgress
@@ -57,36 +56,6 @@ class Tally:
         for name, value in terms.items():
             self.terms[name] = self.terms.get(name, torch.zeros_like(value)) + value
         self.correct, self.count = self.correct + correct, self.count + count
-
-
-def train_run(
-    task: Task,
-    settings: FitSettings,
-    run: RunFolder,
-    accelerator: Accelerator,
-    config: Mapping[str, Any],
-    data_digest: str,
-    facts: Mapping[str, str] | None = None,
-) -> None:
-    """Claim the run folder and ``fit``; a finished run is left untouched.
-
-    config       every choice, resolved: a folder with another one is refused
-    data_digest  what identifies the data
-    facts        what else the signature must say: "note" stands beside every figure in the report
-
-    Raises ConfigError when the folder holds another run, another job trains there, or not all processes see it.
-    """
-    main = accelerator.is_main_process
-    with run.locked() if main else contextlib.nullcontext():
-        if main:
-            run.sweep()
-            signature = make_signature(settings.seed, data_digest, str(accelerator.device))
-            run.open(config, {**signature, **(facts or {})})
-        accelerator.wait_for_everyone()
-        if not run.config_file.is_file():
-            raise ConfigError("out", "a folder that all processes see, on a shared disk", str(run.path))
-        if not run.finished:
-            fit(task, settings, run, accelerator)
 
 
 def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelerator) -> None:

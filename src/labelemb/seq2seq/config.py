@@ -1,0 +1,96 @@
+"""Every choice of a language run."""
+
+from dataclasses import dataclass, replace
+from typing import get_args
+
+from labelemb.errors import Choices
+from labelemb.losses.implementations import Implementation
+from labelemb.losses.objective import Cap, Mix, Objective
+from labelemb.seq2seq import numbers
+from labelemb.seq2seq.attention import QueryActivation
+from labelemb.seq2seq.batch import BatchBy
+from labelemb.seq2seq.scores import SCORES
+from labelemb.seq2seq.search import SearchSettings
+from labelemb.training.config import TrainingConfig
+from labelemb.training.loop import FitSettings
+
+
+@dataclass(frozen=True)
+class Seq2SeqConfig(TrainingConfig):
+    """Every choice of a language run; the presets are values of it.
+
+    corpus            numbers-en-vi, or the folder that labelemb preprocess wrote, as it is or below --data
+    embedding_size    of the words
+    hidden_size       of encoder, decoder and the state in front of the classifier
+    layers            of encoder and decoder
+    dropout           between the layers and on what attention gives
+    query_activation  none or tanh, on the attention query
+    batch_size        sentences per optimiser step, or tokens; over all processes
+    batch_by          what batch_size counts: sentences, or tokens of the longer side with their padding
+    rank              of the compressed label embedding; null: hidden_size
+    eval_interval     optimiser steps between evaluations; null: one per epoch
+    scores            of the output, commas between: exact, bleu, rouge
+    beam_size         of the search at the end, on the test text; validation text is searched greedily
+    max_length        most tokens of an output
+    length_penalty    exponent of the length that scores are divided by in the search; 0: none
+    unk               replace an unknown word by the source word that has the most attention
+
+    The other keys are those of every task (``TrainingConfig``).
+    """
+
+    corpus: str = numbers.NAME
+    embedding_size: int = 512
+    hidden_size: int = 512
+    layers: int = 2
+    dropout: float = 0.2
+    query_activation: QueryActivation = "none"
+    epochs: int = 25
+    batch_size: int = 64
+    batch_by: BatchBy = "sentences"
+    clip: float = 5.0
+    decay_factor: float = 0.5
+    decay_every: int = 8
+    mix: Mix = "sum"
+    cap: Cap = "absolute"
+    rank: int | None = None
+    impl: Implementation = "auto"
+    eval_interval: int | None = None
+    scores: str = "bleu"
+    beam_size: int = 1
+    max_length: int = 50
+    length_penalty: float = 0.0
+    unk: bool = True
+
+    def expect(self, choices: Choices) -> None:
+        """Note what cannot be."""
+        for name in ("embedding_size", "hidden_size", "layers"):
+            choices.expect(getattr(self, name) >= 1, name, "a whole number >= 1", getattr(self, name))
+        for name in ("rank", "eval_interval"):
+            value = getattr(self, name)
+            choices.expect(value is None or value >= 1, name, "a whole number >= 1, or null", value)
+        choices.expect(0 <= self.dropout < 1, "dropout", "a number from 0 to below 1", self.dropout)
+        choices.expect_one_of("batch_by", self.batch_by, get_args(BatchBy))
+        for name in self.score_names:
+            choices.expect_one_of("scores", name, SCORES)
+        choices.include(lambda: self.search_settings)
+        super().expect(choices)
+
+    @property
+    def objective(self) -> Objective:
+        """Return the choices that are the loss's; sums are divided by the number of tokens, as published."""
+        return replace(super().objective, reduction="token")
+
+    @property
+    def fit_settings(self) -> FitSettings:
+        """Return the choices that are the training loop's."""
+        return replace(super().fit_settings, evaluate_every=self.eval_interval, select="valid_perplexity")
+
+    @property
+    def search_settings(self) -> SearchSettings:
+        """Return the choices that are the search's."""
+        return SearchSettings(self.beam_size, self.max_length, self.length_penalty)
+
+    @property
+    def score_names(self) -> list[str]:
+        """Return the scores, one by one."""
+        return [name.strip() for name in self.scores.split(",")]

@@ -1,0 +1,134 @@
+"""A model, a loss and a corpus, as the training loop wants them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from labelemb.losses.base import Loss, world_size
+from labelemb.losses.cross_entropy import CrossEntropyLoss
+from labelemb.losses.embedding import CompressedLabelEmbedding
+from labelemb.losses.label_embedding import LabelEmbeddingLoss
+from labelemb.losses.modes import Surroundings, build_loss
+from labelemb.metrics.classification import error_percent
+from labelemb.metrics.likelihood import mean_nll, perplexity
+from labelemb.runs import RunFolder
+from labelemb.seq2seq.batch import BatchPlan, PairBatch, by_length
+from labelemb.seq2seq.config import Seq2SeqConfig
+from labelemb.seq2seq.corpus import Corpus, Split
+from labelemb.seq2seq.model import LSTMSeq2Seq
+from labelemb.seq2seq.scores import score
+from labelemb.seq2seq.search import SearchSettings
+from labelemb.seq2seq.translate import translate
+from labelemb.seq2seq.vocab import PAD
+from labelemb.training.seeding import drawing_from, stream_seed
+from labelemb.training.task import Share
+
+
+class Seq2SeqTask:
+    """A model, a loss and a corpus, as the training loop wants them."""
+
+    unit = "words"
+    ignore_index = PAD
+
+    def __init__(self, config: Seq2SeqConfig, corpus: Corpus) -> None:
+        self.config, self.corpus = config, corpus
+        train = corpus.splits["train"]
+        self._plan = BatchPlan(train.src.lengths, train.tgt.lengths, config.batch_size, config.batch_by, config.seed)
+        self.steps_per_epoch = len(self._plan)
+        with drawing_from(config.seed, "model"):
+            self.model: nn.Module = build_model(config, corpus)
+        with drawing_from(config.seed, "loss"):
+            self.loss: nn.Module = make_loss(config, corpus)
+        self._nll = CrossEntropyLoss(PAD, impl=config.impl)
+        self._step = 0
+
+    def place(self, device: torch.device) -> None:
+        """Note the device; the arrays stay where they are mapped."""
+        self._device = device
+
+    def batches(self, epoch: int, start: int, share: Share) -> Iterator[list[PairBatch]]:
+        """Yield the batches of an epoch; its order depends on the seed and the epoch alone."""
+        train = self.corpus.splits["train"]
+        for number, rows in enumerate(self._plan.epoch(epoch)[start:], start=start):
+            self._step = epoch * self.steps_per_epoch + number + 1
+            pieces = share.pieces(torch.from_numpy(rows))
+            yield [PairBatch.of(train, piece.numpy(), self._device) for piece in pieces]
+
+    def evaluate(self, model: nn.Module, share: Share, total: Callable[[Tensor], Tensor]) -> Mapping[str, float]:
+        """Return loss, perplexity (of the true words, softened targets aside), error and scores of the validation text.
+
+        The test text is read once, after the last step. Every process searches all of it: BLEU is no sum of parts.
+        """
+        last = self._step == self.config.epochs * self.steps_per_epoch
+        figures: dict[str, float] = {}
+        for name, split in self.corpus.splits.items():
+            if name == "valid" or (name == "test" and last):
+                settings = self.config.search_settings
+                settings = replace(settings, beam_size=1) if name == "valid" else settings
+                found = self._likelihood(model, split, share, total) | self._scores(model, split, settings)
+                figures |= {f"{name}_{key}": value for key, value in found.items()}
+        return figures
+
+    def leave(self, run: RunFolder) -> None:
+        """Write the label embedding with the words it is of."""
+        if isinstance(self.loss, LabelEmbeddingLoss):
+            self.loss.embedding.save(run.labels_file, self.corpus.tgt_vocab.words)
+
+    def _likelihood(
+        self, model: nn.Module, split: Split, share: Share, total: Callable[[Tensor], Tensor]
+    ) -> dict[str, float]:
+        """Return what the model makes of the true outputs, word after word."""
+        sums = torch.zeros(4, dtype=torch.float64, device=self._device)  # loss, likelihood, right words, words
+        for rows in by_length(split.tgt.lengths, self.config.batch_size):
+            mine = rows[share.index :: share.count]
+            batch = PairBatch.of(split, mine, self._device)
+            hidden = model(*batch.inputs)
+            plain = self._nll(hidden, model.head, batch.targets, denominator=1.0)
+            own = self.loss(hidden, model.head, batch.targets, denominator=1.0)
+            parts = (own.total / world_size(), plain.total / world_size(), plain.correct, plain.count)
+            sums += torch.stack([part.double() for part in parts])
+        loss, nll, correct, count = total(sums)
+        words = int(count)
+        return {
+            "loss": mean_nll(float(loss), words),
+            "perplexity": perplexity(mean_nll(float(nll), words)),
+            "error": error_percent(correct, words),
+        }
+
+    def _scores(self, model: nn.Module, split: Split, settings: SearchSettings) -> dict[str, float]:
+        assert isinstance(model, LSTMSeq2Seq)
+        config, corpus = self.config, self.corpus
+        lines = translate(model, corpus, split.src, split.src_lines, settings, config.batch_size, config.unk)
+        figures = [
+            score(name, lines, split.tgt_lines, split.src_lines, corpus.by_character) for name in config.score_names
+        ]
+        return {key: value for found in figures for key, value in found.items()}
+
+
+def build_model(config: Seq2SeqConfig, corpus: Corpus) -> LSTMSeq2Seq:
+    """Return the model of the config for the vocabularies of a corpus."""
+    return LSTMSeq2Seq(
+        len(corpus.src_vocab),
+        len(corpus.tgt_vocab),
+        embedding_size=config.embedding_size,
+        hidden_size=config.hidden_size,
+        layers=config.layers,
+        dropout=config.dropout,
+        query_activation=config.query_activation,
+        shared_embedding=corpus.shared,
+    )
+
+
+def make_loss(config: Seq2SeqConfig, corpus: Corpus) -> Loss:
+    """Return the loss of the config's mode; a label embedding that is learned is compressed."""
+    words, rank = corpus.tgt_vocab.words, config.rank or config.hidden_size
+    around = Surroundings(
+        config.hidden_size,
+        words,
+        PAD,
+        lambda: CompressedLabelEmbedding(len(words), rank),
+        stream_seed(config.seed, "method"),
+    )
+    return build_loss(config.mode, config.method, around)

@@ -1,0 +1,151 @@
+"""What the configs of all tasks have in common: keys, their documentation, their checks."""
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from labelemb.errors import Choices, ConfigError
+from labelemb.losses.implementations import Implementation, check_implementation
+from labelemb.losses.label_embedding import LabelEmbeddingLoss
+from labelemb.losses.modes import KEYS, MODES, MethodChoices, Mode
+from labelemb.losses.objective import Cap, Mix, Objective
+from labelemb.losses.terms import TERMS
+from labelemb.runs import embedding_file
+from labelemb.training.device import Precision, best_precision, check_tracker
+from labelemb.training.loop import FitSettings
+from labelemb.training.optim import OptimizerName, OptimizerSettings, Schedule
+from labelemb.training.task import Task
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The choices that every task has; a task's config adds its own and may start shared ones from other values.
+
+    mode            baseline: one-hot cross entropy; emb: label embedding; reuse: a learned one, frozen, as teacher;
+                    smoothing: label smoothing; matched: smoothing with the own mass of a label embedding, label by
+                    label; shuffled: the rows of one, all but the own mass permuted; ols: online label smoothing
+    embedding       modes reuse, matched, shuffled: file of the label embedding, or the run that learned it; labels are
+                    matched by name. Without it matched and shuffled learn one while they train
+    smoothing       mode smoothing: mass that is spread over all labels
+    ols_weight      mode ols: weight of the hard term
+    seed            drives model and loss initialisation, data order and dropout by streams of their own
+    epochs          passes over the training data
+    batch_size      rows per optimiser step, over all processes
+    micro_batches   pieces a batch is cut into, to save memory
+    optimizer       adam or sgd
+    learning_rate   its peak
+    momentum        of sgd
+    weight_decay    of the model's parameters; the label embedding never gets any
+    clip            largest norm of all gradients, model and loss together; 0: no clipping
+    schedule        constant, step, cosine or one-cycle
+    decay_factor    of the step schedule
+    decay_every     epochs between two steps of the step schedule
+    tau             temperature of the auxiliary head as the embedding's teacher
+    alpha           confidence cap of the auxiliary head
+    beta            weight of the hard term in a convex mix
+    mix             convex or sum
+    cap             hinge or absolute
+    soft_start      optimiser steps before the soft term is on
+    terms           terms in use, commas between: hard,soft,aux,embedding,cap
+    impl            implementation of the loss: auto, eager, chunked or fused
+    precision       fp32, bf16 or fp16 (autocast); auto: bf16 where the hardware has it
+    device          auto or cpu
+    tracker         none, or what Accelerate knows: tensorboard, wandb, ...
+
+    Raises ConfigError that names every choice that cannot be.
+    """
+
+    mode: Mode = "emb"
+    embedding: str | None = None
+    smoothing: float = 0.1
+    ols_weight: float = 0.5
+    seed: int = 0
+    epochs: int = 15
+    batch_size: int = 100
+    micro_batches: int = 1
+    optimizer: OptimizerName = "adam"
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    clip: float = 0.0
+    schedule: Schedule = "constant"
+    decay_factor: float = 0.2
+    decay_every: int = 40
+    tau: float = 2.0
+    alpha: float = 0.9
+    beta: float = 0.5
+    mix: Mix = "convex"
+    cap: Cap = "hinge"
+    soft_start: int = 0
+    terms: str = ",".join(TERMS)
+    impl: Implementation = "eager"
+    precision: Precision = "fp32"
+    device: Literal["auto", "cpu"] = "auto"
+    tracker: str = "none"
+
+    def __post_init__(self) -> None:
+        with Choices() as choices:
+            self.expect(choices)
+
+    def expect(self, choices: Choices) -> None:
+        """Note what cannot be; a task's config notes that of its own keys as well."""
+        for name in ("epochs", "batch_size", "micro_batches"):
+            choices.expect(getattr(self, name) >= 1, name, "a whole number >= 1", getattr(self, name))
+        choices.expect(self.seed >= 0, "seed", "a whole number >= 0", self.seed)
+        choices.expect_one_of("mode", self.mode, MODES)
+        for name in ("smoothing", "ols_weight"):
+            value = getattr(self, name)
+            choices.expect(0 <= value <= 1, name, "a number from 0 to 1", value)
+        fine = self.mode != "reuse" or bool(self.embedding)
+        choices.expect(fine, "embedding", "a file or a run with a label embedding, for mode reuse", self.embedding)
+        choices.include(lambda: self.objective)
+        choices.include(lambda: self.optimizer_settings)
+        choices.include(lambda: check_implementation(self.impl, None))
+
+    @property
+    def objective(self) -> Objective:
+        """Return the choices that are the loss's."""
+        terms = frozenset(term.strip() for term in self.terms.split(","))
+        return Objective(**self.share(Objective) | {"terms": terms})
+
+    @property
+    def method(self) -> MethodChoices:
+        """Return the choices that are the method's. Raises DataError for a run that learned no label embedding."""
+        embedding = embedding_file(Path(self.embedding).expanduser()) if self.embedding else None
+        return MethodChoices(**self.share(MethodChoices) | {"embedding": embedding})
+
+    @property
+    def optimizer_settings(self) -> OptimizerSettings:
+        """Return the choices that are the optimiser's."""
+        return OptimizerSettings(**self.share(OptimizerSettings))
+
+    @property
+    def fit_settings(self) -> FitSettings:
+        """Return the choices that are the training loop's."""
+        return FitSettings(**self.share(FitSettings) | {"optimizer": self.optimizer_settings})
+
+    def resolved(self) -> Self:
+        """Return the config with "auto" replaced by what this machine has, without what its mode has no use for.
+
+        Raises ConfigError for a tracker that this machine does not have.
+        """
+        check_tracker(self.tracker)
+        precision = best_precision(self.device) if self.precision == "auto" else self.precision
+        defaults = {field.name: field.default for field in fields(self)}
+        changes: dict[str, Any] = {key: defaults[key] for key, modes in KEYS.items() if self.mode not in modes}
+        return replace(self, **changes | {"precision": precision})
+
+    def share(self, kind: type) -> dict[str, Any]:
+        """Return the values of the fields that the config has in common with another dataclass."""
+        return {field.name: getattr(self, field.name) for field in fields(kind) if hasattr(self, field.name)}
+
+    def check_length(self, task: Task) -> None:
+        """Raise ConfigError for a run that would end before the soft term is on."""
+        total_steps = self.epochs * task.steps_per_epoch
+        if isinstance(task.loss, LabelEmbeddingLoss) and self.soft_start >= total_steps:
+            raise ConfigError(
+                "soft_start",
+                f"fewer steps than the run has ({total_steps})",
+                self.soft_start,
+                f"About 0.4 of all steps is usual: {int(0.4 * total_steps)}",
+            )

@@ -1,0 +1,63 @@
+"""Every choice of a vision run."""
+
+from dataclasses import dataclass
+from typing import get_args
+
+from labelemb.errors import Choices
+from labelemb.losses.objective import Reduction
+from labelemb.training.config import TrainingConfig
+from labelemb.vision import datasets
+from labelemb.vision.augment import Augment
+from labelemb.vision.datasets import DataOptions
+from labelemb.vision.datasets.batches import Level
+from labelemb.vision.models import MODELS
+
+
+@dataclass(frozen=True)
+class VisionConfig(TrainingConfig):
+    """Every choice of a vision run; the presets are values of it.
+
+    dataset         digits, mnist, cifar10 or cifar100; imagefolder:PATH or hub:ID for images of one's own
+    label_level     labels of cifar100: fine or coarse
+    image_size      side of the square that own images are cut and resized to; null: 32
+    validate        true: hold a fixed tenth of the training images out to choose by; false: none; null: as published,
+                    and true for own images
+    images_per_label  most training images of each label; null: all
+    augment         crop-flip: pad 4, random crop, random mirror image, for training images; none
+    model           mlp, cnn, resnet8 or resnet18
+    width           size of the model's layers; null: as published
+    batch_size      images per optimiser step, over all processes
+    reduction       mean or token
+    channels_last   memory layout of images and convolutions
+    compile         let torch.compile make the model faster: costs a minute at the start, needs a C++ compiler
+
+    The other keys are those of every task (``TrainingConfig``).
+    """
+
+    dataset: str = "digits"
+    label_level: Level = "fine"
+    image_size: int | None = None
+    validate: bool | None = None
+    images_per_label: int | None = None
+    augment: Augment = "none"
+    model: str = "mlp"
+    width: int | None = None
+    reduction: Reduction = "mean"
+    channels_last: bool = True
+    compile: bool = False
+
+    def expect(self, choices: Choices) -> None:
+        """Note what cannot be."""
+        choices.expect(datasets.is_known(self.dataset), "dataset", datasets.NAMES, repr(self.dataset))
+        choices.expect_one_of("label_level", self.label_level, get_args(Level))
+        choices.expect_one_of("augment", self.augment, get_args(Augment))
+        choices.expect_one_of("model", self.model, list(MODELS))
+        for name in ("width", "image_size", "images_per_label"):
+            value = getattr(self, name)
+            choices.expect(value is None or value >= 1, name, "a whole number >= 1, or null", value)
+        super().expect(choices)
+
+    @property
+    def data_options(self) -> DataOptions:
+        """Return the choices that are the data set's."""
+        return DataOptions(**self.share(DataOptions))
