@@ -17,7 +17,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +68,11 @@ class RunFolder:
     def data_file(self) -> Path:
         """Return where stands what the trained model must know about its input."""
         return self.path / "data.json"
+
+    @property
+    def errors_by_label_file(self) -> Path:
+        """Return where the error of each label stands, after the last evaluation."""
+        return self.path / "errors-by-label.json"
 
     @property
     def last_checkpoint(self) -> Path:
@@ -134,6 +139,15 @@ class RunFolder:
     def write_history(self, lines: Iterable[Line]) -> None:
         """Replace the history."""
         write_text(self.history_file, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+
+    def write_errors_by_label(self, names: Sequence[str], errors: Mapping[str, Sequence[float | None]]) -> None:
+        """Replace the errors of the labels, in percent: of each split one per name, None where it has no row."""
+        table = {split: dict(zip(names, values, strict=True)) for split, values in errors.items()}
+        write_text(self.errors_by_label_file, json.dumps(table, ensure_ascii=False) + "\n")
+
+    def errors_by_label(self) -> dict[str, dict[str, float | None]]:
+        """Read them: split -> label -> percent; empty when the run has none. Raises DataError for a damaged file."""
+        return _mapping(self.errors_by_label_file, json.loads) if self.errors_by_label_file.is_file() else {}
 
     def sweep(self) -> None:
         """Remove what processes that were killed while they wrote have left; for the holder of the lock."""

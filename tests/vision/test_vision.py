@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import confusion_matrix, log_loss
 
 from labelemb.errors import ConfigError, DataError
+from labelemb.runs import RunFolder
 from labelemb.training.task import Share
 from labelemb.vision.config import VisionConfig
 from labelemb.vision.datasets import load
@@ -177,3 +179,29 @@ def test_few_images_per_label_are_a_part_of_more_and_touch_nothing_else() -> Non
     assert few.test is whole.test
     assert "3 training images per label" in few.note
     assert len(whole.limited(10_000).train) == len(whole.train)
+
+
+def test_evaluation_says_what_scikit_learn_says_and_shares_add_up(tmp_path: Path) -> None:
+    data = load("digits", None)
+    task = VisionTask(VisionConfig(epochs=1), data)
+    task.place(torch.device("cpu"))
+    with torch.no_grad():
+        figures = task.evaluate(task.model, Share(), lambda values: values)
+        logits = task.model.head(task.model(data.test.pixels / 255))  # type: ignore[operator]
+    assert figures["test_nll"] == pytest.approx(log_loss(data.test.labels, torch.softmax(logits.double(), 1)), rel=1e-5)
+    errors = 100 * (1 - confusion_matrix(data.test.labels, logits.argmax(1), normalize="true").diagonal())
+    run = RunFolder(tmp_path)
+    task.leave(run)
+    assert list(run.errors_by_label()["test"].values()) == pytest.approx(errors.tolist())
+
+    sent: dict[int, torch.Tensor] = {}
+
+    def add(values: torch.Tensor) -> torch.Tensor:
+        """Keep the sum of what processes send, by the size of the split."""
+        sent[len(values)] = sent.get(len(values), torch.zeros_like(values)) + values
+        return sent[len(values)]
+
+    with torch.no_grad():
+        for index in range(3):
+            together = task.evaluate(task.model, Share(index, 3), add)
+    assert together == figures

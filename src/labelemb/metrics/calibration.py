@@ -40,6 +40,10 @@ class RowScores:
             right=(predicted == labels).double(),
         )
 
+    def stacked(self) -> Tensor:
+        """Return the four side by side, (N, 4); ``RowScores(*stacked.unbind(1))`` goes back."""
+        return torch.stack([self.nll, self.brier, self.confidence, self.right], dim=1)
+
     def figures(self) -> dict[str, float]:
         """Return the means nll and brier, and ece and adaptive_ece in percent."""
         return {
@@ -63,7 +67,7 @@ def calibration_error(confidence: Tensor, right: Tensor, bins: int = BINS) -> fl
     37.5
     """
     edges = torch.arange(1, bins, dtype=torch.float64, device=confidence.device) / bins
-    return _weighted_gap(torch.bucketize(confidence.double(), edges), confidence, right, bins)
+    return _weighted_gap(torch.bucketize(confidence.double().contiguous(), edges), confidence, right, bins)
 
 
 def adaptive_calibration_error(confidence: Tensor, right: Tensor, bins: int = BINS) -> float:

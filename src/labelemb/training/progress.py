@@ -1,6 +1,7 @@
 """What a person sees while a run trains: one line that moves, and one line that stays per evaluation."""
 
 import multiprocessing
+import re
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -10,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 from torch import Tensor
+
+SHOWN = re.compile(r"(train|valid|test)_(?!nll|brier|ece|adaptive_ece)")  # those are for the report
 
 
 class TrainingProgress:
@@ -61,9 +64,7 @@ class TrainingProgress:
     def line(self, line: Mapping[str, Any]) -> None:
         """Show a history line, for good."""
         if self._live:
-            figures = [
-                f"{key} {value:.2f}" for key, value in line.items() if key.startswith(("train_", "valid_", "test_"))
-            ]
+            figures = [f"{key} {value:.2f}" for key, value in line.items() if SHOWN.match(key)]
             text = f"epoch {line['epoch']:3}  {'  '.join(figures)}  {line['seconds']:.1f} s"
             self._console.print(text, highlight=False, soft_wrap=True)
 

@@ -1,6 +1,7 @@
 """A net, a loss and images, as the training loop wants them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,8 @@ from torch import Tensor, nn
 from labelemb.losses.base import Loss
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.modes import Surroundings, build_loss
-from labelemb.metrics.classification import error_percent, mean_entropy, own_mass
+from labelemb.metrics.calibration import RowScores
+from labelemb.metrics.classification import error_percent, errors_by_label, mean_entropy, own_mass
 from labelemb.runs import RunFolder
 from labelemb.training.seeding import drawing_from, generator, stream_seed
 from labelemb.training.task import Share
@@ -47,6 +49,7 @@ class VisionTask:
         self._train = data.train.to(device)
         named = {"valid": data.valid, "test": data.test}
         self._held_out = {name: split.to(device) for name, split in named.items() if split is not None}
+        self._errors_by_label: dict[str, list[float | None]] = {}
 
     def batches(self, epoch: int, start: int, share: Share) -> Iterator[list[ImageBatch]]:
         """Yield the batches of an epoch; its order and crops depend on the seed and the epoch alone."""
@@ -57,16 +60,25 @@ class VisionTask:
             yield [self._batch(self._train, piece, crops) for piece in share.pieces(rows)]
 
     def evaluate(self, model: nn.Module, share: Share, total: Callable[[Tensor], Tensor]) -> Mapping[str, float]:
-        """Return valid_error and test_error in percent, and what the label embedding looks like."""
-        figures = {f"{name}_error": self._error(model, images, share, total) for name, images in self._held_out.items()}
+        """Return of valid and test the error and calibration errors in percent, nll and Brier score.
+
+        And what the label embedding looks like, if one is learned.
+        """
+        figures: dict[str, float] = {}
+        for name, images in self._held_out.items():
+            scores = self._scores(model, images, share, total)
+            figures[f"{name}_error"] = error_percent(round(float(scores.right.sum())), len(images))
+            figures |= {f"{name}_{key}": value for key, value in scores.figures().items()}
+            self._errors_by_label[name] = errors_by_label(scores.right, images.labels, len(self.data.label_names))
         if isinstance(self.loss, LabelEmbeddingLoss):
             soft_labels = self.loss.embedding.soft_labels()
             figures |= {"own_mass": own_mass(soft_labels), "label_entropy": mean_entropy(soft_labels)}
         return figures
 
     def leave(self, run: RunFolder) -> None:
-        """Write what the model must know about images, and the label embedding with the names of its labels."""
+        """Write what the model must know about images, the label embedding with its labels' names, errors by label."""
         InputFacts.of(self.data).write(run.data_file)
+        run.write_errors_by_label(self.data.label_names, self._errors_by_label)
         if isinstance(self.loss, LabelEmbeddingLoss):
             self.loss.embedding.save(run.labels_file, self.data.label_names)
 
@@ -76,14 +88,15 @@ class VisionTask:
             pixels = crops[rows](pixels, self.config.channels_last)
         return ImageBatch(self._normalise(pixels), images.labels[rows], rows)
 
-    def _error(self, model: nn.Module, images: Images, share: Share, total: Callable[[Tensor], Tensor]) -> float:
+    def _scores(self, model: nn.Module, images: Images, share: Share, total: Callable[[Tensor], Tensor]) -> RowScores:
+        """Return the scores of all images, in every process."""
         mine = torch.arange(len(images), device=images.labels.device)[share.index :: share.count]
-        correct = torch.zeros((), dtype=torch.int64, device=mine.device)
+        scores = torch.zeros(len(images), len(fields(RowScores)), dtype=torch.float64, device=mine.device)
         for rows in torch.split(mine, EVALUATION_BATCH):
             batch = self._batch(images, rows)
             logits = model.head(model(*batch.inputs))  # type: ignore[operator]
-            correct += (logits.argmax(1) == batch.targets).sum()
-        return error_percent(total(correct), len(images))
+            scores[rows] = RowScores.of(logits, batch.targets).stacked()
+        return RowScores(*total(scores).unbind(1))
 
 
 def make_loss(config: VisionConfig, model: nn.Module, label_names: Sequence[str]) -> Loss:
