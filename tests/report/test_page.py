@@ -69,7 +69,14 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 def test_everything_is_written(report: Report) -> None:
     names = {path.name for path in report.page.parent.iterdir()}
-    drawings = ["curves", "heatmap-mnist-mlp", "dendrogram-mnist-mlp", "map-mnist-mlp", "development-mnist-mlp"]
+    drawings = [
+        "curves",
+        "intervals",
+        "heatmap-mnist-mlp",
+        "dendrogram-mnist-mlp",
+        "map-mnist-mlp",
+        "development-mnist-mlp",
+    ]
     assert names == {
         *("report.html", "table.txt", "table.md", "table.csv"),
         *(f"{name}.{kind}" for name in drawings for kind in ("svg", "png")),

@@ -54,7 +54,8 @@ def test_a_finding_is_one_sentence_with_its_interval(tasks: list[Task]) -> None:
         "median of 3 seeds."
     )
     assert sentence == (
-        "mnist-mlp: label embedding against one-hot: better by 0.60 (0.35 to 0.85) points, 3 paired seeds."
+        "mnist-mlp: label embedding against one-hot: better by 0.60 (0.35 to 0.85) points, "
+        "3 paired seeds, too few seeds for a test."
     )
 
 

@@ -42,11 +42,18 @@ def report(arguments: list[str]) -> int:
     parser.add_argument("--out", type=str, default="report", help="folder for the report")
     parser.add_argument("--labels", type=str, default=None, help="labels for the heat map, commas between; else all")
     parser.add_argument("--order", type=str, default="cluster", help="order of the labels: cluster or given")
+    parser.add_argument(
+        "--reference",
+        type=str,
+        default=None,
+        help="mode that the others are compared with; else baseline, or the first",
+    )
     chosen = parser.parse(arguments)
     from labelemb.report import make_report  # matplotlib takes a second to import
 
     labels = [label.strip() for label in chosen.labels.split(",")] if chosen.labels else None
-    made = make_report([Path(folder) for folder in chosen.folders], Path(chosen.out), labels=labels, order=chosen.order)
+    folders = [Path(folder) for folder in chosen.folders]
+    made = make_report(folders, Path(chosen.out), labels, chosen.order, chosen.reference)
     print(made.text)
     print(f"\nThe page: {made.page.resolve()}")
     return 0

@@ -29,7 +29,7 @@ class RowScores:
     @classmethod
     def of(cls, logits: Tensor, labels: Tensor) -> "RowScores":
         """Score logits (N, V) against labels (N,) int64."""
-        log_p = torch.log_softmax(logits.double(), dim=1)
+        log_p = torch.log_softmax(logits.detach().double(), dim=1)
         p = log_p.exp()
         own = p.gather(1, labels[:, None]).squeeze(1)
         confidence, predicted = p.max(dim=1)

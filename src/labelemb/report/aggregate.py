@@ -118,6 +118,11 @@ class Group:
         found = {run.seed: run.figure(figure) for run in self.runs}
         return {seed: value for seed, value in found.items() if value is not None}
 
+    def last(self, key: str) -> dict[int, float]:
+        """Return a figure of the last history line of each seed that has it."""
+        lines = {run.seed: run.history[-1] for run in self.runs}
+        return {seed: float(line[key]) for seed, line in lines.items() if line.get(key) is not None}
+
     def summary(self, figure: Figure) -> Summary | None:
         """Return mean and deviation over the seeds, None when no seed has the figure."""
         return summarise(list(self.by_seed(figure).values()))

@@ -2,7 +2,8 @@
 
 import math
 
-from labelemb.report.aggregate import BASELINE, Comparison, Convergence, Task, mode_name
+from labelemb.report.aggregate import BASELINE, Convergence, Task, mode_name
+from labelemb.report.comparison import ALPHA, Standing, compare_modes, shown_p
 
 
 def plural(count: int, noun: str) -> str:
@@ -10,32 +11,41 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
-def verdict(comparison: Comparison) -> str:
-    """Say whether a mode helped: by how much, between what bounds, on how many paired seeds."""
-    paired = comparison.paired
+def verdict(standing: Standing) -> str:
+    """Say whether a mode helped: by how much, between what bounds, on how many paired seeds.
+
+    "Better" and "worse" need an interval without 0 and, where there are seeds enough for the test, a corrected p below
+    0.05.
+    """
+    paired, p = standing.paired, standing.p
     if paired is None:
-        return f"{_side(comparison.absolute)} in the mean, but no seed was run in both modes: no interval"
+        return f"{_side(standing.absolute)} in the mean, but no seed was run in both modes: no interval"
     if paired.low is None or paired.high is None:
         return f"{_side(paired.mean)} on a single pair of runs: too few for an interval"
-    pairs = plural(paired.n, "paired seed")
-    if paired.low <= 0 <= paired.high:
+    test = "too few seeds for a test" if p is None else f"p {shown_p(p)}" if p < 0.0001 else f"p = {shown_p(p)}"
+    evidence = f"{plural(paired.n, 'paired seed')}, {test}"
+    if paired.low <= 0 <= paired.high or (p is not None and p >= ALPHA):
         bounds = f"({paired.low:.2f} to {paired.high:.2f})"
-        return f"no difference could be shown: {paired.mean:.2f} {bounds} points, {pairs}"
+        return f"no difference could be shown: {paired.mean:.2f} {bounds} points, {evidence}"
     low, high = sorted((abs(paired.low), abs(paired.high)))
     word = "better" if paired.mean > 0 else "worse"
-    return f"{word} by {abs(paired.mean):.2f} ({low:.2f} to {high:.2f}) points, {pairs}"
+    return f"{word} by {abs(paired.mean):.2f} ({low:.2f} to {high:.2f}) points, {evidence}"
 
 
-def findings(task: Task) -> list[str]:
-    """Return what each mode gained over the baseline by the test error after the last epoch, and how fast."""
+def findings(task: Task, reference: str | None = None) -> list[str]:
+    """Return what each mode gained over the reference by the test error after the last epoch, and how fast."""
+    comparison = compare_modes(task, reference)
+    if comparison is None:
+        return []
     sentences = []
-    for mode in task.groups:
-        comparison = task.compare(mode, "last")
-        if comparison is not None:
-            sentences.append(f"{task.name}: {mode_name(mode)} against {mode_name(BASELINE)}: {verdict(comparison)}.")
-        convergence = task.convergence(mode)
+    against = mode_name(comparison.reference)
+    for standing in comparison.standings:
+        if standing.mode == comparison.reference:
+            continue
+        sentences.append(f"{task.name}: {mode_name(standing.mode)} against {against}: {verdict(standing)}.")
+        convergence = task.convergence(standing.mode)
         if convergence is not None:
-            sentences.append(f"{task.name}: {pace(convergence, mode)}.")
+            sentences.append(f"{task.name}: {pace(convergence, standing.mode)}.")
     return sentences
 
 

@@ -4,7 +4,9 @@ function showFindings() {
   find("#findings .cards").append(...DATA.findings.map((finding) => {
     const card = element("article", { class: "card" }, element("h3", { text: finding.task }));
     if (!finding.comparisons.length) card.append(element("p", { text: lonely(finding.task) }));
-    card.append(...finding.comparisons.map(comparison));
+    // Of many modes a sentence each; their intervals stand side by side further down.
+    if (finding.comparisons.length <= 2) card.append(...finding.comparisons.map(comparison));
+    else card.append(element("ul", {}, ...finding.comparisons.map((found) => element("li", { text: sentence(found) }))));
     if (finding.alike.length) {
       const pairs = finding.alike.map(([one, other, share]) => `${one} and ${other} (${percent(share)})`).join(", ");
       card.append(element("p", { class: "small", text: `Labels that the network found most alike by itself${finding.drawn}: ${pairs}.` }));
@@ -17,10 +19,13 @@ function showFindings() {
 function comparison(found) {
   const figures = element("p", { class: "figures", text: `${fixed(found.from)} % → ${fixed(found.to)} % ` },
     element("small", { text: `test error, ${found.seeds[0] === found.seeds[1] ? count(found.seeds[0], "seed") : `${found.seeds[0]} and ${found.seeds[1]} seeds`}` }));
-  const sentence = `${modeName(found.mode)} against ${modeName(DATA.baseline)}: ${found.verdict}.`;
-  const text = element("p", { text: capital(sentence) });
+  const text = element("p", { text: sentence(found) });
   const quick = found.pace ? element("p", { class: "small", text: `${capital(found.pace)}.` }) : null;
   return element("div", { class: "comparison" }, figures, text, found.bounds ? interval(found) : null, quick);
+}
+
+function sentence(found) {
+  return capital(`${modeName(found.mode)} against ${modeName(found.against)}: ${found.verdict}.`);
 }
 
 function capital(text) {
@@ -200,6 +205,7 @@ function showOrigins() {
 showFindings();
 showCautions();
 showTable();
+showModes();
 showCurves();
 showLabels();
 showOrigins();

@@ -15,14 +15,16 @@ from labelemb.files import write_text
 from labelemb.report.aggregate import BASELINE, FIGURES, Group, Task, mode_name
 from labelemb.report.canvas import colour_of
 from labelemb.report.checks import unfinished_of, warnings_of
+from labelemb.report.comparison import ModeComparison, compare_modes, comparison_cells, comparisons
 from labelemb.report.curves import TEST_LABEL, Curves, curves_of
 from labelemb.report.findings import pace, plural, verdict
 from labelemb.report.labels import LabelView, Order
+from labelemb.report.measures import ERROR
 from labelemb.report.tables import text_table
 
 Json = Any
 
-_SCRIPTS = ("dom.js", "curves.js", "heatmap.js", "plane.js", "page.js")
+_SCRIPTS = ("dom.js", "curves.js", "intervals.js", "heatmap.js", "plane.js", "page.js")
 _CURVES = {"test_error": TEST_LABEL, "valid_error": "validation error", "train_error": "training error"}
 _DEVELOPMENT = {"own_mass": "probability of the own label", "label_entropy": "entropy of the soft labels, nats"}
 
@@ -34,6 +36,7 @@ class PageContent:
     warnings  about reading the runs; those about the runs themselves come from the tasks
     order     order of the heat map at the start
     command   what makes this report again
+    reference  mode that the others are compared with; None: one-hot, or the first
     """
 
     tasks: Sequence[Task]
@@ -41,6 +44,7 @@ class PageContent:
     warnings: Sequence[str]
     order: Order
     command: str
+    reference: str | None = None
 
 
 def write_page(content: PageContent, path: Path) -> None:
@@ -60,7 +64,7 @@ def render_page(content: PageContent) -> str:
         "policy": f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'",
         "style": _asset("page.css"),
         "data": _safe_json(page_data(content)),
-        "plain": html.escape(text_table(content.tasks, content.warnings)),
+        "plain": html.escape(text_table(content.tasks, content.warnings, content.reference)),
         "script": script,
     }
     # One pass, so that nothing is looked for in what has just been filled in.
@@ -75,7 +79,8 @@ def page_data(content: PageContent) -> Json:
         "modes": {mode: {"name": mode_name(mode), "colour": colour_of(mode, modes)} for mode in modes},
         "baseline": BASELINE,
         "figures": FIGURES,
-        "findings": [_finding(task, content.views) for task in tasks],
+        "findings": [_finding(task, content.views, content.reference) for task in tasks],
+        "modesBeside": [_beside(found) for found in comparisons(tasks, content.reference)],
         "unfinished": [line for task in tasks for line in unfinished_of(task)],
         "warnings": [*content.warnings, *(line for task in tasks for line in warnings_of(task))],
         "table": [_row(task, group) for task in tasks for group in task.groups.values()],
@@ -98,32 +103,50 @@ def _safe_json(data: Json) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _finding(task: Task, views: Sequence[LabelView]) -> Json:
-    comparisons = []
-    for mode in task.groups:
-        found = task.compare(mode, "last")
-        if found:
-            paired = found.paired
-            bounds = [paired.low, paired.high] if paired and paired.low is not None else None
-            comparisons.append(
-                {
-                    "mode": mode,
-                    "from": found.baseline.mean,
-                    "to": found.other.mean,
-                    "seeds": [found.baseline.n, found.other.n],
-                    "verdict": verdict(found),
-                    "pace": pace(convergence, mode) if (convergence := task.convergence(mode)) else None,
-                    "difference": paired.mean if paired else None,
-                    "bounds": bounds,
-                }
-            )
+def _finding(task: Task, views: Sequence[LabelView], reference: str | None) -> Json:
+    comparison = compare_modes(task, reference)
+    found = []
+    if comparison:
+        summaries = {standing.mode: standing.summaries[ERROR.key] for standing in comparison.standings}
+        base = summaries.pop(comparison.reference)
+        for standing in comparison.standings:
+            if standing.mode != comparison.reference:
+                paired, mine = standing.paired, summaries[standing.mode]
+                convergence = task.convergence(standing.mode)
+                found.append(
+                    {
+                        "mode": standing.mode,
+                        "against": comparison.reference,
+                        "from": base.mean,
+                        "to": mine.mean,
+                        "seeds": [base.n, mine.n],
+                        "verdict": verdict(standing),
+                        "pace": pace(convergence, standing.mode) if convergence else None,
+                        "difference": paired.mean if paired else None,
+                        "bounds": [paired.low, paired.high] if paired and paired.low is not None else None,
+                    }
+                )
     view = next((view for view in views if view.task == task.name), None)
     return {
         "task": task.name,
-        "comparisons": comparisons,
+        "comparisons": found,
         "alike": _alike(view) if view else [],
         "drawn": f" among the {len(view.names)} drawn" if view and len(view.names) < view.num_labels else "",
         "notes": task.notes,
+    }
+
+
+def _beside(comparison: ModeComparison) -> Json:
+    """Return the table of all modes and what its interval plot needs."""
+    return {
+        "task": comparison.task,
+        "reference": comparison.reference,
+        "cells": comparison_cells(comparison),
+        "rows": [
+            {"mode": s.mode, "mean": s.paired.mean, "low": s.paired.low, "high": s.paired.high}
+            for s in comparison.standings
+            if s.paired
+        ],
     }
 
 

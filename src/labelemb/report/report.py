@@ -8,8 +8,10 @@ from pathlib import Path
 
 from labelemb.files import write_text
 from labelemb.report.aggregate import Task, collect
+from labelemb.report.comparison import comparisons
 from labelemb.report.curves import draw_development, draw_errors
 from labelemb.report.heatmap import draw_heatmap
+from labelemb.report.intervals import draw_intervals
 from labelemb.report.labels import LabelView, Order, check_order, label_views
 from labelemb.report.page import PageContent, write_page
 from labelemb.report.plane import draw_dendrogram, draw_map
@@ -33,28 +35,34 @@ class Report:
 
 
 def make_report(
-    folders: Iterable[Path | str], out: Path | str, labels: Sequence[str] | None = None, order: Order = "cluster"
+    folders: Iterable[Path | str],
+    out: Path | str,
+    labels: Sequence[str] | None = None,
+    order: Order = "cluster",
+    reference: str | None = None,
 ) -> Report:
     """Read the runs at or below the folders and write the report into ``out``; runs are only read.
 
-    labels  names of the labels to draw, in this order; None: all
-    order   of the heat maps: "cluster" or "given"
+    labels     names of the labels to draw, in this order; None: all
+    order      of the heat maps: "cluster" or "given"
+    reference  mode that the others are compared with; None: one-hot where it is there, else the first
 
     Raises DataError for folders without runs, damaged files and unknown label names (with close matches); ConfigError
-    for an unknown order. Nothing is written then.
+    for an unknown order and a reference that a task lacks. Nothing is written then.
     """
     check_order(order)
     places, out = [Path(folder) for folder in folders], Path(out)
     tasks, warnings = collect(places)
     views, more = label_views([group for task in tasks for group in task.groups.values()], labels)
     warnings += more
-    text = text_table(tasks, warnings)
+    text = text_table(tasks, warnings, reference)
     page = out / "report.html"
-    tables = {"table.txt": text, "table.md": markdown_table(tasks, warnings), "table.csv": csv_table(tasks)}
+    tables = {"table.txt": text, "table.md": markdown_table(tasks, warnings, reference), "table.csv": csv_table(tasks)}
     for name, content in tables.items():
         write_text(out / name, content)
-    figures = _figures(tasks, views, order, out)
-    write_page(PageContent(tasks, views, warnings, order, _command(places, out, labels, order)), page)
+    figures = [*_figures(tasks, views, order, out), *draw_intervals(comparisons(tasks, reference), out)]
+    command = _command(places, out, labels, order, reference)
+    write_page(PageContent(tasks, views, warnings, order, command, reference), page)
     return Report(text, page, tuple(out / name for name in tables), tuple(figures))
 
 
@@ -75,10 +83,14 @@ def _slug(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name)
 
 
-def _command(folders: Sequence[Path], out: Path, labels: Sequence[str] | None, order: Order) -> str:
+def _command(
+    folders: Sequence[Path], out: Path, labels: Sequence[str] | None, order: Order, reference: str | None
+) -> str:
     words = ["labelemb", "report", *map(str, folders), "--out", str(out)]
     if labels is not None:
         words += ["--labels", ",".join(labels)]
     if order != "cluster":
         words += ["--order", order]
+    if reference is not None:
+        words += ["--reference", reference]
     return shlex.join(words)

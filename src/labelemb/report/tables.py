@@ -6,35 +6,41 @@ from collections.abc import Sequence
 
 from labelemb.report.aggregate import BASELINE, FIGURES, Comparison, Figure, Task, mode_name, mode_rank
 from labelemb.report.checks import unfinished_of, warnings_of
+from labelemb.report.comparison import comparison_cells, comparisons
 from labelemb.report.findings import findings
 from labelemb.report.statistics import Summary
 
 MISSING = "–"
+PUBLISHED = (BASELINE, "emb", "reuse")  # the others are in the table of all modes, where they have a row each
 _HOW = (
     "Test error in percent: mean ± sample standard deviation over seeds (number of seeds).",
     "Reduction: points, and share of the one-hot error. Seconds per epoch: median of training time.",
-    "Intervals: 95 %, mean of the differences between runs with the same seed, Student's t.",
+    "Intervals: 95 %, mean of the differences between runs with the same seed, Student's t; p: the paired permutation",
+    "test of that mean, corrected for the number of modes (Holm).",
 )
 
 
-def text_table(tasks: Sequence[Task], warnings: Sequence[str] = ()) -> str:
-    """Return the tables with their findings, notes and warnings for a terminal."""
+def text_table(tasks: Sequence[Task], warnings: Sequence[str] = (), reference: str | None = None) -> str:
+    """Return the tables with their findings, notes and warnings for a terminal.
+
+    reference  mode that the others are compared with; None: one-hot, or the first
+    """
     parts = list(_HOW)
-    for figure in _figures(tasks):
-        parts += ["", _sentence(figure) + ":", *_aligned(_cells(tasks, figure))]
-    for title, lines in _remarks(tasks, warnings).items():
+    for title, cells in _tables(tasks, reference).items():
+        parts += ["", f"{title}:", *_aligned(cells)]
+    for title, lines in _remarks(tasks, warnings, reference).items():
         parts += ["", f"{title}:", *(f"- {line}" for line in lines)]
     return "\n".join(parts) + "\n"
 
 
-def markdown_table(tasks: Sequence[Task], warnings: Sequence[str] = ()) -> str:
+def markdown_table(tasks: Sequence[Task], warnings: Sequence[str] = (), reference: str | None = None) -> str:
     """Return the same as Markdown."""
     parts = [" ".join(_HOW)]
-    for figure in _figures(tasks):
-        head, *rows = [[_escaped(cell) for cell in row] for row in _cells(tasks, figure)]
+    for title, cells in _tables(tasks, reference).items():
+        head, *rows = [[_escaped(cell) for cell in row] for row in cells]
         lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] + ["---:"] * (len(head) - 1), *rows)]
-        parts += ["", f"**{_sentence(figure)}**", "", *lines]
-    for title, lines in _remarks(tasks, warnings).items():
+        parts += ["", f"**{title}**", "", *lines]
+    for title, lines in _remarks(tasks, warnings, reference).items():
         parts += ["", f"{title}:", "", *(f"- {_escaped(line)}" for line in lines)]
     return "\n".join(parts) + "\n"
 
@@ -75,8 +81,20 @@ def _numbers(task: Task, mode: str, figure: Figure) -> dict[str, object]:
     return numbers
 
 
+def _tables(tasks: Sequence[Task], reference: str | None) -> dict[str, list[list[str]]]:
+    """Return title -> cells: the published table by each figure, then each task's modes beside each other.
+
+    The second says more than the first where there are more modes than the published two, or more figures.
+    """
+    tables = {_sentence(figure): _cells(tasks, figure) for figure in _figures(tasks)}
+    for found in comparisons(tasks, reference):
+        if len(found.standings) > 2 or len(found.measures) > 1 or reference:
+            tables[f"{found.task}: all modes, test data after the last epoch"] = comparison_cells(found)
+    return tables
+
+
 def _cells(tasks: Sequence[Task], figure: Figure) -> list[list[str]]:
-    modes = _modes(tasks)
+    modes = [mode for mode in _modes(tasks) if mode in PUBLISHED] or _modes(tasks)
     others = [mode for mode in modes if mode != BASELINE] if BASELINE in modes else []
     head = ["task", *map(mode_name, modes)]
     head += [f"reduction, {mode_name(mode)}" if len(others) > 1 else "reduction" for mode in others]
@@ -113,10 +131,11 @@ def _aligned(rows: list[list[str]]) -> list[str]:
     return [lines[0], "─" * len(max(lines, key=len)), *lines[1:]]
 
 
-def _remarks(tasks: Sequence[Task], warnings: Sequence[str]) -> dict[str, list[str]]:
+def _remarks(tasks: Sequence[Task], warnings: Sequence[str], reference: str | None) -> dict[str, list[str]]:
     """Return what stands below the tables, by title."""
+    found = [line for task in tasks for line in findings(task, reference)]
     remarks = {
-        "Findings, by the test error after the last epoch": [line for task in tasks for line in findings(task)],
+        "Findings, by the test error after the last epoch": found,
         "Data": [f"{task.name}: {note}" for task in tasks for note in task.notes],
         "Unfinished runs, not counted": [line for task in tasks for line in unfinished_of(task)],
         "Warnings": [*warnings, *(line for task in tasks for line in warnings_of(task))],

@@ -1,0 +1,48 @@
+"""How much better than the reference each mode is: a dot and its 95 % interval per mode, a panel per task."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+
+from labelemb.report.aggregate import mode_name
+from labelemb.report.canvas import INK, PALE, colour_of, figure, plain, save, settings
+from labelemb.report.comparison import ModeComparison, Standing
+
+
+def draw_intervals(comparisons: Sequence[ModeComparison], out: Path) -> list[Path]:
+    """Write intervals.svg and intervals.png; nothing when no mode shares a seed with its reference."""
+    panels = [(found, rows) for found in comparisons if (rows := [s for s in found.standings if s.paired])]
+    if not panels:
+        return []
+    with settings():
+        heights = [0.9 + 0.3 * len(rows) for _, rows in panels]
+        drawing = figure(6.4, sum(heights))
+        grid = drawing.subplots(len(panels), 1, squeeze=False, height_ratios=heights).flatten()
+        for axes, (found, rows) in zip(grid, panels, strict=True):
+            _panel(axes, rows, [standing.mode for standing in found.standings])
+            plain(axes, found.task, f"points of test error less than {mode_name(found.reference)}", "")
+        return save(drawing, out, "intervals")
+
+
+def _panel(axes: Axes, rows: Sequence[Standing], modes: Sequence[str]) -> None:
+    axes.axvline(0, color=PALE, linewidth=1.2, zorder=0)
+    for place, standing in enumerate(rows):
+        paired, colour = standing.paired, colour_of(standing.mode, modes)
+        assert paired is not None
+        if paired.low is not None and paired.high is not None:
+            axes.plot([paired.low, paired.high], [place, place], color=colour, linewidth=3, solid_capstyle="round")
+        axes.plot([paired.mean], [place], "o", color=colour, markersize=7)
+        axes.annotate(
+            f"{paired.mean:.2f}",
+            (paired.mean, place),
+            (0, 6),
+            textcoords="offset points",
+            ha="center",
+            size=7,
+            color=INK,
+        )
+    axes.set_yticks(range(len(rows)), [mode_name(standing.mode) for standing in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.7)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
