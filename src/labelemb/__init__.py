@@ -7,13 +7,19 @@ from labelemb.losses.head_input import HeadInput
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.objective import Objective
 from labelemb.losses.reuse import ReusedEmbeddingLoss
+from labelemb.losses.rivals.confusion import ConfusionLoss
+from labelemb.losses.rivals.matrix import SoftLabelMatrixLoss
 from labelemb.losses.rivals.online import OnlineSmoothingLoss
+from labelemb.losses.rivals.past import PastPredictionLoss
+from labelemb.losses.rivals.relaxation import RelaxationLoss
 from labelemb.losses.rivals.smoothing import SmoothingLoss
+from labelemb.losses.rivals.virtual_teacher import VirtualTeacherLoss
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CompressedLabelEmbedding",
+    "ConfusionLoss",
     "CrossEntropyLoss",
     "DenseLabelEmbedding",
     "HeadInput",
@@ -21,6 +27,10 @@ __all__ = [
     "LossOutput",
     "Objective",
     "OnlineSmoothingLoss",
+    "PastPredictionLoss",
+    "RelaxationLoss",
     "ReusedEmbeddingLoss",
     "SmoothingLoss",
+    "SoftLabelMatrixLoss",
+    "VirtualTeacherLoss",
 ]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -24,7 +25,7 @@ from labelemb.vision.recipe import load_data
 from labelemb.vision.task import VisionTask
 
 CONFIG = VisionConfig(epochs=3, batch_size=300, width=16, learning_rate=0.005, channels_last=False, device="cpu")
-STATEFUL = ("ols",)
+STATEFUL = ("ols", "pskd", "lcm")
 TIMINGS = {"seconds", "images_per_second"}
 
 
@@ -41,7 +42,9 @@ def config_of(mode: str, folder: Path) -> VisionConfig:
     file = folder / "e.safetensors"
     if not file.exists():
         DenseLabelEmbedding(10).save(file, list("0123456789"))
-    return replace(CONFIG, mode=mode, embedding=str(file) if mode == "reuse" else None)
+        np.save(folder / "m.npy", np.full((10, 10), 0.1))
+    chosen = {"reuse": {"embedding": str(file)}, "matrix": {"label_matrix": str(folder / "m.npy")}}.get(mode, {})
+    return replace(CONFIG, mode=mode, **chosen)
 
 
 def fit_some(config: VisionConfig, run: RunFolder, evaluate_every: int | None = None) -> VisionTask:
@@ -136,7 +139,8 @@ def test_the_index_says_which_image_it_is() -> None:
 
 def test_a_mode_keeps_its_own_keys_alone() -> None:
     """So a run is the same run whatever the other modes of its matrix were told."""
-    changed = {"embedding": "e.safetensors", "smoothing": 0.3, "ols_weight": 0.2}
+    changed = {"embedding": "e.safetensors", "smoothing": 0.3, "ols_weight": 0.2, "label_matrix": "m.csv"}
+    changed |= {"pskd_weight": 0.3, "tfkd_weight": 0.2, "tfkd_tau": 3.0, "relaxation": 0.2, "lcm_alpha": 2.0}
     assert changed.keys() == KEYS.keys()
     for mode in MODES:
         got = replace(CONFIG, mode=mode, **changed).resolved()

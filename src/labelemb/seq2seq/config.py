@@ -1,10 +1,11 @@
 """Every choice of a language run."""
 
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import ClassVar, get_args
 
 from labelemb.errors import Choices
 from labelemb.losses.implementations import Implementation
+from labelemb.losses.modes import Mode
 from labelemb.losses.objective import Cap, Mix, Objective
 from labelemb.seq2seq import numbers
 from labelemb.seq2seq.attention import QueryActivation
@@ -37,6 +38,11 @@ class Seq2SeqConfig(TrainingConfig):
 
     The other keys are those of every task (``TrainingConfig``).
     """
+
+    # The others remember a matrix over all words, or each sample, or read no sequences.
+    modes: ClassVar[tuple[Mode, ...]] = (
+        *("baseline", "emb", "reuse", "smoothing", "matched", "shuffled", "tfkd", "relaxation"),
+    )
 
     corpus: str = numbers.NAME
     embedding_size: int = 512

@@ -127,6 +127,8 @@ def make_loss(config: Seq2SeqConfig, corpus: Corpus) -> Loss:
     around = Surroundings(
         config.hidden_size,
         words,
+        None,
+        config.epochs,
         PAD,
         lambda: CompressedLabelEmbedding(len(words), rank),
         stream_seed(config.seed, "method"),

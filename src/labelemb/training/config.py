@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from labelemb.errors import Choices, ConfigError
 from labelemb.losses.implementations import Implementation, check_implementation
@@ -23,11 +23,19 @@ class TrainingConfig:
 
     mode            baseline: one-hot cross entropy; emb: label embedding; reuse: a learned one, frozen, as teacher;
                     smoothing: label smoothing; matched: smoothing with the own mass of a label embedding, label by
-                    label; shuffled: the rows of one, all but the own mass permuted; ols: online label smoothing
+                    label; shuffled: the rows of one, all but the own mass permuted; matrix: soft labels of one's own;
+                    ols: online label smoothing; pskd: progressive self-knowledge distillation; tfkd: a virtual
+                    teacher; relaxation: label relaxation; lcm: label confusion
     embedding       modes reuse, matched, shuffled: file of the label embedding, or the run that learned it; labels are
                     matched by name. Without it matched and shuffled learn one while they train
+    label_matrix    mode matrix: file of soft labels, .csv (matched by name), .npy or .safetensors
     smoothing       mode smoothing: mass that is spread over all labels
     ols_weight      mode ols: weight of the hard term
+    pskd_weight     mode pskd: weight of the model's past prediction in the last epoch
+    tfkd_weight     mode tfkd: weight of the virtual teacher
+    tfkd_tau        mode tfkd: temperature
+    relaxation      mode relaxation: mass that may lie beside the label
+    lcm_alpha       mode lcm: how much the label counts in the simulated label
     seed            drives model and loss initialisation, data order and dropout by streams of their own
     epochs          passes over the training data
     batch_size      rows per optimiser step, over all processes
@@ -55,10 +63,18 @@ class TrainingConfig:
     Raises ConfigError that names every choice that cannot be.
     """
 
+    modes: ClassVar[tuple[Mode, ...]] = MODES  # those that the task can do
+
     mode: Mode = "emb"
     embedding: str | None = None
+    label_matrix: str | None = None
     smoothing: float = 0.1
     ols_weight: float = 0.5
+    pskd_weight: float = 0.8
+    tfkd_weight: float = 0.1
+    tfkd_tau: float = 20.0
+    relaxation: float = 0.1
+    lcm_alpha: float = 4.0
     seed: int = 0
     epochs: int = 15
     batch_size: int = 100
@@ -92,12 +108,12 @@ class TrainingConfig:
         for name in ("epochs", "batch_size", "micro_batches"):
             choices.expect(getattr(self, name) >= 1, name, "a whole number >= 1", getattr(self, name))
         choices.expect(self.seed >= 0, "seed", "a whole number >= 0", self.seed)
-        choices.expect_one_of("mode", self.mode, MODES)
-        for name in ("smoothing", "ols_weight"):
-            value = getattr(self, name)
-            choices.expect(0 <= value <= 1, name, "a number from 0 to 1", value)
-        fine = self.mode != "reuse" or bool(self.embedding)
-        choices.expect(fine, "embedding", "a file or a run with a label embedding, for mode reuse", self.embedding)
+        choices.expect_one_of("mode", self.mode, self.modes)
+        files = {"reuse": ("embedding", "a file or a run with a label embedding"), "matrix": ("label_matrix", "a file")}
+        if self.mode in files:
+            key, wanted = files[self.mode]
+            choices.expect(bool(getattr(self, key)), key, f"{wanted}, for mode {self.mode}", getattr(self, key))
+        choices.include(lambda: MethodChoices(**self.share(MethodChoices) | {"objective": Objective()}))
         choices.include(lambda: self.objective)
         choices.include(lambda: self.optimizer_settings)
         choices.include(lambda: check_implementation(self.impl, None))
@@ -112,7 +128,8 @@ class TrainingConfig:
     def method(self) -> MethodChoices:
         """Return the choices that are the method's. Raises DataError for a run that learned no label embedding."""
         embedding = embedding_file(Path(self.embedding).expanduser()) if self.embedding else None
-        return MethodChoices(**self.share(MethodChoices) | {"embedding": embedding})
+        matrix = Path(self.label_matrix).expanduser() if self.label_matrix else None
+        return MethodChoices(**self.share(MethodChoices) | {"embedding": embedding, "label_matrix": matrix})
 
     @property
     def optimizer_settings(self) -> OptimizerSettings:

@@ -31,7 +31,7 @@ def train_run(
         if main:
             run.sweep()
             signature = make_signature(config.seed, data_digest, str(accelerator.device))
-            run.open(asdict(config), {**signature, **_embedding_facts(config), **(facts or {})})
+            run.open(asdict(config), {**signature, **_file_facts(config), **(facts or {})})
         accelerator.wait_for_everyone()
         if not run.config_file.is_file():
             raise ConfigError("out", "a folder that all processes see, on a shared disk", str(run.path))
@@ -39,9 +39,9 @@ def train_run(
             fit(task, config.fit_settings, run, accelerator)
 
 
-def _embedding_facts(config: TrainingConfig) -> dict[str, str]:
-    """Identify the label embedding that a run starts from, where its mode has one."""
-    file = config.method.embedding
-    if file is None or config.mode not in KEYS["embedding"]:
-        return {}
-    return {"embedding_digest": hashlib.sha256(file.read_bytes()).hexdigest()[:16]}
+def _file_facts(config: TrainingConfig) -> dict[str, str]:
+    """Identify the label embedding or the soft labels that a run starts from, where its mode has them from a file."""
+    method = config.method
+    files = {"embedding": method.embedding, "label_matrix": method.label_matrix}
+    used = {key: file for key, file in files.items() if file is not None and config.mode in KEYS[key]}
+    return {f"{key}_digest": hashlib.sha256(file.read_bytes()).hexdigest()[:16] for key, file in used.items()}

@@ -34,7 +34,7 @@ class VisionTask:
         with drawing_from(config.seed, "model"):
             self.model = build_model(config.model, data.image_shape, num_labels, config.width)
         with drawing_from(config.seed, "loss"):
-            self.loss: nn.Module = make_loss(config, self.model, data.label_names)
+            self.loss: nn.Module = make_loss(config, self.model, data.label_names, len(data.train))
         if config.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.compile:
@@ -99,10 +99,12 @@ class VisionTask:
         return RowScores(*total(scores).unbind(1))
 
 
-def make_loss(config: VisionConfig, model: nn.Module, label_names: Sequence[str]) -> Loss:
+def make_loss(config: VisionConfig, model: nn.Module, label_names: Sequence[str], samples: int) -> Loss:
     """Return the loss of the config's mode for a model with a ``head``. Raises as ``build_loss`` does."""
     assert isinstance(model.head, nn.Linear)
-    around = Surroundings(model.head.in_features, label_names, seed=stream_seed(config.seed, "method"))
+    around = Surroundings(
+        model.head.in_features, label_names, samples, config.epochs, seed=stream_seed(config.seed, "method")
+    )
     loss = build_loss(config.mode, config.method, around)
     if isinstance(loss, LabelEmbeddingLoss) and hasattr(model, "head_std"):  # both heads start alike, as published
         initialise(loss.auxiliary, model.head_std)  # type: ignore[arg-type]

@@ -6,13 +6,22 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from labelemb import CrossEntropyLoss, DenseLabelEmbedding, ReusedEmbeddingLoss
+from labelemb import (
+    ConfusionLoss,
+    CrossEntropyLoss,
+    DenseLabelEmbedding,
+    OnlineSmoothingLoss,
+    PastPredictionLoss,
+    RelaxationLoss,
+    ReusedEmbeddingLoss,
+    SmoothingLoss,
+    SoftLabelMatrixLoss,
+    VirtualTeacherLoss,
+)
 from labelemb.losses.controls import Matched, Shuffled
-from labelemb.losses.rivals.online import OnlineSmoothingLoss
-from labelemb.losses.rivals.smoothing import SmoothingLoss
 from labelemb.losses.row_loss import RowLoss
 
-LABELS, SIZE, ROWS = 5, 4, 12
+LABELS, SIZE, ROWS, SAMPLES = 5, 4, 12, 32
 
 
 def embedding() -> DenseLabelEmbedding:
@@ -30,13 +39,32 @@ def online() -> OnlineSmoothingLoss:
     return loss
 
 
+def past() -> PastPredictionLoss:
+    """In its second epoch of three; it has seen every other sample."""
+    torch.manual_seed(5)
+    loss = PastPredictionLoss(LABELS, SAMPLES, epochs=3)
+    loss.past[:SAMPLES:2] = torch.randn(SAMPLES, LABELS).softmax(1)[::2]
+    loss.advance_epoch()
+    return loss
+
+
+def confusion() -> ConfusionLoss:
+    torch.manual_seed(6)
+    return ConfusionLoss(SIZE, LABELS, code_size=3)
+
+
 METHODS: dict[str, Callable[[], RowLoss]] = {
     "baseline": CrossEntropyLoss,
     "reuse": lambda: ReusedEmbeddingLoss(embedding(), 0.3),
     "matched": lambda: ReusedEmbeddingLoss(embedding(), 0.3, control=Matched()),
     "shuffled": lambda: ReusedEmbeddingLoss(embedding(), 0.3, control=Shuffled(LABELS, 7)),
     "smoothing": SmoothingLoss,
+    "matrix": lambda: SoftLabelMatrixLoss(embedding().soft_labels().detach(), 0.3),
     "ols": online,
+    "pskd": past,
+    "tfkd": lambda: VirtualTeacherLoss(LABELS),
+    "relaxation": lambda: RelaxationLoss(LABELS, 0.4),
+    "lcm": confusion,
 }
 
 
@@ -60,4 +88,4 @@ def make_case(method: str, rows: int = ROWS) -> Case:
     hidden = torch.randn(rows, SIZE, dtype=torch.float64, requires_grad=True)
     predicted = head(hidden).argmax(1)
     targets = torch.where(torch.rand(rows) < 0.5, predicted, torch.randint(LABELS, (rows,)))
-    return Case(loss, head, hidden, targets, torch.randperm(ROWS + 20)[:rows])
+    return Case(loss, head, hidden, targets, torch.randperm(SAMPLES)[:rows])
