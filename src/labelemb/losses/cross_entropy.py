@@ -2,7 +2,6 @@
 
 from torch import Tensor, nn
 
-from labelemb.errors import ConfigError
 from labelemb.losses.base import LossOutput, MixedTargets, Rows
 from labelemb.losses.implementations import Implementation, check_implementation, slab_driver
 from labelemb.losses.row_loss import RowLoss
@@ -14,10 +13,8 @@ class CrossEntropyLoss(RowLoss):
 
     ignore_index  target of rows that are not rows
     value_checks  look for labels out of range and NaN; None: on a CPU only (a GPU would have to wait)
-    impl, slab_bytes  as in ``LabelEmbeddingLoss``; mixed targets are for "eager", and so they are for "auto"
+    impl, slab_bytes  as in ``LabelEmbeddingLoss``; mixed targets are for "eager" and "auto" alone
     """
-
-    mixes = True
 
     def __init__(
         self,
@@ -29,17 +26,14 @@ class CrossEntropyLoss(RowLoss):
         super().__init__(None, ignore_index, value_checks)
         check_implementation(impl, slab_bytes)
         self.impl, self.slab_bytes = impl, slab_bytes
+        self.mixes = impl in ("auto", "eager")
 
     def compute(
         self, rows: Rows, head: nn.Linear, mixed: MixedTargets | None, denominator: Tensor | float | None
     ) -> LossOutput:
-        """Compute it by the chosen implementation. Raises ConfigError for mixed targets with one over slabs."""
-        if mixed is not None:
-            if self.impl not in ("auto", "eager"):
-                raise ConfigError("impl", "eager or auto for mixed targets", repr(self.impl))
-            return super().compute(rows, head, mixed, denominator)
+        """Compute it by the chosen implementation."""
         driver = slab_driver(self.impl, head.weight.shape[0], rows.hidden.device, self.slab_bytes)
-        if driver is None:
+        if driver is None or mixed is not None:
             return super().compute(rows, head, mixed, denominator)
         output: LossOutput = driver.cross_entropy_loss(rows, head, denominator)
         return output

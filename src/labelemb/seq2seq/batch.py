@@ -43,6 +43,11 @@ class PairBatch:
         return self.source, self.lengths, self.target_input
 
     @property
+    def labels(self) -> Tensor:
+        """Return the targets: a word a row."""
+        return self.targets
+
+    @property
     def index(self) -> None:
         """Return None: words are not numbered."""
         return None

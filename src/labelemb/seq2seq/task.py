@@ -40,7 +40,7 @@ class Seq2SeqTask:
         with drawing_from(config.seed, "model"):
             self.model: nn.Module = build_model(config, corpus)
         with drawing_from(config.seed, "loss"):
-            self.loss: nn.Module = make_loss(config, corpus)
+            self.loss: Loss = make_loss(config, corpus)
         self._nll = CrossEntropyLoss(PAD, impl=config.impl)
         self._step = 0
 

@@ -169,7 +169,7 @@ class Trainee:
 
     def _rows(self, pieces: Sequence[Batch]) -> Tensor:
         """Count the rows of a whole batch over its pieces and all processes."""
-        counts = [(batch.targets != self.task.ignore_index).sum() for batch in pieces]
+        counts = [(batch.labels != self.task.ignore_index).sum() for batch in pieces]
         return self._total(torch.stack(counts).sum())
 
     def _total(self, counts: Tensor) -> Tensor:

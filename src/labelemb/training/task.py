@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from labelemb.losses.base import Loss, Targets
 from labelemb.runs import RunFolder
 
 
@@ -31,7 +32,8 @@ class Batch(Protocol):
     """A micro-batch on the device.
 
     inputs   what the model is called with
-    targets  int64, shaped like the hidden state without its last axis; ``ignore_index`` of the loss where no row is
+    targets  what the loss is called with: the labels, or ``MixedTargets``
+    labels   int64, shaped like the hidden state without its last axis; ``ignore_index`` of the loss where no row is
     index    int64, which training sample each row is, for losses that remember samples; None where nothing counts them
     size     how many units (images, words) it holds
     """
@@ -42,8 +44,13 @@ class Batch(Protocol):
         ...
 
     @property
-    def targets(self) -> Tensor:
-        """Return the labels."""
+    def targets(self) -> Targets:
+        """Return what the loss is called with."""
+        ...
+
+    @property
+    def labels(self) -> Tensor:
+        """Return one label a row."""
         ...
 
     @property
@@ -70,7 +77,7 @@ class Task(Protocol):
     """
 
     model: nn.Module
-    loss: nn.Module
+    loss: Loss
     unit: str
     steps_per_epoch: int
     ignore_index: int

@@ -24,6 +24,10 @@ class VisionConfig(TrainingConfig):
                     and true for own images
     images_per_label  most training images of each label; null: all
     augment         crop-flip: pad 4, random crop, random mirror image, for training images; none
+    mixup           average each training image with another, and so their labels: a of Beta(a, a), which the shares are
+                    drawn from; 0: off. For the modes whose target is plain: baseline, smoothing, reuse, matrix, and
+                    matched and shuffled with an embedding
+    cutmix          cut a box out of the other image instead; with both on, each batch is one or the other
     model           mlp, cnn, resnet8 or resnet18
     width           size of the model's layers; null: as published
     batch_size      images per optimiser step, over all processes
@@ -40,6 +44,8 @@ class VisionConfig(TrainingConfig):
     validate: bool | None = None
     images_per_label: int | None = None
     augment: Augment = "none"
+    mixup: float = 0.0
+    cutmix: float = 0.0
     model: str = "mlp"
     width: int | None = None
     reduction: Reduction = "mean"
@@ -55,7 +61,15 @@ class VisionConfig(TrainingConfig):
         for name in ("width", "image_size", "images_per_label"):
             value = getattr(self, name)
             choices.expect(value is None or value >= 1, name, "a whole number >= 1, or null", value)
+        for name in ("mixup", "cutmix"):
+            value = getattr(self, name)
+            choices.expect(0 <= value < float("inf"), name, "a number >= 0", value)
         super().expect(choices)
+
+    @property
+    def mixes(self) -> bool:
+        """Say whether training images are mixed."""
+        return self.mixup > 0 or self.cutmix > 0
 
     @property
     def data_options(self) -> DataOptions:

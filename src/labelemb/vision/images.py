@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from labelemb.losses.base import MixedTargets, Targets
+
 
 @dataclass(frozen=True)
 class Images:
@@ -122,7 +124,7 @@ class ImageBatch:
     """A micro-batch as the training loop wants it; ``index``: which training image each is."""
 
     images: Tensor
-    targets: Tensor
+    targets: Targets
     index: Tensor | None = None
 
     @property
@@ -131,9 +133,14 @@ class ImageBatch:
         return (self.images,)
 
     @property
+    def labels(self) -> Tensor:
+        """Return a label of each image: of mixed ones, the first."""
+        return self.targets.first if isinstance(self.targets, MixedTargets) else self.targets
+
+    @property
     def size(self) -> int:
         """Return the number of images."""
-        return len(self.targets)
+        return len(self.labels)
 
 
 class Normalise:

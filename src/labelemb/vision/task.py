@@ -6,7 +6,8 @@ from dataclasses import fields
 import torch
 from torch import Tensor, nn
 
-from labelemb.losses.base import Loss
+from labelemb.errors import ConfigError
+from labelemb.losses.base import Loss, MixedTargets
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.modes import Surroundings, build_loss
 from labelemb.metrics.calibration import RowScores
@@ -17,6 +18,7 @@ from labelemb.training.task import Share
 from labelemb.vision.augment import CropFlip
 from labelemb.vision.config import VisionConfig
 from labelemb.vision.images import ImageBatch, ImageData, Images, Normalise
+from labelemb.vision.mixing import Mixing
 from labelemb.vision.models import build_model, initialise
 from labelemb.vision.trained import InputFacts
 
@@ -34,7 +36,12 @@ class VisionTask:
         with drawing_from(config.seed, "model"):
             self.model = build_model(config.model, data.image_shape, num_labels, config.width)
         with drawing_from(config.seed, "loss"):
-            self.loss: nn.Module = make_loss(config, self.model, data.label_names, len(data.train))
+            self.loss: Loss = make_loss(config, self.model, data.label_names, len(data.train))
+        if config.mixes and not self.loss.mixes:
+            key = "mixup" if config.mixup else "cutmix"
+            plain = "baseline, smoothing, reuse, matrix; matched and shuffled with --embedding"
+            got = f"{getattr(config, key)} for mode {config.mode}, impl {config.impl}"
+            raise ConfigError(key, f"0, or an eager method with a plain target ({plain})", got)
         if config.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.compile:
@@ -56,8 +63,15 @@ class VisionTask:
         seed, device = self.config.seed, self._train.labels.device
         order = torch.randperm(len(self._train), generator=generator(seed, "order", epoch)).to(device)
         crops = CropFlip.draw(len(order), seed, epoch).to(device) if self.config.augment == "crop-flip" else None
-        for rows in torch.split(order, self.config.batch_size)[start:]:
-            yield [self._batch(self._train, piece, crops) for piece in share.pieces(rows)]
+        for number, rows in enumerate(torch.split(order, self.config.batch_size)[start:], start=start):
+            pieces = share.pieces(rows)
+            if not self.config.mixes:
+                yield [self._batch(self._train, piece, crops) for piece in pieces]
+                continue
+            strengths, shape = (self.config.mixup, self.config.cutmix), self.data.image_shape[1:]
+            mixing = Mixing.draw(len(rows), shape, strengths, seed, (epoch, number))
+            others = share.pieces(rows[mixing.partners.to(device)])
+            yield [self._mixed(mixing, *pair, crops) for pair in zip(pieces, others, strict=True)]
 
     def evaluate(self, model: nn.Module, share: Share, total: Callable[[Tensor], Tensor]) -> Mapping[str, float]:
         """Return of valid and test the error and calibration errors in percent, nll and Brier score.
@@ -88,6 +102,12 @@ class VisionTask:
             pixels = crops[rows](pixels, self.config.channels_last)
         return ImageBatch(self._normalise(pixels), images.labels[rows], rows)
 
+    def _mixed(self, mixing: Mixing, rows: Tensor, partners: Tensor, crops: CropFlip | None) -> ImageBatch:
+        first, second = (self._batch(self._train, each, crops) for each in (rows, partners))
+        weight = torch.full((len(rows),), mixing.weight, device=rows.device)
+        targets = MixedTargets(first.labels, second.labels, weight)
+        return ImageBatch(mixing(first.images, second.images), targets, rows)
+
     def _scores(self, model: nn.Module, images: Images, share: Share, total: Callable[[Tensor], Tensor]) -> RowScores:
         """Return the scores of all images, in every process."""
         mine = torch.arange(len(images), device=images.labels.device)[share.index :: share.count]
@@ -95,7 +115,7 @@ class VisionTask:
         for rows in torch.split(mine, EVALUATION_BATCH):
             batch = self._batch(images, rows)
             logits = model.head(model(*batch.inputs))  # type: ignore[operator]
-            scores[rows] = RowScores.of(logits, batch.targets).stacked()
+            scores[rows] = RowScores.of(logits, batch.labels).stacked()
         return RowScores(*total(scores).unbind(1))
 
 

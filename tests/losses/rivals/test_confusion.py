@@ -1,0 +1,53 @@
+"""The label confusion model, row by row in numpy."""
+
+import numpy as np
+import pytest
+import torch
+
+from labelemb import ConfusionLoss
+from labelemb.errors import ConfigError
+
+from .cases import LABELS, SIZE, make_case
+
+
+def softmax(z: np.ndarray) -> np.ndarray:
+    exps = np.exp(z - z.max())
+    return exps / exps.sum()
+
+
+def test_value() -> None:
+    case = make_case("lcm")
+    loss = case.loss
+    numbers = {name: value.detach().numpy() for name, value in loss.state_dict().items()}
+    vectors = np.tanh(numbers["codes.weight"] @ numbers["encoder.weight"].T + numbers["encoder.bias"])
+    total = 0.0
+    for h, z, y in zip(case.hidden.detach().numpy(), case.logits().detach().numpy(), case.targets, strict=True):
+        confusion = softmax(numbers["similarity.weight"] @ (vectors @ h) + numbers["similarity.bias"])
+        simulated = softmax(4 * np.eye(LABELS)[y] + confusion)
+        total += (simulated * np.log(simulated / softmax(z))).sum() / len(case.targets)
+    out = loss(case.hidden, case.head, case.targets)
+    assert float(out.total.detach()) == pytest.approx(total)
+    assert list(out.terms) == ["confusion"]
+
+
+def test_everything_of_it_learns() -> None:
+    case = make_case("lcm")
+    case.loss(case.hidden, case.head, case.targets).total.backward()
+    assert all(parameter.grad.any() for parameter in case.loss.parameters())
+    assert case.loss.label_vectors().shape == (LABELS, SIZE)
+
+
+def test_a_large_alpha_leaves_the_one_hot_label() -> None:
+    case = make_case("lcm")
+    case.loss.alpha = 60.0
+    got = case.loss(case.hidden, case.head, case.targets).total
+    torch.testing.assert_close(got, torch.nn.functional.cross_entropy(case.head(case.hidden), case.targets))
+
+
+def test_refusals() -> None:
+    for arguments, message in (
+        ((0, LABELS), "hidden_size: expected a whole number >= 1, got 0"),
+        ((SIZE, LABELS, -1.0), "alpha: expected a number >= 0, got -1.0"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            ConfusionLoss(*arguments)
