@@ -35,6 +35,24 @@ def test_the_three_lines_train() -> None:
     assert names["loss"].steps == 1
 
 
+def test_a_method_of_ones_own_trains() -> None:
+    import labelemb
+    from labelemb.losses.base import global_sum
+
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {"SoftTargetLoss": labelemb.SoftTargetLoss, "global_sum": global_sum, "torch": torch}
+    exec(next(block for block in re.findall(r"```python\n(.*?)```", text, flags=re.S) if "class " in block), names)
+    loss, head = names["FrequencySmoothing"](3), nn.Linear(4, 3)
+    hidden, targets = torch.randn(5, 4, requires_grad=True), torch.tensor([0, 0, 2, 2, -100])
+    first = loss(hidden, head, targets)
+    first.total.backward()
+    smoothing = labelemb.SmoothingLoss(0.1)(hidden, head, targets)
+    torch.testing.assert_close(first.total, smoothing.total, msg="each label counts as seen once")
+    loss.advance_epoch()
+    assert loss.seen.tolist() == [3, 1, 3]
+    assert list(loss.state_dict()) == ["seen"]
+
+
 def test_a_model_of_ones_own_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = re.findall(
         r"```python\n(.*?)```", (ROOT / "docs" / "any-model.md").read_text(encoding="utf-8"), flags=re.S

@@ -1,6 +1,6 @@
 """labelemb: soft labels that a network learns while it trains."""
 
-from labelemb.losses.base import LossOutput
+from labelemb.losses.base import LossOutput, MixedTargets
 from labelemb.losses.cross_entropy import CrossEntropyLoss
 from labelemb.losses.embedding import CompressedLabelEmbedding, DenseLabelEmbedding
 from labelemb.losses.head_input import HeadInput
@@ -14,6 +14,7 @@ from labelemb.losses.rivals.past import PastPredictionLoss
 from labelemb.losses.rivals.relaxation import RelaxationLoss
 from labelemb.losses.rivals.smoothing import SmoothingLoss
 from labelemb.losses.rivals.virtual_teacher import VirtualTeacherLoss
+from labelemb.losses.row_loss import RowLoss, SoftTargetLoss
 
 __version__ = "0.1.0"
 
@@ -25,12 +26,15 @@ __all__ = [
     "HeadInput",
     "LabelEmbeddingLoss",
     "LossOutput",
+    "MixedTargets",
     "Objective",
     "OnlineSmoothingLoss",
     "PastPredictionLoss",
     "RelaxationLoss",
     "ReusedEmbeddingLoss",
+    "RowLoss",
     "SmoothingLoss",
     "SoftLabelMatrixLoss",
+    "SoftTargetLoss",
     "VirtualTeacherLoss",
 ]
