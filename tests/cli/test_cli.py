@@ -77,7 +77,7 @@ def test_each_key_of_a_preset_is_commented_and_known(name: str) -> None:
     preset = read_preset(name)
     lines = [line for line in preset.text.splitlines() if line and not line.startswith(("#", "task:"))]
     assert all("#" in line for line in lines)
-    from labelemb.cli.train import RECIPES
+    from labelemb.cli.plan import RECIPES
 
     RECIPES[preset.task].config(**preset.values)
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from rich.console import Console
 
 from labelemb.cli.arguments import Parser
-from labelemb.cli.train import make_plan, run_plan
+from labelemb.cli.plan import make_plan, modes_of, run_plan
 from labelemb.presets import read_preset
 from labelemb.vision.config import VisionConfig
 
@@ -32,7 +32,7 @@ def demo(arguments: list[str]) -> int:
     preset = read_preset("digits")
     config = VisionConfig(**preset.values)
     overrides = SimpleNamespace(**{name: getattr(config, name) for name in config.__dataclass_fields__})
-    plan = make_plan(preset, ["baseline", "emb"], list(range(SEEDS)), out, None, overrides)
+    plan = make_plan(preset, modes_of("baseline,emb"), range(SEEDS), out / preset.name, None, overrides)
     code = run_plan(plan, jobs=min(2, os.cpu_count() or 1), threads=1, console=console)
     from labelemb.report import make_report
 

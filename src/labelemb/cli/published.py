@@ -3,12 +3,13 @@
 import sys
 
 from labelemb.cli.main import guarded
-from labelemb.cli.train import Published, train
+from labelemb.cli.plan import Verb
+from labelemb.cli.train import TRAIN, add_resume, train
 
 ALIASES = {"data": "--data_dir", "seed": "--num", "learning_rate": "--lr"}
 
 
 def run(program: str, preset: str, out: str) -> int:
     """Train a preset with the arguments of the script ``program``; return the exit code."""
-    published = Published(preset, out, ALIASES)
-    return guarded(lambda arguments: train(arguments, published, program), sys.argv[1:])
+    verb = Verb(program, TRAIN.what, preset=preset, out=out, aliases=ALIASES, options=add_resume)
+    return guarded(lambda arguments: train(arguments, verb), sys.argv[1:])
