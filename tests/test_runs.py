@@ -24,6 +24,14 @@ def test_open_is_idempotent_and_refuses_another_run(tmp_path: Path) -> None:
     assert run.signature() == SIGNATURE
 
 
+def test_a_key_that_is_newer_than_the_run_meant_its_default(tmp_path: Path) -> None:
+    run = RunFolder.of(tmp_path, "digits", "emb", 0)
+    run.open({"epochs": 2}, SIGNATURE)
+    run.open({"epochs": 2, "mixup": 0.0}, SIGNATURE, {"mixup": 0.0, "epochs": 15})
+    with pytest.raises(ConfigError, match="mixup 0.0 there, 0.4 here"):
+        run.check({"epochs": 2, "mixup": 0.4}, "abc", {"mixup": 0.0, "epochs": 15})
+
+
 def test_history_comes_back(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     assert run.history() == []

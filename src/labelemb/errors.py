@@ -79,5 +79,6 @@ class Choices:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None and self._errors:
-            raise self._errors[0] if len(self._errors) == 1 else SeveralConfigErrors(self._errors)
+        errors = list({str(noted): noted for noted in self._errors}.values())  # two checks may look at one choice
+        if error is None and errors:
+            raise errors[0] if len(errors) == 1 else SeveralConfigErrors(errors)

@@ -117,20 +117,27 @@ class RunFolder:
         except json.JSONDecodeError as error:
             raise DataError(str(self.history_file), "one JSON object per line", error) from error
 
-    def check(self, config: Mapping[str, Any], data_digest: str) -> None:
-        """Raise ConfigError when the folder holds a run with another config or other data."""
+    def check(self, config: Mapping[str, Any], data_digest: str, defaults: Mapping[str, Any] | None = None) -> None:
+        """Raise ConfigError when the folder holds a run with another config or other data.
+
+        defaults  what a key meant before there was one: a run of an older version lacks it
+        """
         if self.config_file.is_file():
-            self._refuse_another("config", self.config(), config)
+            self._refuse_another("config", {**(defaults or {}), **self.config()}, config)
             there = {"data_digest": self.signature().get("data_digest")}
             self._refuse_another("data", there, {"data_digest": data_digest})
 
-    def open(self, config: Mapping[str, Any], signature: Mapping[str, Any]) -> None:
+    def open(
+        self, config: Mapping[str, Any], signature: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+    ) -> None:
         """Claim the folder for this config and data, or accept that they are already there.
+
+        defaults  as in ``check``
 
         Raises ConfigError when the folder holds another run.
         """
         if self.config_file.is_file():
-            self.check(config, signature["data_digest"])
+            self.check(config, signature["data_digest"], defaults)
             return
         write_text(self.signature_file, json.dumps(signature, indent=2, ensure_ascii=False) + "\n")
         # Last, since its presence says that the folder is claimed.

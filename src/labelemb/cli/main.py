@@ -16,6 +16,9 @@ VERBS = {
     "show": ("look", "show", "a preset, each key commented"),
     "preprocess": ("preprocess", "preprocess", "parallel text to a folder that trains"),
     "train": ("train", "train", "train a preset: modes, seeds, any key overridden"),
+    "compare": ("compare", "compare", "does it help? several modes, trained where runs are missing, with a test"),
+    "ablate": ("compare", "ablate", "what each term of the loss is worth: each switched off in turn"),
+    "sweep": ("sweep", "sweep", "a grid of config keys, judged by validation data"),
     "predict": ("use", "predict", "what a trained model sees on images"),
     "evaluate": ("use", "evaluate", "how often a trained model is wrong on labelled images"),
     "report": ("look", "report", "tables, curves, heat maps and a page of the runs in some folders"),
@@ -77,4 +80,5 @@ a session:
   $ labelemb demo
   $ labelemb train mnist-mlp --mode baseline,emb --seeds 5 --jobs 2 --data ~/mnist
   $ labelemb report runs/mnist-mlp
+  $ labelemb compare mnist-mlp --mode baseline,smoothing,emb --seeds 10 --data ~/mnist
   $ labelemb similar runs/mnist-mlp/emb/seed-0 3"""

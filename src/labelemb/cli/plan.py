@@ -21,7 +21,7 @@ from labelemb.seq2seq import recipe as seq2seq
 from labelemb.seq2seq.config import Seq2SeqConfig
 from labelemb.training.config import TrainingConfig
 from labelemb.training.device import leave_processes
-from labelemb.training.matrix import PlannedRun, closing_line, run_matrix
+from labelemb.training.matrix import FIGURES, PlannedRun, closing_line, run_matrix
 from labelemb.vision import recipe as vision
 from labelemb.vision.config import VisionConfig
 
@@ -144,12 +144,19 @@ def data_of(chosen: Any) -> Path | None:
 
 
 def make_plan(
-    preset: Preset, variants: Iterable[Variant], seeds: Sequence[int], folder: Path, data: Path | None, chosen: Any
+    preset: Preset,
+    variants: Iterable[Variant],
+    seeds: Sequence[int],
+    folder: Path,
+    data: Path | None,
+    chosen: Any,
+    figures: Sequence[str] = FIGURES,
 ) -> list[PlannedRun]:
     """Return the runs of a matrix, seed by seed, so that an unfinished one is paired as far as it goes.
 
-    folder  OUT/TASK, in which each variant has a folder
-    chosen  anything with an attribute per config key
+    folder   OUT/TASK, in which each variant has a folder
+    chosen   anything with an attribute per config key
+    figures  what is shown of a run that has ended
 
     Raises ConfigError for values that cannot be.
     """
@@ -162,7 +169,7 @@ def make_plan(
             run = RunFolder.of(folder.parent, folder.name, variant.name, seed)
             config = recipe.config(**{**values, **variant.keys, "seed": seed}).resolved()
             check, do = partial(recipe.check, config, run, data), partial(recipe.train, config, run, data)
-            plan.append(PlannedRun(run, variant.name, check, do))
+            plan.append(PlannedRun(run, variant.name, check, do, figures))
     return plan
 
 

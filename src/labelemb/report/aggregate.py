@@ -36,17 +36,21 @@ FIGURES: dict[Figure, str] = {
 
 
 def mode_name(mode: str) -> str:
-    """Return what a reader calls a mode.
+    """Return what a reader calls a mode, or another way to train that has a folder of its own.
 
-    >>> mode_name("baseline")
-    'one-hot'
+    >>> mode_name("baseline"), mode_name("emb-without-cap"), mode_name("tau=2")
+    ('one-hot', 'label embedding without cap', 'tau=2')
     """
-    return MODE_NAMES.get(mode, mode)
+    mode, without, term = mode.partition("-without-")
+    return MODE_NAMES.get(mode, mode) + without.replace("-", " ") + term
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run as the report sees it. Errors are in percent."""
+    """One run as the report sees it. Errors are in percent.
+
+    mode  the name of the folder that the seeds are in: the mode, or what a variant of one is called
+    """
 
     folder: RunFolder
     task: str
@@ -63,9 +67,8 @@ class Run:
         # First: a run that ends while it is read must not count with a history that was read before its end.
         finished = folder.finished
         config, path = folder.config(), folder.path.resolve()
-        mode = str(config.get("mode", path.parent.name))
-        seed = int(config.get("seed", 0))
-        return cls(folder, path.parent.parent.name, mode, seed, config, folder.signature(), folder.history(), finished)
+        task, mode, seed = path.parent.parent.name, path.parent.name, int(config.get("seed", 0))
+        return cls(folder, task, mode, seed, config, folder.signature(), folder.history(), finished)
 
     @property
     def epochs_done(self) -> int:

@@ -21,8 +21,8 @@ _COLOURS = {
     "shuffled": "#56b4e9",
     "ols": "#7f7f7f",
 }
-# The six that are left share four.
-_OTHERS = ("#882255", "#117733", "#999933", "#000000")
+# Those that are left, and variants of a mode, share five; each shows on white and on black.
+_OTHERS = ("#882255", "#117733", "#999933", "#44aa99", "#aa4499")
 _TYPE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Helvetica", "Arial", "sans-serif"],

@@ -27,7 +27,7 @@ def text_table(tasks: Sequence[Task], warnings: Sequence[str] = (), reference: s
     """
     parts = list(_HOW)
     for title, cells in _tables(tasks, reference).items():
-        parts += ["", f"{title}:", *_aligned(cells)]
+        parts += ["", f"{title}:", *aligned(cells)]
     for title, lines in _remarks(tasks, warnings, reference).items():
         parts += ["", f"{title}:", *(f"- {line}" for line in lines)]
     return "\n".join(parts) + "\n"
@@ -125,7 +125,8 @@ def _reduction(comparison: Comparison | None) -> str:
     return f"{comparison.absolute:.2f}{relative}"
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
+def aligned(rows: list[list[str]]) -> list[str]:
+    """Return the lines of a table for a terminal; the first row is its head."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return [lines[0], "─" * len(max(lines, key=len)), *lines[1:]]

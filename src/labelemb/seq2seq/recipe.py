@@ -37,7 +37,7 @@ def check(config: Seq2SeqConfig, run: RunFolder, data_folder: Path | None = None
     Raises ConfigError (also when the folder holds another run), DataError.
     """
     corpus = load_corpus(config.corpus, data_folder)
-    run.check(asdict(config), corpus.digest)
+    run.check(asdict(config), corpus.digest, config.defaults())
     with torch.device("meta"):
         _build(config, corpus)
 

@@ -148,9 +148,14 @@ class TrainingConfig:
         """
         check_tracker(self.tracker)
         precision = best_precision(self.device) if self.precision == "auto" else self.precision
-        defaults = {field.name: field.default for field in fields(self)}
+        defaults = self.defaults()
         changes: dict[str, Any] = {key: defaults[key] for key, modes in KEYS.items() if self.mode not in modes}
         return replace(self, **changes | {"precision": precision})
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Return what each key is when nobody says anything."""
+        return {field.name: field.default for field in fields(cls)}
 
     def share(self, kind: type) -> dict[str, Any]:
         """Return the values of the fields that the config has in common with another dataclass."""

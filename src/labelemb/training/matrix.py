@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 from rich.console import Console
@@ -10,24 +11,28 @@ from rich.live import Live
 from rich.table import Table
 
 from labelemb.files import write_text
-from labelemb.runs import RunFolder
+from labelemb.runs import Line, RunFolder
 from labelemb.training.workers import Outcome, do_all
+
+FIGURES = ("valid_error", "test_error", "test_exact", "test_bleu", "test_rougeL")
 
 
 @dataclass(frozen=True)
 class PlannedRun:
     """A run to do.
 
-    run    its folder
-    mode   its row in the live table
-    check  raises LabelembError when the run cannot start; writes nothing
-    train  does the run; must pickle
+    run      its folder
+    mode     its row in the live table
+    check    raises LabelembError when the run cannot start; writes nothing
+    train    does the run; must pickle
+    figures  keys of the history line to show when it has ended, the one that counts last
     """
 
     run: RunFolder
     mode: str
     check: Callable[[], object]
     train: Callable[[], None]
+    figures: Sequence[str] = FIGURES
 
     @property
     def name(self) -> str:
@@ -60,19 +65,23 @@ def run_matrix(plan: Sequence[PlannedRun], jobs: int, threads: int | None, conso
 
 
 def matrix_table(plan: Sequence[PlannedRun], failed: Sequence[str]) -> Table:
-    """Return what is on the disk now, a row per mode: how far, and the mean error of the runs that are done."""
-    table = Table("mode", "done", "running (evaluations)", "failed", "test error %, last epoch", box=None)
+    """Return what is on the disk now, a row per mode: how far, and the mean figure of the runs that are done."""
+    table = Table("mode", "done", "running (evaluations)", "failed", "mean, last epoch", box=None)
     for mode in dict.fromkeys(planned.mode for planned in plan):
         mine = [planned for planned in plan if planned.mode == mode]
         done = [planned.run for planned in mine if planned.run.finished]
         open_runs = [planned.run for planned in mine if not planned.run.finished and planned.name not in failed]
         running = [f"{run.path.name} ({len(run.history())})" for run in open_runs if run.config_file.is_file()]
-        errors = [run.history()[-1].get("test_error") for run in done]
-        known = [error for error in errors if error is not None]
-        mean = f"{sum(known) / len(known):.2f}" if known else ""
         row_failed = sum(planned.name in failed for planned in mine)
+        mean = _mean_figure([run.history()[-1] for run in done], mine[0].figures)
         table.add_row(mode, f"{len(done)}/{len(mine)}", ", ".join(running), str(row_failed or ""), mean)
     return table
+
+
+def _mean_figure(lines: Sequence[Line], figures: Sequence[str]) -> str:
+    """Name the last of the figures that all lines have, and its mean."""
+    shared = [key for key in figures if lines and all(key in line for line in lines)]
+    return f"{shared[-1]} {fmean(line[shared[-1]] for line in lines):.2f} %" if shared else ""
 
 
 def _failure_line(planned: PlannedRun, outcome: Outcome) -> str:
@@ -87,6 +96,5 @@ def _failure_line(planned: PlannedRun, outcome: Outcome) -> str:
 def closing_line(planned: PlannedRun, seconds: float) -> str:
     """Say how a run ended, in one line."""
     last = planned.run.history()[-1]
-    keys = ("valid_error", "test_error", "test_exact", "test_bleu", "test_rougeL")
-    figures = "  ".join(f"{key} {last[key]:.2f} %" for key in keys if key in last)
+    figures = "  ".join(f"{key} {last[key]:.2f} %" for key in planned.figures if key in last)
     return f"{planned.name}  {figures}  (last epoch; {seconds:.0f} s)"

@@ -31,7 +31,7 @@ def train_run(
         if main:
             run.sweep()
             signature = make_signature(config.seed, data_digest, str(accelerator.device))
-            run.open(asdict(config), {**signature, **_file_facts(config), **(facts or {})})
+            run.open(asdict(config), {**signature, **_file_facts(config), **(facts or {})}, config.defaults())
         accelerator.wait_for_everyone()
         if not run.config_file.is_file():
             raise ConfigError("out", "a folder that all processes see, on a shared disk", str(run.path))

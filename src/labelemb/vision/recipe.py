@@ -24,7 +24,8 @@ def check(config: VisionConfig, run: RunFolder, data_folder: Path | None = None)
 
     Raises ConfigError (also when the folder holds another run), DataError.
     """
-    run.check(asdict(config), load_data(config.dataset, data_folder, config.data_options).digest)
+    data = load_data(config.dataset, data_folder, config.data_options)
+    run.check(asdict(config), data.digest, config.defaults())
     _try_to_build(replace(config, seed=0), data_folder)
 
 

@@ -1,0 +1,115 @@
+"""compare, ablate, sweep: what is missing is trained, and what is said is about the right runs."""
+
+import csv
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from labelemb.cli.main import main
+from labelemb.losses.terms import TERMS
+from labelemb.runs import RunFolder, find_runs
+
+QUICK = ["--epochs", "2", "--width", "8", "--threads", "1"]
+
+
+@pytest.fixture
+def session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], str]:
+    """Return what runs a verb in an empty folder, and returns what it says."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(command: str) -> str:
+        assert main([*command.split(), *QUICK]) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_compare_trains_what_is_missing(session: Callable[[str], str]) -> None:
+    session("train digits --mode emb --seed 1")
+    there = Path("runs/digits/emb/seed-1/history.jsonl")
+    before = there.read_text()
+    said = session("compare digits --mode smoothing,emb --seeds 2")
+    assert there.read_text() == before
+    assert "1 of 4 runs were done before" in said
+    finding = r"- digits: label embedding against label smoothing: [^\n]*2 paired seeds, too few seeds for a test"
+    assert re.search(finding, said), said
+    assert "--reference smoothing" in Path("report/report.html").read_text()
+    assert Path("report/intervals.png").is_file()
+    said = session("compare digits --mode smoothing,emb --seeds 2 --reference emb")
+    assert "4 of 4 runs were done before" in said
+    assert "label smoothing against label embedding" in said
+
+
+def test_compare_leaves_other_modes_out(session: Callable[[str], str]) -> None:
+    session("train digits --mode ols")
+    assert "online" not in session("compare digits --mode baseline,emb")
+
+
+def test_ablate_switches_each_term_off(session: Callable[[str], str]) -> None:
+    said = session("ablate digits")
+    left = {run.path.parent.name: set(run.config()["terms"].split(",")) for run in find_runs(["runs/digits-ablation"])}
+    assert left.pop("emb") == set(TERMS)
+    assert left == {f"emb-without-{term}": set(TERMS) - {term} for term in TERMS}
+    assert all(f"label embedding without {term} against label embedding:" in said for term in TERMS)
+
+
+def test_sweep_chooses_by_validation_alone(session: Callable[[str], str]) -> None:
+    said = session("sweep digits tau=1,4 beta=0.25,0.5 --seeds 2")
+    runs = find_runs(["runs/digits-sweep-emb"])
+    assert [(run.config()["tau"], run.config()["beta"]) for run in runs[::2]] == [
+        (1, 0.25),
+        (1, 0.5),
+        (4, 0.25),
+        (4, 0.5),
+    ]
+    assert all(run.config()["validate"] is True for run in runs)
+    assert "test" not in said.replace("paired test", "")
+    with Path("report/sweep.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 8
+    for row, run in zip(rows, runs, strict=True):
+        assert float(row["valid_error"]) == run.history()[-1]["valid_error"]
+    table = [line.split() for line in said.splitlines() if re.match(r"[14]\s+0\.", line)]
+    means = [float(line[2]) for line in table]
+    assert len(means) == 4
+    assert means == sorted(means), "best first"
+    assert Path("report/sweep.png").stat().st_size > 5000
+    assert "8 of 8 runs were done before" in session("sweep digits tau=1,4 beta=0.25,0.5 --seeds 2")
+
+
+def test_sweep_by_another_figure_and_one_key(session: Callable[[str], str]) -> None:
+    said = session("sweep digits smoothing=0.1,0.3 --mode smoothing --figure valid_nll")
+    assert re.search(r"smoothing  validation NLL\n─+\n0\.\d\s+\d\.\d{3} \(1\)", said), said
+
+
+def test_a_sweep_that_was_killed_goes_on(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "labelemb",
+        "sweep",
+        "digits",
+        "tau=1,2,4",
+        *QUICK,
+        "--epochs",
+        "6",
+        "--seeds",
+        "2",
+    ]
+    first = RunFolder.of(tmp_path / "runs", "digits-sweep-emb", "tau=1", 0)
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    while not first.last_checkpoint.is_file() and process.poll() is None:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "report").exists()
+    subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    assert [len(run.history()) for run in find_runs([tmp_path / "runs"])] == [6] * 6
+    assert (tmp_path / "report" / "sweep.png").is_file()
