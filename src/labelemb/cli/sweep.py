@@ -76,7 +76,7 @@ def sweep(arguments: list[str]) -> int:
 
 def _grid(words: list[str], config: type) -> dict[str, list[str]]:
     """Read KEY=VALUE,VALUE words. Raises ConfigError."""
-    known = {field.name for field in fields(config)} - {"mode", "seed", "validate"}  # type: ignore[arg-type]
+    known = {field.name for field in fields(config)} - {"mode", "seed", "validate"}
     grid: dict[str, list[str]] = {}
     for word in words:
         key, is_there, values = word.partition("=")
