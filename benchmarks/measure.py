@@ -37,15 +37,18 @@ def interleaved(
     repeats: int,
     warmup: int = 3,
     clock: Callable[[], float] = time.perf_counter,
+    rest: float = 0.0,
 ) -> dict[str, Timing]:
     """Call the peers in turn, ``repeats`` rounds of all, after ``warmup`` rounds that do not count.
 
     clock: ``time.process_time`` counts the seconds of the processor, for one thread on a machine that others use.
+    rest: seconds before each call, for what the peer before it still does in the background.
     """
     samples: dict[str, list[float]] = {name: [] for name in callables}
     for number in range(-warmup, repeats):
         for name, call in callables.items():
             _synchronise()
+            time.sleep(rest)
             start = clock()
             call()
             _synchronise()

@@ -8,6 +8,7 @@ from labelemb.training.task import Share
 from labelemb.vision.augment import PAD, CropFlip
 from labelemb.vision.config import VisionConfig
 from labelemb.vision.datasets import load
+from labelemb.vision.images import Images
 from labelemb.vision.task import VisionTask
 
 
@@ -33,8 +34,19 @@ def test_follows_the_slow_reference() -> None:
     turned = CropFlip(top, left, mirrored)(pixels, channels_last=True)
     assert turned.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(got, turned)
+    as_stored = CropFlip(top, left, mirrored)(pixels.contiguous(memory_format=torch.channels_last), channels_last=True)
+    assert torch.equal(got, as_stored)
     for image, choice, result in zip(pixels, choices, got, strict=True):
         assert torch.equal(result, slow(image, *choice)), choice
+
+
+def test_rows_come_in_the_layout_of_all() -> None:
+    pixels, rows = torch.randint(256, (7, 3, 4, 5), dtype=torch.uint8), torch.tensor([5, 0, 5])
+    for layout in (torch.contiguous_format, torch.channels_last):
+        images = Images(pixels, torch.arange(7)).to(torch.device("cpu"), layout)
+        found = images.select(rows)
+        assert found.is_contiguous(memory_format=layout)
+        assert torch.equal(found, pixels[rows])
 
 
 def test_each_of_the_162_results_is_equally_likely() -> None:

@@ -5,7 +5,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from labelemb.training.seeding import generator
 
@@ -45,19 +44,22 @@ class CropFlip:
     def __call__(self, pixels: Tensor, channels_last: bool = False) -> Tensor:
         """Pad with zeros, crop to the old size and mirror: (N, C, H, W) uint8 -> (N, C, H, W), in one gather.
 
-        channels_last  memory layout of what comes out; the gather writes it, so that nothing is turned afterwards
+        A line of a crop is a piece of a line of the padded image, or of its mirror image: whole lines are gathered.
+
+        channels_last  memory layout of what comes out, and the one to come in with: a line is W * C numbers then, not W
         """
-        count, channels, height, width = pixels.shape
-        padded = F.pad(pixels, (PAD, PAD, PAD, PAD))  # (N, C, H + 8, W + 8)
-        row = torch.arange(height, device=pixels.device)
-        column = torch.arange(width, device=pixels.device)
-        rows = (self.top[:, None] + row) * padded.shape[3]  # (N, H)
-        columns = self.left[:, None] + torch.where(self.mirrored[:, None], width - 1 - column, column)  # (N, W)
-        if not channels_last:
-            places = (rows[:, :, None] + columns[:, None, :]).view(count, 1, -1).expand(count, channels, -1)
-            return padded.view(count, channels, -1).gather(2, places).view_as(pixels)
-        channel = torch.arange(channels, device=pixels.device) * padded[0, 0].numel()
-        across = (columns[:, :, None] + channel).view(count, 1, -1)  # (N, 1, W * C)
-        places = (rows[:, :, None] + across).view(count, -1)  # (N, H * W * C)
-        gathered = padded.view(count, -1).gather(1, places)
-        return gathered.view(count, height, width, channels).permute(0, 3, 1, 2)
+        planes = pixels.permute(0, 2, 3, 1).unsqueeze(1) if channels_last else pixels.unsqueeze(4)  # (N, P, H, W, K)
+        count, depth, height, width, size = planes.shape
+        both = planes.new_zeros(2, count, depth, height + 2 * PAD, width + 2 * PAD, size)
+        inner = both[:, :, :, PAD:-PAD, PAD:-PAD]
+        inner[0], inner[1] = planes, planes.flip(3)
+        left = torch.where(self.mirrored, 2 * PAD - self.left, self.left)
+        image = self.mirrored * count + torch.arange(count, device=pixels.device)
+        plane = image[:, None] * depth + torch.arange(depth, device=pixels.device)  # (N, P)
+        line = self.top[:, None, None] + torch.arange(height, device=pixels.device)  # (N, 1, H)
+        line = plane[:, :, None] * both.shape[3] + line  # (N, P, H)
+        start = (line * both.shape[4] + left[:, None, None]) * size
+        # Every piece of W * K numbers there is, wherever it starts; they lie over each other and take no memory.
+        pieces = both.view(-1).as_strided((both.numel() - width * size + 1, width * size), (1, 1))
+        crops = pieces.index_select(0, start.view(-1)).view_as(planes)
+        return crops[:, 0].permute(0, 3, 1, 2) if channels_last else crops[..., 0]

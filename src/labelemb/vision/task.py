@@ -50,12 +50,13 @@ class VisionTask:
         self.ignore_index = -100
 
     def place(self, device: torch.device) -> None:
-        """Move the images to the device, uint8 as they are."""
+        """Move the images to the device, as uint8 in the layout of the model."""
         data = self.data
+        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
         self._normalise = Normalise(data.mean, data.std, device, self.config.channels_last)
-        self._train = data.train.to(device)
+        self._train = data.train.to(device, layout)
         named = {"valid": data.valid, "test": data.test}
-        self._held_out = {name: split.to(device) for name, split in named.items() if split is not None}
+        self._held_out = {name: split.to(device, layout) for name, split in named.items() if split is not None}
         self._errors_by_label: dict[str, list[float | None]] = {}
 
     def batches(self, epoch: int, start: int, share: Share) -> Iterator[list[ImageBatch]]:
@@ -97,7 +98,7 @@ class VisionTask:
             self.loss.embedding.save(run.labels_file, self.data.label_names)
 
     def _batch(self, images: Images, rows: Tensor, crops: CropFlip | None = None) -> ImageBatch:
-        pixels = images.pixels.index_select(0, rows)  # twenty times as fast as [rows] on a CPU
+        pixels = images.select(rows)
         if crops is not None:
             pixels = crops[rows](pixels, self.config.channels_last)
         return ImageBatch(self._normalise(pixels), images.labels[rows], rows)
