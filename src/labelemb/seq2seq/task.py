@@ -1,7 +1,7 @@
 """A model, a loss and a corpus, as the training loop wants them."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from labelemb.losses.cross_entropy import CrossEntropyLoss
 from labelemb.losses.embedding import CompressedLabelEmbedding
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.modes import Surroundings, build_loss
+from labelemb.metrics.bleu import Score
 from labelemb.metrics.classification import error_percent
 from labelemb.metrics.likelihood import mean_nll, perplexity
 from labelemb.runs import RunFolder
@@ -18,7 +19,7 @@ from labelemb.seq2seq.batch import BatchPlan, PairBatch, by_length
 from labelemb.seq2seq.config import Seq2SeqConfig
 from labelemb.seq2seq.corpus import Corpus, Split
 from labelemb.seq2seq.model import LSTMSeq2Seq
-from labelemb.seq2seq.scores import score
+from labelemb.seq2seq.scores import score_all
 from labelemb.seq2seq.search import SearchSettings
 from labelemb.seq2seq.translate import translate
 from labelemb.seq2seq.vocab import PAD
@@ -43,6 +44,7 @@ class Seq2SeqTask:
             self.loss: Loss = make_loss(config, corpus)
         self._nll = CrossEntropyLoss(PAD, impl=config.impl)
         self._step = 0
+        self._outputs: dict[str, tuple[list[str], dict[str, Score]]] = {}  # of the last evaluation
 
     def place(self, device: torch.device) -> None:
         """Note the device; the arrays stay where they are mapped."""
@@ -67,12 +69,15 @@ class Seq2SeqTask:
             if name == "valid" or (name == "test" and last):
                 settings = self.config.search_settings
                 settings = replace(settings, beam_size=1) if name == "valid" else settings
-                found = self._likelihood(model, split, share, total) | self._scores(model, split, settings)
+                scores = self._scores(model, name, settings)
+                found = self._likelihood(model, split, share, total) | {key: one.value for key, one in scores.items()}
                 figures |= {f"{name}_{key}": value for key, value in found.items()}
         return figures
 
     def leave(self, run: RunFolder) -> None:
-        """Write the label embedding with the words it is of."""
+        """Write the label embedding with the words it is of, the output of the evaluation and its scores."""
+        for name, (lines, scores) in self._outputs.items():
+            run.write_output(name, lines, {key: asdict(one) for key, one in scores.items()})
         if isinstance(self.loss, LabelEmbeddingLoss):
             self.loss.embedding.save(run.labels_file, self.corpus.tgt_vocab.words)
 
@@ -97,14 +102,14 @@ class Seq2SeqTask:
             "error": error_percent(correct, words),
         }
 
-    def _scores(self, model: nn.Module, split: Split, settings: SearchSettings) -> dict[str, float]:
+    def _scores(self, model: nn.Module, name: str, settings: SearchSettings) -> dict[str, Score]:
+        """Search the outputs of a split and score them; both stay for ``leave``."""
         assert isinstance(model, LSTMSeq2Seq)
-        config, corpus = self.config, self.corpus
+        config, corpus, split = self.config, self.corpus, self.corpus.splits[name]
         lines = translate(model, corpus, split.src, split.src_lines, settings, config.batch_size, config.unk)
-        figures = [
-            score(name, lines, split.tgt_lines, split.src_lines, corpus.by_character) for name in config.score_names
-        ]
-        return {key: value for found in figures for key, value in found.items()}
+        scores = score_all(config.score_names, lines, split, corpus.by_character)
+        self._outputs[name] = lines, scores
+        return scores
 
 
 def build_model(config: Seq2SeqConfig, corpus: Corpus) -> LSTMSeq2Seq:
