@@ -80,6 +80,11 @@ class Corpus:
         return str(self.metadata["digest"])[:16]
 
     @property
+    def note(self) -> str:
+        """Return what a reader of the figures must know about the data, if anything."""
+        return str(self.metadata["options"].get("note", ""))
+
+    @property
     def by_character(self) -> bool:
         """Say whether tokens are characters rather than words."""
         return bool(self.metadata["options"]["char"])

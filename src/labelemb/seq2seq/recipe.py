@@ -48,7 +48,8 @@ def train(config: Seq2SeqConfig, run: RunFolder, data_folder: Path | None = None
     Raises as ``check`` does.
     """
     corpus = load_corpus(config.corpus, data_folder)
-    train_run(_build(config, corpus), config, run, corpus.digest)
+    facts = {"note": corpus.note} if corpus.note else {}
+    train_run(_build(config, corpus), config, run, corpus.digest, facts)
 
 
 def _build(config: Seq2SeqConfig, corpus: Corpus) -> Seq2SeqTask:

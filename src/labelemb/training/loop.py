@@ -83,8 +83,8 @@ class Tally:
 def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelerator) -> None:
     """Train until the last epoch, or go on where a killed process stopped; the run folder ends up the same.
 
-    Bit for bit: checkpoints are written at evaluations, and what is drawn afterwards depends on the seed and the position
-    alone.
+    Bit for bit: checkpoints are written at evaluations, and what is drawn afterwards depends on the seed and the
+    position alone.
     """
     accelerator.init_trackers("labelemb")
     trainee = Trainee.prepare(task, settings, accelerator)
@@ -219,7 +219,7 @@ class Trainee:
         }
 
     def save(self, run: RunFolder, history: list[Line], last: bool) -> None:
-        """Write what the evaluation leaves; the checkpoint to go on from decides where a killed run does, so it is last.
+        """Write what the evaluation leaves; the checkpoint to go on from, which decides where that is, comes last.
 
         last  whether the run ends here
         """
