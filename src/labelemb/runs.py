@@ -9,7 +9,7 @@ OUT/PRESET/MODE/seed-N/
     last.pt  best.pt    checkpoints: to go on from, and the best on the validation data
     best-SCORE.pt       language: the best on the validation text by a score
     scores.json         language: the last scores with their signatures
-    SPLIT.output.txt    language: the last output for "valid" and "test"
+    SPLIT.output.txt    language: the last output for "valid" and "test"; best-SCORE.output.txt, "valid" by the best
     finished.json       written last: the run is complete
         error.txt           traceback of a failure that nobody foresaw
 """
@@ -100,6 +100,10 @@ class RunFolder:
         """Return where the output for "valid" or "test" is, a line each, as of the last evaluation."""
         return self.path / f"{split}.output.txt"
 
+    def best_output_file(self, name: str) -> Path:
+        """Return where the output of ``best_by(name)`` for "valid" is: "bleu" -> best-bleu.output.txt."""
+        return self.path / f"best-{name}.output.txt" if name else self.path / "best.output.txt"
+
     @property
     def finished_file(self) -> Path:
         """Return the file that is written last."""
@@ -170,6 +174,11 @@ class RunFolder:
         write_text(self.output_file(split), "".join(f"{line}\n" for line in lines))
         table = self.scores() | {split: scores}
         write_text(self.scores_file, json.dumps(table, indent=2, ensure_ascii=False) + "\n")
+
+    def keep_output(self, name: str) -> None:
+        """Let the last output for "valid", where there is one, be that of the checkpoint ``best_by(name)``."""
+        if self.output_file("valid").is_file():
+            write_text(self.best_output_file(name), self.output_file("valid").read_text(encoding="utf-8"))
 
     def scores(self) -> dict[str, Any]:
         """Read the scores: split -> name -> value, signature, sentences. Raises DataError for a damaged file."""

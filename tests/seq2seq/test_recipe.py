@@ -175,7 +175,7 @@ def test_translate_keeps_lines_and_order(make_corpus: Callable[..., Corpus]) -> 
 
     def lines(batch_size: int, replace_unknown: bool = True) -> list[str]:
         settings = SearchSettings()
-        return translate(model, corpus, valid.src, valid.src_lines, settings, batch_size, replace_unknown)  # type: ignore[arg-type]
+        return translate(model, corpus.wording, valid.src, valid.src_lines, settings, batch_size, replace_unknown)  # type: ignore[arg-type]
 
     assert lines(1) == lines(3)
     assert len(lines(2)) == 4

@@ -21,6 +21,8 @@ class Seq2SeqConfig(TrainingConfig):
     """Every choice of a language run; the presets are values of it.
 
     corpus            numbers-en-vi, or the folder that labelemb preprocess wrote, as it is or below --data
+    limit             first training pairs that are used; 0: all
+    restore           checkpoint whose weights the run starts from; null: none
     embedding_size    of the words
     hidden_size       of encoder, decoder and the state in front of the classifier
     layers            of encoder and decoder
@@ -46,6 +48,8 @@ class Seq2SeqConfig(TrainingConfig):
     )
 
     corpus: str = numbers.NAME
+    limit: int = 0
+    restore: str | None = None
     embedding_size: int = 512
     hidden_size: int = 512
     layers: int = 2
@@ -76,6 +80,7 @@ class Seq2SeqConfig(TrainingConfig):
         for name in ("rank", "eval_interval", "save_interval"):
             value = getattr(self, name)
             choices.expect(value is None or value >= 1, name, "a whole number >= 1, or null", value)
+        choices.expect(self.limit >= 0, "limit", "a whole number >= 0", self.limit)
         choices.expect(0 <= self.dropout < 1, "dropout", "a number from 0 to below 1", self.dropout)
         choices.expect_one_of("batch_by", self.batch_by, get_args(BatchBy))
         for name in self.score_names:

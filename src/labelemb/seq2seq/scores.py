@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from labelemb.metrics.bleu import Score, bleu, chrf, paper_bleu
 from labelemb.metrics.rouge import Unit, rouge, rouge_signature
-from labelemb.seq2seq.corpus import Split
+from labelemb.seq2seq.sentences import Split
 
 # Score -> which of its figures chooses a checkpoint.
 SCORES = {"exact": "exact", "bleu": "bleu", "rouge": "rougeL"}

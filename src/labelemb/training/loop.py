@@ -228,6 +228,7 @@ class Trainee:
         for best in self.settings.best:
             if best.is_last(history):
                 save_checkpoint(run.best_by(best.name), {**weights, "line": history[-1]})
+                run.keep_output(best.name)
         if last or self._is_due(history):
             scaler = self.accelerator.scaler
             content = {"optimizer": self.optimizer.state_dict(), "scaler": scaler.state_dict() if scaler else {}}
