@@ -1,18 +1,9 @@
-"""The published language scripts: train.py and predict.py with their options, their config files and their file names.
-
-LOG/NAME/
-    log.txt                       a line per evaluation
-    checkpoint.pt                 to go on from
-    best_METRIC_checkpoint.pt     the best on the validation text, and its output:
-    best_METRIC_prediction.txt
-    METRIC.txt                    the score of each evaluation
-beside config.yaml, history.jsonl and so on of every run.
-"""
+"""The published language scripts: train.py and predict.py with their options."""
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,42 +15,13 @@ from labelemb.cli.plan import main_console, run_plan
 from labelemb.cli.published_config import read_config
 from labelemb.errors import ConfigError
 from labelemb.files import write_text
-from labelemb.runs import Line, RunFolder
+from labelemb.runs import RunFolder
 from labelemb.seq2seq import recipe
 from labelemb.seq2seq.config import Seq2SeqConfig
+from labelemb.seq2seq.published import PublishedFolder
 from labelemb.seq2seq.recipe import load_corpus
-from labelemb.seq2seq.scores import SCORES
 from labelemb.seq2seq.trained import TextEvaluation, TrainedTranslator
 from labelemb.training.matrix import PlannedRun
-from labelemb.training.progress import SHOWN
-
-
-@dataclass(frozen=True)
-class PublishedFolder(RunFolder):
-    """A run folder under the published names."""
-
-    @property
-    def last_checkpoint(self) -> Path:
-        """Return the checkpoint to go on from."""
-        return self.path / "checkpoint.pt"
-
-    def best_by(self, name: str) -> Path:
-        """Return the checkpoint that was best by a score, or by perplexity for ""."""
-        return self.path / f"best_{name or 'perplexity'}_checkpoint.pt"
-
-    def best_output_file(self, name: str) -> Path:
-        """Return its output for the validation text."""
-        return self.path / f"best_{name or 'perplexity'}_prediction.txt"
-
-    def write_history(self, lines: Iterable[Line]) -> None:
-        """Replace the history, and what is told of it in log.txt and METRIC.txt."""
-        lines = list(lines)
-        super().write_history(lines)
-        write_text(self.path / "log.txt", "".join(f"{_told(line)}\n" for line in lines))
-        for name, figure in SCORES.items():
-            figures = [f"valid_{figure}", f"test_{figure}"]
-            if lines and figures[0] in lines[-1]:
-                write_text(self.path / f"{name}.txt", "".join(f"{_told(line, figures)}\n" for line in lines))
 
 
 def train(arguments: list[str]) -> int:
@@ -160,10 +122,3 @@ def _tell(found: TextEvaluation) -> None:
     print(f"{found.sentences} sentences  perplexity {found.perplexity:.4g}")
     for name, one in found.scores.items():
         print(f"{name} {one.value:.2f}  {one.signature}  ({one.sentences} sentences)")
-
-
-def _told(line: Line, keys: list[str] | None = None) -> str:
-    """Write a history line for people: the keys, or all figures."""
-    shown = keys if keys is not None else [key for key in line if SHOWN.match(key)]
-    figures = "  ".join(f"{key} {line[key]:.4f}" for key in shown if key in line)
-    return f"epoch {line['epoch']}  step {line['step']}  {figures}"

@@ -20,7 +20,8 @@ from labelemb.training.loop import Best, FitSettings
 class Seq2SeqConfig(TrainingConfig):
     """Every choice of a language run; the presets are values of it.
 
-    corpus            numbers-en-vi, or the folder that labelemb preprocess wrote, as it is or below --data
+    corpus            numbers-en-vi; iwslt15-en-vi (as published), iwslt15-en-vi-cased or iwslt15-en-vi-small, from the
+                      Stanford files; or the folder that labelemb preprocess wrote, as it is or below --data
     limit             first training pairs that are used; 0: all
     restore           checkpoint whose weights the run starts from; null: none
     embedding_size    of the words

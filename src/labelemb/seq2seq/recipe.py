@@ -8,7 +8,7 @@ import torch
 
 from labelemb.errors import DataError
 from labelemb.runs import RunFolder
-from labelemb.seq2seq import numbers
+from labelemb.seq2seq import iwslt15, numbers
 from labelemb.seq2seq.config import Seq2SeqConfig
 from labelemb.seq2seq.corpus import Corpus
 from labelemb.seq2seq.task import Seq2SeqTask
@@ -17,12 +17,14 @@ from labelemb.training.road import train_run
 
 @lru_cache(maxsize=1)
 def load_corpus(name: str, folder: Path | None) -> Corpus:
-    """Return numbers-en-vi, or the prepared corpus at ``name``, as it is or below ``folder``; once per process.
+    """Return numbers-en-vi, IWSLT15, or the prepared corpus at ``name``, as it is or below ``folder``.
 
-    Raises DataError.
+    It is read once per process. Raises DataError.
     """
     if name == numbers.NAME:
         return numbers.load_numbers()
+    if name in iwslt15.NAMES:
+        return iwslt15.load_iwslt15(name, folder)
     try:
         return Corpus.open(Path(name).expanduser())
     except DataError:

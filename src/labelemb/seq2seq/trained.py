@@ -14,6 +14,7 @@ from labelemb.metrics.likelihood import mean_nll, perplexity
 from labelemb.runs import RunFolder
 from labelemb.seq2seq.batch import PairBatch, by_length
 from labelemb.seq2seq.config import Seq2SeqConfig
+from labelemb.seq2seq.published import folder_of
 from labelemb.seq2seq.scores import score_all
 from labelemb.seq2seq.search import SearchSettings
 from labelemb.seq2seq.sentences import Split
@@ -53,7 +54,7 @@ class TrainedTranslator:
     """
 
     def __init__(self, source: Path, checkpoint: str = "last", device: str = "cpu") -> None:
-        self.run = RunFolder(source if source.is_dir() else source.parent)
+        self.run = folder_of(source if source.is_dir() else source.parent)
         if not self.run.config_file.is_file():
             raise DataError(str(source), "a run folder, or a checkpoint in one", "none", nearest_hint(source))
         self.config = read_config(self.run)
@@ -123,7 +124,7 @@ class TrainedTranslator:
     def _file(self, source: Path, checkpoint: str) -> Path:
         if not source.is_dir():
             return source
-        known = {"last": self.run.last_checkpoint, "best": self.run.best_checkpoint}
+        known = {"last": self.run.last_checkpoint, "best": self.run.best_by("")}
         known |= {name: self.run.best_by(name) for name in self.config.score_names}
         if checkpoint not in known:
             raise ConfigError("checkpoint", " or ".join(known), repr(checkpoint))

@@ -33,12 +33,13 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def nearest_hint(path: Path) -> str:
     """Name the existing checkpoint that a missing one may have been meant to be; "" when there is none.
 
-    Looked at is what lies up to two folders below the folders that ``path`` would be in, the innermost first; of
-    several the one whose path resembles it most, those of the same name before all others.
+    Looked at is what lies up to two folders below the folders that ``path`` names, the innermost first; of several the
+    one whose path resembles it most, those of the same name before all others.
     """
-    for folder in path.absolute().parents[:3]:
+    folders = [folder for folder in path.parents if not path.is_absolute() or len(folder.parts) > 2]
+    for folder in folders:
         found = [file for depth in ("", "*/", "*/*/") for file in sorted(folder.glob(f"{depth}*.pt")) if file.is_file()]
         if found:
-            like = {file: SequenceMatcher(None, str(file), str(path.absolute())).ratio() for file in found}
+            like = {file: SequenceMatcher(None, str(file), str(path)).ratio() for file in found}
             return f"There is {max(found, key=lambda file: (file.name == path.name, like[file]))}"
     return ""
