@@ -8,7 +8,8 @@ from labelemb.report.aggregate import BASELINE, FIGURES, Comparison, Figure, Tas
 from labelemb.report.checks import unfinished_of, warnings_of
 from labelemb.report.comparison import comparison_cells, comparisons
 from labelemb.report.findings import findings
-from labelemb.report.statistics import Summary
+from labelemb.report.measures import ERROR, TEXT_MEASURES
+from labelemb.report.statistics import Summary, summarise
 
 MISSING = "–"
 PUBLISHED = (BASELINE, "emb", "reuse")  # the others are in the table of all modes, where they have a row each
@@ -63,7 +64,22 @@ def csv_table(tasks: Sequence[Task]) -> str:
             for mode in task.groups:
                 row |= {f"{mode}_{key}": value for key, value in _numbers(task, mode, figure).items()}
             writer.writerow({key: "" if value is None else value for key, value in row.items()})
+        for row in _text_rows(task):
+            writer.writerow({key: "" if value is None else value for key, value in row.items()})
     return file.getvalue()
+
+
+def _text_rows(task: Task) -> list[dict[str, object]]:
+    """Return a row per score of the test text, named by it."""
+    rows = []
+    for measure in TEXT_MEASURES if task.is_text else ():
+        row: dict[str, object] = {"task": task.name, "figure": measure.key}
+        for mode, group in task.groups.items():
+            if summary := summarise(list(group.last(f"test_{measure.key}").values())):
+                row |= {f"{mode}_n": summary.n, f"{mode}_mean": summary.mean, f"{mode}_sd": summary.sd}
+        if len(row) > 2:
+            rows.append(row)
+    return rows
 
 
 def _numbers(task: Task, mode: str, figure: Figure) -> dict[str, object]:
@@ -86,10 +102,12 @@ def _tables(tasks: Sequence[Task], reference: str | None) -> dict[str, list[list
 
     The second says more than the first where there are more modes than the published two, or more figures.
     """
-    tables = {_sentence(figure): _cells(tasks, figure) for figure in _figures(tasks)}
+    errors = [task for task in tasks if not task.is_text]
+    tables = {_sentence(figure): _cells(errors, figure) for figure in (_figures(errors) if errors else [])}
     for found in comparisons(tasks, reference):
         if len(found.standings) > 2 or len(found.measures) > 1 or reference:
-            tables[f"{found.task}: all modes, test data after the last epoch"] = comparison_cells(found)
+            when = "test data after the last epoch" if found.head == ERROR else "the test text, read once at the end"
+            tables[f"{found.task}: all modes, {when}"] = comparison_cells(found)
     return tables
 
 
@@ -135,7 +153,7 @@ def _remarks(tasks: Sequence[Task], warnings: Sequence[str], reference: str | No
     """Return what stands below the tables, by title."""
     found = [line for task in tasks for line in findings(task, reference)]
     remarks = {
-        "Findings, by the test error after the last epoch": found,
+        f"Findings, by the test {_heads(tasks)} after the last epoch": found,
         "Data": [f"{task.name}: {note}" for task in tasks for note in task.notes],
         "Unfinished runs, not counted": [line for task in tasks for line in unfinished_of(task)],
         "Warnings": [*warnings, *(line for task in tasks for line in warnings_of(task))],
@@ -146,6 +164,10 @@ def _remarks(tasks: Sequence[Task], warnings: Sequence[str], reference: str | No
 def _figures(tasks: Sequence[Task]) -> list[Figure]:
     """Return the figures that any run has; "last" in any case."""
     return [f for f in FIGURES if f == "last" or any(g.summary(f) for task in tasks for g in task.groups.values())]
+
+
+def _heads(tasks: Sequence[Task]) -> str:
+    return " or ".join(dict.fromkeys(task.head.name for task in tasks))
 
 
 def _modes(tasks: Sequence[Task]) -> list[str]:
