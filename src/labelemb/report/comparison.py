@@ -6,7 +6,7 @@ from statistics import fmean
 
 from labelemb.errors import ConfigError
 from labelemb.report.aggregate import BASELINE, Task, mode_name
-from labelemb.report.measures import MEASURES, TEXT_MEASURES, Measure
+from labelemb.report.measures import ERROR, MEASURES, TEXT_MEASURES, Measure
 from labelemb.report.statistics import PairedDifference, Summary, holm, paired_difference, summarise
 
 MISSING = "–"
@@ -19,6 +19,7 @@ class Standing:
 
     summaries  measure key -> over the seeds, of the test data after the last epoch
     absolute   how much better than the reference the mode is by the head measure, over all their seeds
+    seconds    of an epoch's training, median
     paired     the same on shared seeds, with its interval; None for the reference, and where no seed is shared
     p          of ``paired``, corrected for the number of modes tested (Holm); None where there is no test
     """
@@ -26,6 +27,7 @@ class Standing:
     mode: str
     summaries: dict[str, Summary]
     absolute: float
+    seconds: float | None
     paired: PairedDifference | None
     p: float | None
 
@@ -69,7 +71,8 @@ def compare_modes(task: Task, reference: str | None = None) -> ModeComparison | 
     for mode, found in values.items():
         summaries = {key: summary for key, seeds in found.items() if (summary := summarise(list(seeds.values())))}
         absolute = fmean(losses[reference].values()) - fmean(losses[mode].values())
-        standings.append(Standing(mode, summaries, absolute, paired.get(mode), corrected.get(mode)))
+        seconds = task.groups[mode].seconds
+        standings.append(Standing(mode, summaries, absolute, seconds, paired.get(mode), corrected.get(mode)))
     measures = tuple(m for m in known if any(m.key in standing.summaries for standing in standings))
     return ModeComparison(task.name, reference, head, measures, tuple(standings))
 
@@ -85,13 +88,16 @@ def _testable(paired: Mapping[str, PairedDifference]) -> dict[str, float]:
 def comparison_cells(comparison: ModeComparison) -> list[list[str]]:
     """Return the table: a head, and a row per mode."""
     against = f"better than {mode_name(comparison.reference)} by (95 %)"
-    rows = [["mode", *(measure.title for measure in comparison.measures), against, "p"]]
+    timed = ["seconds per epoch"] if comparison.head != ERROR else []  # the table of errors says it elsewhere
+    rows = [["mode", *(measure.title for measure in comparison.measures), against, "p", *timed]]
     for standing in comparison.standings:
         figures = [
             _summary(standing.summaries.get(measure.key), measure, measure == comparison.head)
             for measure in comparison.measures
         ]
-        rows.append([mode_name(standing.mode), *figures, _difference(standing.paired), _p(standing)])
+        row = [mode_name(standing.mode), *figures, _difference(standing.paired), _p(standing)]
+        seconds = MISSING if standing.seconds is None else f"{standing.seconds:.3g}"
+        rows.append([*row, seconds] if timed else row)
     return rows
 
 

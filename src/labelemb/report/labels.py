@@ -95,11 +95,11 @@ def label_views(groups: Sequence[Group], labels: Sequence[str] | None = None) ->
             warnings.append(f"{title}: the seeds have different label names; only {drawn} are drawn")
         known = label_numbers(names, [name for name in wanted if name in set(names)])
         numbers = known if len(known) > 1 else list(range(len(names)))
-        if len(numbers) > MOST_LABELS and "corpus" in group.runs[0].config:
-            numbers = [number for number in numbers if names[number].isalpha()][:WORDS]  # a vocabulary is by frequency
-            warnings.append(
-                f"{title}: the {len(numbers)} most frequent of {len(names)} words are drawn; or choose some"
-            )
+        if len(known) < 2 and "corpus" in group.runs[0].config:
+            words = [number for number in numbers if names[number].isalpha()]
+            numbers = words if len(words) <= MOST_LABELS else words[:WORDS]  # a vocabulary is by frequency
+            if len(numbers) < len(words):
+                warnings.append(f"{title}: the {WORDS} most frequent of {len(words)} words are drawn; choose others")
         if not 1 < len(numbers) <= MOST_LABELS:
             warnings.append(f"{title}: {len(numbers)} labels cannot be drawn, only 2 to {MOST_LABELS}; choose some")
             continue

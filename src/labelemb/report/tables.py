@@ -13,9 +13,12 @@ from labelemb.report.statistics import Summary, summarise
 
 MISSING = "–"
 PUBLISHED = (BASELINE, "emb", "reuse")  # the others are in the table of all modes, where they have a row each
-_HOW = (
+_ERRORS = (
     "Test error in percent: mean ± sample standard deviation over seeds (number of seeds).",
     "Reduction: points, and share of the one-hot error. Seconds per epoch: median of training time.",
+)
+_TEXT = ("Scores of the test text: mean ± sample standard deviation over seeds (number of seeds).",)
+_INTERVALS = (
     "Intervals: 95 %, mean of the differences between runs with the same seed, Student's t; p: the paired permutation",
     "test of that mean, corrected for the number of modes (Holm).",
 )
@@ -26,7 +29,7 @@ def text_table(tasks: Sequence[Task], warnings: Sequence[str] = (), reference: s
 
     reference  mode that the others are compared with; None: one-hot, or the first
     """
-    parts = list(_HOW)
+    parts = _how(tasks)
     for title, cells in _tables(tasks, reference).items():
         parts += ["", f"{title}:", *_aligned(cells)]
     for title, lines in _remarks(tasks, warnings, reference).items():
@@ -36,7 +39,7 @@ def text_table(tasks: Sequence[Task], warnings: Sequence[str] = (), reference: s
 
 def markdown_table(tasks: Sequence[Task], warnings: Sequence[str] = (), reference: str | None = None) -> str:
     """Return the same as Markdown."""
-    parts = [" ".join(_HOW)]
+    parts = [" ".join(_how(tasks))]
     for title, cells in _tables(tasks, reference).items():
         head, *rows = [[_escaped(cell) for cell in row] for row in cells]
         lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] + ["---:"] * (len(head) - 1), *rows)]
@@ -164,6 +167,12 @@ def _remarks(tasks: Sequence[Task], warnings: Sequence[str], reference: str | No
 def _figures(tasks: Sequence[Task]) -> list[Figure]:
     """Return the figures that any run has; "last" in any case."""
     return [f for f in FIGURES if f == "last" or any(g.summary(f) for task in tasks for g in task.groups.values())]
+
+
+def _how(tasks: Sequence[Task]) -> list[str]:
+    """Say how the figures that are there are made."""
+    kinds = {task.is_text for task in tasks}
+    return [*(_ERRORS if False in kinds else ()), *(_TEXT if True in kinds else ()), *_INTERVALS]
 
 
 def _heads(tasks: Sequence[Task]) -> str:

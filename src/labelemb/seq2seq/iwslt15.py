@@ -60,8 +60,8 @@ def load_iwslt15(name: str, folder: Path | None) -> Corpus:
 def _prepare(place: Path, files: Mapping[str, Path], options: PreprocessOptions) -> None:
     pairs = {split: parallel(files[f"{name}.en"], files[f"{name}.vi"]) for split, name in SPLITS.items()}
     if options.src_vocab and options.tgt_vocab:
-        found = {side: str(files[getattr(options, side)]) for side in ("src_vocab", "tgt_vocab")}
-        options = replace(options, **found)
+        source, target = str(files[options.src_vocab]), str(files[options.tgt_vocab])
+        options = replace(options, src_vocab=source, tgt_vocab=target)
     write_corpus(place, pairs, options)
 
 
