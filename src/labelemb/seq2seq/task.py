@@ -144,11 +144,12 @@ def restore(file: str, model: nn.Module, loss: nn.Module | None = None) -> None:
     if not path.is_file():
         raise DataError("restore", "a checkpoint", f"no such file: {path}", nearest_hint(path))
     content = load_checkpoint(path)
+    device = next(model.parameters()).device  # "meta" where it is only seen whether it fits
     try:
-        model.load_state_dict(content["model"])
+        model.load_state_dict({name: weight.to(device) for name, weight in content["model"].items()})
         if loss is not None and loss.state_dict().keys() == content["loss"].keys():
-            loss.load_state_dict(content["loss"])
-    except (KeyError, RuntimeError, TypeError) as error:
+            loss.load_state_dict({name: weight.to(device) for name, weight in content["loss"].items()})
+    except (KeyError, RuntimeError, TypeError, AttributeError) as error:
         raise DataError(str(path), "the weights of such a model", " ".join(str(error).split())[:200]) from error
 
 
