@@ -28,7 +28,7 @@ def train_once(kind: str, labels: int) -> None:
     embedding = DenseLabelEmbedding(labels) if kind == "dense" else CompressedLabelEmbedding(labels, RANK)
     optimizer = torch.optim.Adam(embedding.parameters(), fused=True)
     rows = embedding.rows(torch.arange(min(DISTINCT, labels)))
-    torch.logsumexp(rows, dim=1).sum().backward()
+    torch.autograd.backward(torch.logsumexp(rows, dim=1).sum())
     optimizer.step()
 
 
