@@ -1,6 +1,10 @@
 """The code in the documents runs."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +75,41 @@ def test_no_link_in_the_documents_is_dead() -> None:
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
             if not target.startswith("http"):
                 assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def text_files(folder: Path) -> None:
+    """Parallel text under the names that the document uses."""
+    words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+    say = {word: f"{word[::-1]}a" for word in words}
+    for name, numbers in {"train": range(100, 260), "dev": range(300, 310), "test": range(400, 412)}.items():
+        lines = [[words[int(digit)] for digit in str(number)] for number in numbers]
+        (folder / f"{name}.en").write_text("".join(f"{' '.join(line)}\n" for line in lines))
+        (folder / f"{name}.vi").write_text("".join(f"{' '.join(say[word] for word in line)}\n" for line in lines))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_commands_of_the_translation_document_run(number: int, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "translation.md").read_text(encoding="utf-8")
+    block = re.findall(r"<!-- runs -->\n```sh\n(.*?)```\n<!-- end -->", text, flags=re.S)[number]
+    text_files(tmp_path)
+    for script in (ROOT / "scripts" / "nlp").iterdir():
+        if script.is_file():
+            shutil.copy(script, tmp_path)
+    # The sizes alone are made small: the published config wants a GPU.
+    small = {"epoch": "2", "emb_size": "8", "hidden_size": "8", "eval_interval": "5", "soft_start": "2"}
+    config = (tmp_path / "iwslt.yaml").read_text()
+    for key, value in small.items():
+        config = re.sub(rf"^{key}: \S+", f"{key}: {value}", config, flags=re.M)
+    (tmp_path / "iwslt.yaml").write_text(config)
+    (tmp_path / "bin").mkdir()
+    for name, call in {"labelemb": "-m labelemb ", "python3": ""}.items():
+        program = tmp_path / "bin" / name
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} {call}"$@"\n')
+        program.chmod(0o755)
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-e", "-c", block], cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PATH": path}
+    )
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / ("test.out" if number == 0 else "data/iwslt15/label_embedding/prediction.txt")
+    assert len(out.read_text(encoding="utf-8").splitlines()) == 12

@@ -7,6 +7,9 @@ OUT/PRESET/MODE/seed-N/
     labels.safetensors  the label embedding, where the method learns one
     data.json           what the model must know about its input: label names, sizes, normalisation
     last.pt  best.pt    checkpoints: to go on from, and the best on the validation data
+    best-SCORE.pt       language: the best on the validation text by a score
+    scores.json         language: the last scores with their signatures
+    SPLIT.output.txt    language: the last output for "valid" and "test"; best-SCORE.output.txt, "valid" by the best
     finished.json       written last: the run is complete
         error.txt           traceback of a failure that nobody foresaw
 """
@@ -84,6 +87,23 @@ class RunFolder:
         """Return the checkpoint that was best on the validation data."""
         return self.path / "best.pt"
 
+    def best_by(self, name: str) -> Path:
+        """Return the checkpoint that was best by another figure: "bleu" -> best-bleu.pt, "" -> best.pt."""
+        return self.path / f"best-{name}.pt" if name else self.best_checkpoint
+
+    @property
+    def scores_file(self) -> Path:
+        """Return where the scores of a language run stand with their signatures, as of the last evaluation."""
+        return self.path / "scores.json"
+
+    def output_file(self, split: str) -> Path:
+        """Return where the output for "valid" or "test" is, a line each, as of the last evaluation."""
+        return self.path / f"{split}.output.txt"
+
+    def best_output_file(self, name: str) -> Path:
+        """Return where the output of ``best_by(name)`` for "valid" is: "bleu" -> best-bleu.output.txt."""
+        return self.path / f"best-{name}.output.txt" if name else self.path / "best.output.txt"
+
     @property
     def finished_file(self) -> Path:
         """Return the file that is written last."""
@@ -155,6 +175,21 @@ class RunFolder:
     def errors_by_label(self) -> dict[str, dict[str, float | None]]:
         """Read them: split -> label -> percent; empty when the run has none. Raises DataError for a damaged file."""
         return _mapping(self.errors_by_label_file, json.loads) if self.errors_by_label_file.is_file() else {}
+
+    def write_output(self, split: str, lines: Sequence[str], scores: Mapping[str, Mapping[str, Any]]) -> None:
+        """Replace the output for a split, and its scores: name -> value, signature, sentences."""
+        write_text(self.output_file(split), "".join(f"{line}\n" for line in lines))
+        table = self.scores() | {split: scores}
+        write_text(self.scores_file, json.dumps(table, indent=2, ensure_ascii=False) + "\n")
+
+    def keep_output(self, name: str) -> None:
+        """Let the last output for "valid", where there is one, be that of the checkpoint ``best_by(name)``."""
+        if self.output_file("valid").is_file():
+            write_text(self.best_output_file(name), self.output_file("valid").read_text(encoding="utf-8"))
+
+    def scores(self) -> dict[str, Any]:
+        """Read the scores: split -> name -> value, signature, sentences. Raises DataError for a damaged file."""
+        return _mapping(self.scores_file, json.loads) if self.scores_file.is_file() else {}
 
     def sweep(self) -> None:
         """Remove what processes that were killed while they wrote have left; for the holder of the lock."""

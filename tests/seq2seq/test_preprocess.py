@@ -54,8 +54,8 @@ def test_training_pairs_over_the_limits_are_counted(tmp_path: Path) -> None:
 
 def test_shared_vocabulary_and_characters(make_corpus: MakeCorpus) -> None:
     corpus = make_corpus([("ab a", "Ba c")], char=True, share=True, lower=True)
-    assert corpus.shared
-    assert corpus.by_character
+    assert corpus.wording.shared
+    assert corpus.wording.by_character
     assert corpus.src_vocab == corpus.tgt_vocab
     assert corpus.src_vocab.words == (*SPECIAL, "a", "b", "c")
     assert words(corpus, "train", "src", 0) == "a b a"

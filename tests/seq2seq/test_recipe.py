@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,6 +25,7 @@ from labelemb.seq2seq.scores import score
 from labelemb.seq2seq.search import SearchSettings
 from labelemb.seq2seq.task import Seq2SeqTask
 from labelemb.seq2seq.translate import translate
+from labelemb.training.checkpoint import load_checkpoint
 from labelemb.training.task import Share
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -61,6 +63,7 @@ def test_a_run(config: Seq2SeqConfig, mode: str, tmp_path: Path) -> None:
     assert all(expected <= set(line) for line in lines)
     assert [("test_bleu" in line, "test_perplexity" in line) for line in lines] == [(False, False)] * 2 + [(True, True)]
     assert lines[-1]["valid_perplexity"] < lines[0]["valid_perplexity"]
+    assert_kept(run, config)
     if mode == "emb":
         embedding = LabelEmbedding.load(run.labels_file)
         assert isinstance(embedding, CompressedLabelEmbedding)
@@ -69,6 +72,24 @@ def test_a_run(config: Seq2SeqConfig, mode: str, tmp_path: Path) -> None:
         assert set(DIGITS) <= set(embedding.label_names)
     else:
         assert not run.labels_file.exists()
+
+
+def assert_kept(run: RunFolder, config: Seq2SeqConfig) -> None:
+    """Outputs, scores with signatures and the best checkpoints are those that the history tells of."""
+    lines, corpus = run.history(), Corpus.open(config.corpus)
+    for split in ("valid", "test"):
+        scores = run.scores()[split]
+        assert {f"{split}_{name}": one["value"] for name, one in scores.items()}.items() <= lines[-1].items()
+        assert "case:mixed|eff:no|tok:none|smooth:exp|version" in scores["bleu"]["signature"]
+        assert "case:lc" in scores["paper_bleu"]["signature"]
+        assert scores["rouge1"]["signature"].startswith("nrefs:1|case:mixed|tok:word")
+        output = run.output_file(split).read_text(encoding="utf-8").splitlines()
+        assert score("bleu", output, corpus.splits[split].tgt_lines, output, False)["bleu"].value == pytest.approx(
+            scores["bleu"]["value"]
+        )
+    wanted = {"": ("valid_perplexity", min), "bleu": ("valid_bleu", max), "rouge": ("valid_rougeL", max)}
+    for name, (figure, best) in wanted.items():
+        assert load_checkpoint(run.best_by(name))["line"][figure] == best(line[figure] for line in lines)
 
 
 @torch.no_grad()
@@ -101,8 +122,9 @@ def _placed(task: Seq2SeqTask) -> Seq2SeqTask:
     return task
 
 
-def test_killed_and_resumed_is_the_same_run(config: Seq2SeqConfig, tmp_path: Path) -> None:
-    config = replace(config, dropout=0.3, eval_interval=3, epochs=4, soft_start=5)
+@pytest.mark.parametrize("save_interval", [None, 6])
+def test_killed_and_resumed_is_the_same_run(config: Seq2SeqConfig, save_interval: int | None, tmp_path: Path) -> None:
+    config = replace(config, dropout=0.3, eval_interval=3, save_interval=save_interval, epochs=4, soft_start=5)
     whole = RunFolder(tmp_path / "whole")
     train(config, whole)
     program = (
@@ -121,8 +143,28 @@ def test_killed_and_resumed_is_the_same_run(config: Seq2SeqConfig, tmp_path: Pat
     assert killed.history(), "it got somewhere"
     train(config, killed)
     assert without_time(killed) == without_time(whole)
-    weights = [torch.load(run.last_checkpoint, weights_only=True)["model"] for run in (killed, whole)]
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    for file in ("last.pt", "best.pt", "best-bleu.pt"):
+        one, other = (load_checkpoint(run.path / file) for run in (killed, whole))
+        for module in ("model", "loss"):
+            assert all(torch.equal(one[module][name], other[module][name]) for name in one[module])
+    for split in ("valid", "test"):
+        assert killed.output_file(split).read_bytes() == whole.output_file(split).read_bytes()
+    assert killed.scores() == whole.scores()
+
+
+def test_checkpoints_to_go_on_from_come_every_save_interval(config: Seq2SeqConfig, tmp_path: Path) -> None:
+    """At the evaluation that follows; here steps 2, 4 .. 10, of which 4 passes 3, 6 and 10 pass 6 and 9."""
+    run = RunFolder(tmp_path / "run")
+    steps = []
+
+    class Watched(RunFolder):
+        def write_history(self, lines: Any) -> None:
+            super().write_history(lines)
+            last = self.last_checkpoint
+            steps.append(load_checkpoint(last)["history"][-1]["step"] if last.is_file() else 0)
+
+    train(replace(config, eval_interval=2, save_interval=3), Watched(run.path))
+    assert steps == [0, 4, 6, 6, 10]
 
 
 def test_translate_keeps_lines_and_order(make_corpus: Callable[..., Corpus]) -> None:
@@ -133,7 +175,7 @@ def test_translate_keeps_lines_and_order(make_corpus: Callable[..., Corpus]) -> 
 
     def lines(batch_size: int, replace_unknown: bool = True) -> list[str]:
         settings = SearchSettings()
-        return translate(model, corpus, valid.src, valid.src_lines, settings, batch_size, replace_unknown)  # type: ignore[arg-type]
+        return translate(model, corpus.wording, valid.src, valid.src_lines, settings, batch_size, replace_unknown)  # type: ignore[arg-type]
 
     assert lines(1) == lines(3)
     assert len(lines(2)) == 4
@@ -145,10 +187,10 @@ def test_translate_keeps_lines_and_order(make_corpus: Callable[..., Corpus]) -> 
 
 
 def test_scores() -> None:
-    assert score("exact", ["a  b", "c"], ["a b", "d"], ["x", "y"], False) == {"exact": 50.0}
+    assert score("exact", ["a  b", "c"], ["a b", "d"], ["x", "y"], False)["exact"].value == 50
     assert set(score("bleu", ["a b c d"], ["a b c d"], ["x"], False)) == {"bleu", "paper_bleu", "chrf"}
-    assert score("rouge", ["ab"], ["ac"], ["x"], True)["rouge1"] == pytest.approx(50)
-    assert score("rouge", ["ab"], ["ac"], ["x"], False)["rouge1"] == 0
+    assert score("rouge", ["ab"], ["ac"], ["x"], True)["rouge1"].value == pytest.approx(50)
+    assert score("rouge", ["ab"], ["ac"], ["x"], False)["rouge1"].value == 0
 
 
 def test_runs_that_cannot_start(config: Seq2SeqConfig, tmp_path: Path) -> None:

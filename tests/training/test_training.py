@@ -202,6 +202,26 @@ def test_learning_rates() -> None:
     assert rates(schedule="one-cycle") == pytest.approx([0.04, 1, 0.0005], abs=1e-4)
 
 
+def test_the_norm_that_is_clipped_is_that_of_model_and_loss_together(tmp_path: Path) -> None:
+    """One plain step with a rate of 1 moves all parameters together by no more than the clip, and by all of it."""
+    config = replace(CONFIG, epochs=1, batch_size=1259, optimizer="sgd", momentum=0.0, learning_rate=1.0, clip=0.01)
+    start, run = VisionTask(config, load_data("digits", None)), RunFolder(tmp_path)
+    before = {"model": start.model.state_dict(), "loss": start.loss.state_dict()}
+    train(config, run)
+    assert run.history()[0]["step"] == 1
+    after = load_checkpoint(run.last_checkpoint)
+    moved = {
+        module: sum(
+            float((after[module][name] - value).double().pow(2).sum())
+            for name, value in values.items()
+            if value.is_floating_point()
+        )
+        for module, values in before.items()
+    }
+    assert sum(moved.values()) ** 0.5 == pytest.approx(0.01, rel=1e-3)
+    assert min(moved.values()) > 0
+
+
 def test_the_embedding_gets_no_weight_decay() -> None:
     task = VisionTask(CONFIG, load_data("digits", None))
     optimizer = build_optimizer(task.model, task.loss, OptimizerSettings(weight_decay=0.1))

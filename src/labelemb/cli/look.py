@@ -7,7 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from labelemb.cli.arguments import Parser
+from labelemb.errors import ConfigError
 from labelemb.presets import preset_names, read_preset
+from labelemb.seq2seq.vocab import SPECIAL
 
 
 def list_presets(arguments: list[str]) -> int:
@@ -64,19 +66,33 @@ def similar(arguments: list[str]) -> int:
     parser = Parser(
         "labelemb similar",
         "Show the labels that a learned label embedding puts nearest to a label.",
-        "a session:\n  $ labelemb similar demo/digits/emb/seed-0 3 --top 3",
+        "a session:\n  $ labelemb similar demo/digits/emb/seed-0 3 --top 3\n"
+        "  $ labelemb similar runs/iwslt15-en-vi/emb/seed-0 --frequent 20    # a vocabulary is by frequency",
     )
     parser.add_argument("source", type=str, help="a safetensors file, or a run folder with labels.safetensors in it")
-    parser.add_argument("label", type=str, help="name of the label")
+    parser.add_argument("label", type=str, nargs="?", default=None, help="name of the label")
     parser.add_argument("--top", type=int, default=5, help="how many")
+    frequent = "language runs: instead of a label this many frequent words, those of letters alone, a line each"
+    parser.add_argument("--frequent", type=int, default=None, help=frequent)
     chosen = parser.parse(arguments)
+    if (chosen.label is None) == (chosen.frequent is None):
+        raise ConfigError("label", "a label, or --frequent N", "both" if chosen.label else "neither")
+    if chosen.frequent is not None and chosen.frequent < 1:
+        raise ConfigError("frequent", "a whole number >= 1", chosen.frequent)
     from labelemb.losses.embedding import LabelEmbedding
     from labelemb.report import similar as nearest
     from labelemb.runs import embedding_file
 
     file = embedding_file(Path(chosen.source))
-    for name, probability in nearest(LabelEmbedding.load(file), chosen.label, chosen.top):
-        print(f"{probability:.4f}  {name}")
+    embedding = LabelEmbedding.load(file)
+    if chosen.frequent is None:
+        for name, probability in nearest(embedding, chosen.label, chosen.top, SPECIAL):
+            print(f"{probability:.4f}  {name}")
+        return 0
+    words = [name for name in embedding.label_names or [] if name.isalpha()][: chosen.frequent]  # in their order
+    width = max(map(len, words), default=0)
+    for word in words:
+        print(f"{word:{width}}  {' '.join(name for name, _ in nearest(embedding, word, chosen.top, SPECIAL))}")
     return 0
 
 

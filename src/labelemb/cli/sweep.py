@@ -56,7 +56,7 @@ def sweep(arguments: list[str]) -> int:
     if len(cells) < len(variants):
         raise ConfigError("grid", "values that differ", repr(" ".join(chosen.grid)))
     folder = Path(chosen.out) / f"{preset.name}-sweep-{chosen.mode}"
-    figure = chosen.figure or recipe.config().fit_settings.select
+    figure = chosen.figure or recipe.config().fit_settings.best[0].figure
     if not figure.startswith("valid_"):
         raise ConfigError("figure", "one of the validation data, such as valid_error", repr(figure))
     base = cell  # differs from the other cells in the keys of the grid alone, which each variant sets

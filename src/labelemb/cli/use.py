@@ -1,4 +1,4 @@
-"""The verbs that use a trained image model: predict, evaluate."""
+"""The verbs that use a trained model and say how good it is: predict (images), evaluate (images and text)."""
 
 import json
 import os
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from labelemb.cli.arguments import Parser
+from labelemb.cli.language import add_text_options, evaluate_text, is_language
 from labelemb.errors import ConfigError
 from labelemb.runs import RunFolder
 from labelemb.vision.trained import Checkpoint, TrainedModel, files_among
@@ -47,11 +48,14 @@ def evaluate(arguments: list[str]) -> int:
     """labelemb evaluate RUN."""
     parser = Parser(
         "labelemb evaluate",
-        "Count how often a trained model is wrong on labelled images: the test images of its own data set, or others.",
+        "Say how good a trained model is on its own test data, or on others: how often it is wrong on images, how its "
+        "output for a text scores.",
         "a session:\n  $ labelemb evaluate runs/cifar10-resnet8/emb/seed-0 --data ~/data\n"
-        "  10000 images  error 7.12 %  top-5 error 0.31 %  nll 0.412\n  most often wrong: cat 15.2 %, dog 11.0 %, ...",
+        "  10000 images  error 7.12 %  top-5 error 0.31 %  nll 0.412\n  most often wrong: cat 15.2 %, dog 11.0 %, ...\n"
+        "  $ labelemb evaluate runs/numbers-en-vi/emb/seed-0 --checkpoint bleu\n"
+        "  500 sentences  perplexity 1.002\n  exact 99.60  nrefs:1|case:mixed|tok:none|whole lines\n  ...",
     )
-    parser.add_argument("run", type=str, help="a run folder")
+    parser.add_argument("run", type=str, help="a run folder; of a language run also a checkpoint in one")
     parser.add_argument(
         "--data",
         type=str,
@@ -60,7 +64,10 @@ def evaluate(arguments: list[str]) -> int:
     )
     parser.add_argument("--dataset", type=str, default=None, help="another data set, imagefolder:PATH or hub:ID too")
     _add_common(parser)
+    add_text_options(parser)
     chosen = parser.parse(arguments)
+    if is_language(Path(chosen.run)):
+        return evaluate_text(chosen)
     model = _model(chosen.run, chosen.checkpoint)
     named = ":" not in (chosen.dataset or str(model.config.get("dataset")))
     folder = chosen.data or (os.environ.get("LABELEMB_DATA") if named else None)
@@ -76,7 +83,8 @@ def evaluate(arguments: list[str]) -> int:
 
 
 def _add_common(parser: Parser) -> None:
-    parser.add_argument("--checkpoint", type=str, default="last", help="last, or best on the validation images")
+    kinds = "last, or best on the validation data; of a language run also a score, bleu say"
+    parser.add_argument("--checkpoint", type=str, default="last", help=kinds)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

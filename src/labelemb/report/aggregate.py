@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from labelemb.metrics.convergence import epochs_until
+from labelemb.report.measures import ERROR, TEXT_HEADS, Measure
 from labelemb.report.statistics import PairedDifference, Summary, paired_difference, summarise
 from labelemb.runs import Line, RunFolder, find_runs
 
@@ -168,6 +169,18 @@ class Task:
         return [run for group in self.groups.values() for run in (*group.runs, *group.unfinished)]
 
     @property
+    def head(self) -> Measure:
+        """Return the figure that the task is judged by: the test error, or a score where the output is text."""
+        runs = [run for group in self.groups.values() for run in group.runs]
+        scored = (one for one in TEXT_HEADS if any(f"test_{one.key}" in run.history[-1] for run in runs))
+        return next(scored, ERROR)
+
+    @property
+    def is_text(self) -> bool:
+        """Say whether the output is text."""
+        return self.head != ERROR
+
+    @property
     def notes(self) -> list[str]:
         """Return what the runs say about their data in a ``note``."""
         notes = (source.get("note") for run in self.all_runs for source in (run.signature, run.config))
@@ -180,8 +193,8 @@ class Task:
         """
         one_hot = self.groups[BASELINE].summary("last") if BASELINE in self.groups else None
         curves = [curve for run in self.groups[mode].runs if (curve := run.curve("test_error"))]
-        if mode == BASELINE or one_hot is None or not curves:
-            return None
+        if mode == BASELINE or one_hot is None or not curves or self.is_text:
+            return None  # a test text is read once, at the end
         found = [epochs_until(curve, one_hot.mean) for curve in curves]
         firsts = [math.inf if epoch is None else epoch for epoch in found]
         epochs = max(run.epochs_done for run in self.groups[mode].runs)

@@ -49,8 +49,11 @@ def ceiling(curves: Sequence[Curves]) -> float:
 
 
 def draw_errors(tasks: Sequence[Task], out: Path) -> list[Path]:
-    """Write curves.svg and curves.png, one panel per task; nothing when no run has a test error."""
-    panels = [(task, found) for task in tasks if (found := _found(task, "test_error"))]
+    """Write curves.svg and curves.png, one panel per task; nothing when no run has a test error.
+
+    A test text is read once, at the end: where the output is text, the score of the validation text is drawn.
+    """
+    panels = [(task, found) for task in tasks if (found := _found(task, _drawn(task)))]
     if not panels:
         return []
     columns = min(2, len(panels))
@@ -60,7 +63,8 @@ def draw_errors(tasks: Sequence[Task], out: Path) -> list[Path]:
         grid = drawing.subplots(rows, columns, squeeze=False).flatten()
         for axes, (task, found) in zip(grid, panels, strict=False):
             _panel(axes, found)
-            plain(axes, task.name, "epoch", f"{TEST_LABEL}, %")
+            label = f"validation {task.head.name}" if task.is_text else f"{TEST_LABEL}, %"
+            plain(axes, task.name, "epoch", label)
             axes.set_ylim(0 if _floor(found) < 0.3 * ceiling(found) else None, ceiling(found))
             axes.yaxis.label.set_size(8)
         for axes in grid[len(panels) :]:
@@ -89,6 +93,10 @@ def draw_development(task: Task, out: Path, name: str) -> list[Path]:
 
 def _found(task: Task, key: str) -> list[Curves]:
     return [curves for group in task.groups.values() if (curves := curves_of(group, key))]
+
+
+def _drawn(task: Task) -> str:
+    return f"valid_{task.head.key}" if task.is_text else "test_error"
 
 
 def _floor(curves: Sequence[Curves]) -> float:

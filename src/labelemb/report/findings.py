@@ -11,17 +11,19 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
-def verdict(standing: Standing) -> str:
+def verdict(standing: Standing, lower: bool = True) -> str:
     """Say whether a mode helped: by how much, between what bounds, on how many paired seeds.
+
+    lower  whether less of the figure is better
 
     "Better" and "worse" need an interval without 0 and, where there are seeds enough for the test, a corrected p below
     0.05.
     """
     paired, p = standing.paired, standing.p
     if paired is None:
-        return f"{_side(standing.absolute)} in the mean, but no seed was run in both modes: no interval"
+        return f"{_side(standing.absolute, lower)} in the mean, but no seed was run in both modes: no interval"
     if paired.low is None or paired.high is None:
-        return f"{_side(paired.mean)} on a single pair of runs: too few for an interval"
+        return f"{_side(paired.mean, lower)} on a single pair of runs: too few for an interval"
     test = "too few seeds for a test" if p is None else f"p {shown_p(p)}" if p < 0.0001 else f"p = {shown_p(p)}"
     evidence = f"{plural(paired.n, 'paired seed')}, {test}"
     if paired.low <= 0 <= paired.high or (p is not None and p >= ALPHA):
@@ -33,7 +35,7 @@ def verdict(standing: Standing) -> str:
 
 
 def findings(task: Task, reference: str | None = None) -> list[str]:
-    """Return what each mode gained over the reference by the test error after the last epoch, and how fast."""
+    """Return what each mode gained over the reference by the head measure after the last epoch, and how fast."""
     comparison = compare_modes(task, reference)
     if comparison is None:
         return []
@@ -42,7 +44,8 @@ def findings(task: Task, reference: str | None = None) -> list[str]:
     for standing in comparison.standings:
         if standing.mode == comparison.reference:
             continue
-        sentences.append(f"{task.name}: {mode_name(standing.mode)} against {against}: {verdict(standing)}.")
+        said = verdict(standing, comparison.head.lower)
+        sentences.append(f"{task.name}: {mode_name(standing.mode)} against {against}: {said}.")
         convergence = task.convergence(standing.mode)
         if convergence is not None:
             sentences.append(f"{task.name}: {pace(convergence, standing.mode)}.")
@@ -58,7 +61,8 @@ def pace(convergence: Convergence, mode: str) -> str:
     return f"{mode_name(mode)} reaches {target} in epoch {convergence.epoch:g} of {convergence.epochs}{median}"
 
 
-def _side(points: float) -> str:
+def _side(points: float, lower: bool) -> str:
+    """Say which way a mode is better by so many points."""
     if points == 0:
         return "no difference"
-    return f"{abs(points):.2f} points {'lower' if points > 0 else 'higher'}"
+    return f"{abs(points):.2f} points {'lower' if (points > 0) == lower else 'higher'}"

@@ -25,7 +25,7 @@ function intervals(found) {
     const text = fixed(row.mean) + (row.low === null ? "" : ` (${fixed(row.low)} to ${fixed(row.high)})`);
     return element("li", {}, element("span", { text: modeName(row.mode) }), track, element("span", { class: "value", text }));
   });
-  const caption = `Points of test error less than ${modeName(found.reference)}; right of the line is better. 95 % intervals.`;
+  const caption = `Points of test ${found.measure} ${found.lower ? "less" : "more"} than ${modeName(found.reference)}; right of the line is better. 95 % intervals.`;
   return element("figure", {}, element("ul", { class: "intervals" }, ...rows), element("figcaption", { class: "small", text: caption }));
 }
 

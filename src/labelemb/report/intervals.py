@@ -21,7 +21,8 @@ def draw_intervals(comparisons: Sequence[ModeComparison], out: Path) -> list[Pat
         grid = drawing.subplots(len(panels), 1, squeeze=False, height_ratios=heights).flatten()
         for axes, (found, rows) in zip(grid, panels, strict=True):
             _panel(axes, rows, [standing.mode for standing in found.standings])
-            plain(axes, found.task, f"points of test error less than {mode_name(found.reference)}", "")
+            side = f"{found.head.name} {'less' if found.head.lower else 'more'}"
+            plain(axes, found.task, f"points of test {side} than {mode_name(found.reference)}", "")
         return save(drawing, out, "intervals")
 
 

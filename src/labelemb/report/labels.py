@@ -21,6 +21,7 @@ from labelemb.report.similarity import label_numbers, names_of
 Array = NDArray[np.float64]
 Order = Literal["cluster", "given"]
 MOST_LABELS = 256  # more cannot be read in a heat map, and would not fit into a page
+WORDS = 40  # that stand for a vocabulary
 NEIGHBOURS = 10
 _SMALLEST = 1e-9  # a probability below counts as this, so that its logarithm stays finite
 
@@ -94,6 +95,11 @@ def label_views(groups: Sequence[Group], labels: Sequence[str] | None = None) ->
             warnings.append(f"{title}: the seeds have different label names; only {drawn} are drawn")
         known = label_numbers(names, [name for name in wanted if name in set(names)])
         numbers = known if len(known) > 1 else list(range(len(names)))
+        if len(known) < 2 and "corpus" in group.runs[0].config:
+            words = [number for number in numbers if names[number].isalpha()]
+            numbers = words if len(words) <= MOST_LABELS else words[:WORDS]  # a vocabulary is by frequency
+            if len(numbers) < len(words):
+                warnings.append(f"{title}: the {WORDS} most frequent of {len(words)} words are drawn; choose others")
         if not 1 < len(numbers) <= MOST_LABELS:
             warnings.append(f"{title}: {len(numbers)} labels cannot be drawn, only 2 to {MOST_LABELS}; choose some")
             continue

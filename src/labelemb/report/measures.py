@@ -29,6 +29,10 @@ class Measure:
 
 
 ERROR = Measure("error", "error", "%")
+WORD_ERROR = Measure("error", "word error", "%")  # of the next word, given the true ones before it
+BLEU = Measure("bleu", "BLEU", lower=False)
+ROUGE_L = Measure("rougeL", "ROUGE-L", lower=False)
+EXACT = Measure("exact", "exact", "%", lower=False)
 MEASURES = (
     ERROR,
     Measure("nll", "NLL", digits=3),
@@ -36,3 +40,15 @@ MEASURES = (
     Measure("adaptive_ece", "adaptive ECE", "%"),
     Measure("brier", "Brier", digits=3),
 )
+TEXT_MEASURES = (
+    BLEU,
+    Measure("paper_bleu", "paper BLEU", lower=False),
+    Measure("chrf", "chrF", lower=False),
+    Measure("rouge1", "ROUGE-1", lower=False),
+    Measure("rouge2", "ROUGE-2", lower=False),
+    ROUGE_L,
+    EXACT,
+    Measure("perplexity", "perplexity"),
+    WORD_ERROR,
+)
+TEXT_HEADS = (BLEU, ROUGE_L, EXACT)  # what a language task is judged by: the first that its runs have

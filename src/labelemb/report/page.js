@@ -17,8 +17,8 @@ function showFindings() {
 }
 
 function comparison(found) {
-  const figures = element("p", { class: "figures", text: `${fixed(found.from)} % → ${fixed(found.to)} % ` },
-    element("small", { text: `test error, ${found.seeds[0] === found.seeds[1] ? count(found.seeds[0], "seed") : `${found.seeds[0]} and ${found.seeds[1]} seeds`}` }));
+  const figures = element("p", { class: "figures", text: `${fixed(found.from)}${found.unit} → ${fixed(found.to)}${found.unit} ` },
+    element("small", { text: `test ${found.measure}, ${found.seeds[0] === found.seeds[1] ? count(found.seeds[0], "seed") : `${found.seeds[0]} and ${found.seeds[1]} seeds`}` }));
   const text = element("p", { text: sentence(found) });
   const quick = found.pace ? element("p", { class: "small", text: `${capital(found.pace)}.` }) : null;
   return element("div", { class: "comparison" }, figures, text, found.bounds ? interval(found) : null, quick);

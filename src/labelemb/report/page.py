@@ -19,13 +19,15 @@ from labelemb.report.comparison import ModeComparison, compare_modes, comparison
 from labelemb.report.curves import TEST_LABEL, Curves, curves_of
 from labelemb.report.findings import pace, plural, verdict
 from labelemb.report.labels import LabelView, Order
-from labelemb.report.measures import ERROR
+from labelemb.report.measures import TEXT_MEASURES
 from labelemb.report.tables import text_table
 
 Json = Any
 
 _SCRIPTS = ("dom.js", "curves.js", "intervals.js", "heatmap.js", "plane.js", "page.js")
-_CURVES = {"test_error": TEST_LABEL, "valid_error": "validation error", "train_error": "training error"}
+_CURVES = {"test_error": TEST_LABEL, "valid_error": "validation error", "train_error": "training error"} | {
+    f"valid_{measure.key}": f"validation {measure.name}" for measure in TEXT_MEASURES if measure.key != "error"
+}
 _DEVELOPMENT = {"own_mass": "probability of the own label", "label_entropy": "entropy of the soft labels, nats"}
 
 
@@ -107,7 +109,8 @@ def _finding(task: Task, views: Sequence[LabelView], reference: str | None) -> J
     comparison = compare_modes(task, reference)
     found = []
     if comparison:
-        summaries = {standing.mode: standing.summaries[ERROR.key] for standing in comparison.standings}
+        head = comparison.head
+        summaries = {standing.mode: standing.summaries[head.key] for standing in comparison.standings}
         base = summaries.pop(comparison.reference)
         for standing in comparison.standings:
             if standing.mode != comparison.reference:
@@ -120,7 +123,9 @@ def _finding(task: Task, views: Sequence[LabelView], reference: str | None) -> J
                         "from": base.mean,
                         "to": mine.mean,
                         "seeds": [base.n, mine.n],
-                        "verdict": verdict(standing),
+                        "measure": head.name,
+                        "unit": f" {head.unit}" if head.unit else "",
+                        "verdict": verdict(standing, head.lower),
                         "pace": pace(convergence, standing.mode) if convergence else None,
                         "difference": paired.mean if paired else None,
                         "bounds": [paired.low, paired.high] if paired and paired.low is not None else None,
@@ -141,6 +146,8 @@ def _beside(comparison: ModeComparison) -> Json:
     return {
         "task": comparison.task,
         "reference": comparison.reference,
+        "measure": comparison.head.name,
+        "lower": comparison.head.lower,
         "cells": comparison_cells(comparison),
         "rows": [
             {"mode": s.mode, "mean": s.paired.mean, "low": s.paired.low, "high": s.paired.high}
@@ -173,6 +180,9 @@ def _row(task: Task, group: Group) -> Json:
         "seconds": group.seconds,
     }
     for figure in FIGURES:
+        if task.is_text:  # its scores are in the table of all modes
+            row[figure] = None
+            continue
         summary, comparison = group.summary(figure), task.compare(group.mode, figure)
         row[figure] = None if summary is None else {"mean": summary.mean, "sd": summary.sd, "n": summary.n}
         if comparison and summary:
@@ -186,7 +196,9 @@ def _panels(tasks: Sequence[Task], keys: dict[str, str]) -> list[Json]:
     panels = []
     for task in tasks:
         found = {
-            key: [_curve(curves) for group in task.groups.values() if (curves := curves_of(group, key))] for key in keys
+            key: [_curve(curves) for group in task.groups.values() if (curves := curves_of(group, key))]
+            for key in keys
+            if not (task.is_text and key.startswith("test_"))  # read once: no curve
         }
         if any(found.values()):
             series = [{"key": key, "name": keys[key], "modes": modes} for key, modes in found.items() if modes]

@@ -1,7 +1,7 @@
 """Which labels a network holds for near: the largest entries of a soft label."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 
@@ -9,12 +9,16 @@ from labelemb.errors import ConfigError, DataError
 from labelemb.losses.embedding import LabelEmbedding
 
 
-def similar(embedding: LabelEmbedding, label: str | int, top: int = 5) -> list[tuple[str, float]]:
+def similar(
+    embedding: LabelEmbedding, label: str | int, top: int = 5, without: Collection[str] = ()
+) -> list[tuple[str, float]]:
     """Return the ``top`` largest entries of softmax(E[label]) but the label's own: (name, probability), largest first.
 
-    label  its name; its number as an int, or as a string where the embedding has no names
+    label    its name; its number as an int, or as a string where the embedding has no names
+    without  names that are not shown
 
-    Raises DataError for a label that is not there, with close matches; ConfigError for top < 1.
+    One row of E is made, whatever the number of labels. Raises DataError for a label that is not there, with close
+    matches; ConfigError for top < 1.
     """
     if top < 1:
         raise ConfigError("top", "a whole number >= 1", top)
@@ -23,9 +27,10 @@ def similar(embedding: LabelEmbedding, label: str | int, top: int = 5) -> list[t
         logits = embedding.rows(torch.tensor([number], device=next(embedding.parameters()).device))[0]
         probabilities = torch.softmax(logits.float(), dim=-1)
     probabilities[number] = -1.0
-    values, labels = probabilities.topk(min(top, embedding.num_labels - 1))
     names = names_of(embedding)
-    return [(names[other], value) for other, value in zip(labels.tolist(), values.tolist(), strict=True)]
+    values, labels = probabilities.topk(min(top + len(without), embedding.num_labels - 1))
+    found = ((names[other], value) for other, value in zip(labels.tolist(), values.tolist(), strict=True))
+    return [(name, value) for name, value in found if name not in without][:top]
 
 
 def names_of(embedding: LabelEmbedding) -> list[str]:

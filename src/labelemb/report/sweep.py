@@ -14,7 +14,7 @@ from labelemb.errors import DataError
 from labelemb.files import write_text
 from labelemb.report.aggregate import collect
 from labelemb.report.canvas import INK, figure, plain, save, settings
-from labelemb.report.measures import MEASURES, Measure
+from labelemb.report.measures import MEASURES, TEXT_MEASURES, Measure
 from labelemb.report.statistics import Summary, summarise
 from labelemb.report.tables import aligned
 
@@ -51,7 +51,7 @@ def report_sweep(keys: Sequence[str], places: Mapping[Cell, Path], name: str, ou
 def measure_of(name: str) -> Measure:
     """Return how to show a figure of the validation data, and which way is better."""
     key = name.removeprefix("valid_")
-    known = next((measure for measure in MEASURES if measure.key == key), Measure(key, key))
+    known = next((measure for measure in (*MEASURES, *TEXT_MEASURES) if measure.key == key), Measure(key, key))
     return Measure(known.key, f"validation {known.name}", known.unit, known.lower, known.digits)
 
 

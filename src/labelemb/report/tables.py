@@ -8,13 +8,17 @@ from labelemb.report.aggregate import BASELINE, FIGURES, Comparison, Figure, Tas
 from labelemb.report.checks import unfinished_of, warnings_of
 from labelemb.report.comparison import comparison_cells, comparisons
 from labelemb.report.findings import findings
-from labelemb.report.statistics import Summary
+from labelemb.report.measures import ERROR, TEXT_MEASURES
+from labelemb.report.statistics import Summary, summarise
 
 MISSING = "–"
 PUBLISHED = (BASELINE, "emb", "reuse")  # the others are in the table of all modes, where they have a row each
-_HOW = (
+_ERRORS = (
     "Test error in percent: mean ± sample standard deviation over seeds (number of seeds).",
     "Reduction: points, and share of the one-hot error. Seconds per epoch: median of training time.",
+)
+_TEXT = ("Scores of the test text: mean ± sample standard deviation over seeds (number of seeds).",)
+_INTERVALS = (
     "Intervals: 95 %, mean of the differences between runs with the same seed, Student's t; p: the paired permutation",
     "test of that mean, corrected for the number of modes (Holm).",
 )
@@ -25,7 +29,7 @@ def text_table(tasks: Sequence[Task], warnings: Sequence[str] = (), reference: s
 
     reference  mode that the others are compared with; None: one-hot, or the first
     """
-    parts = list(_HOW)
+    parts = _how(tasks)
     for title, cells in _tables(tasks, reference).items():
         parts += ["", f"{title}:", *aligned(cells)]
     for title, lines in _remarks(tasks, warnings, reference).items():
@@ -35,7 +39,7 @@ def text_table(tasks: Sequence[Task], warnings: Sequence[str] = (), reference: s
 
 def markdown_table(tasks: Sequence[Task], warnings: Sequence[str] = (), reference: str | None = None) -> str:
     """Return the same as Markdown."""
-    parts = [" ".join(_HOW)]
+    parts = [" ".join(_how(tasks))]
     for title, cells in _tables(tasks, reference).items():
         head, *rows = [[_escaped(cell) for cell in row] for row in cells]
         lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] + ["---:"] * (len(head) - 1), *rows)]
@@ -63,7 +67,22 @@ def csv_table(tasks: Sequence[Task]) -> str:
             for mode in task.groups:
                 row |= {f"{mode}_{key}": value for key, value in _numbers(task, mode, figure).items()}
             writer.writerow({key: "" if value is None else value for key, value in row.items()})
+        for row in _text_rows(task):
+            writer.writerow({key: "" if value is None else value for key, value in row.items()})
     return file.getvalue()
+
+
+def _text_rows(task: Task) -> list[dict[str, object]]:
+    """Return a row per score of the test text, named by it."""
+    rows = []
+    for measure in TEXT_MEASURES if task.is_text else ():
+        row: dict[str, object] = {"task": task.name, "figure": measure.key}
+        for mode, group in task.groups.items():
+            if summary := summarise(list(group.last(f"test_{measure.key}").values())):
+                row |= {f"{mode}_n": summary.n, f"{mode}_mean": summary.mean, f"{mode}_sd": summary.sd}
+        if len(row) > 2:
+            rows.append(row)
+    return rows
 
 
 def _numbers(task: Task, mode: str, figure: Figure) -> dict[str, object]:
@@ -86,10 +105,12 @@ def _tables(tasks: Sequence[Task], reference: str | None) -> dict[str, list[list
 
     The second says more than the first where there are more modes than the published two, or more figures.
     """
-    tables = {_sentence(figure): _cells(tasks, figure) for figure in _figures(tasks)}
+    errors = [task for task in tasks if not task.is_text]
+    tables = {_sentence(figure): _cells(errors, figure) for figure in (_figures(errors) if errors else [])}
     for found in comparisons(tasks, reference):
         if len(found.standings) > 2 or len(found.measures) > 1 or reference:
-            tables[f"{found.task}: all modes, test data after the last epoch"] = comparison_cells(found)
+            when = "test data after the last epoch" if found.head == ERROR else "the test text, read once at the end"
+            tables[f"{found.task}: all modes, {when}"] = comparison_cells(found)
     return tables
 
 
@@ -136,7 +157,7 @@ def _remarks(tasks: Sequence[Task], warnings: Sequence[str], reference: str | No
     """Return what stands below the tables, by title."""
     found = [line for task in tasks for line in findings(task, reference)]
     remarks = {
-        "Findings, by the test error after the last epoch": found,
+        f"Findings, by the test {_heads(tasks)} after the last epoch": found,
         "Data": [f"{task.name}: {note}" for task in tasks for note in task.notes],
         "Unfinished runs, not counted": [line for task in tasks for line in unfinished_of(task)],
         "Warnings": [*warnings, *(line for task in tasks for line in warnings_of(task))],
@@ -147,6 +168,16 @@ def _remarks(tasks: Sequence[Task], warnings: Sequence[str], reference: str | No
 def _figures(tasks: Sequence[Task]) -> list[Figure]:
     """Return the figures that any run has; "last" in any case."""
     return [f for f in FIGURES if f == "last" or any(g.summary(f) for task in tasks for g in task.groups.values())]
+
+
+def _how(tasks: Sequence[Task]) -> list[str]:
+    """Say how the figures that are there are made."""
+    kinds = {task.is_text for task in tasks}
+    return [*(_ERRORS if False in kinds else ()), *(_TEXT if True in kinds else ()), *_INTERVALS]
+
+
+def _heads(tasks: Sequence[Task]) -> str:
+    return " or ".join(dict.fromkeys(task.head.name for task in tasks))
 
 
 def _modes(tasks: Sequence[Task]) -> list[str]:

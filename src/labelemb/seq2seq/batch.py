@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from labelemb.errors import Choices
-from labelemb.seq2seq.corpus import Sentences, Split
+from labelemb.seq2seq.sentences import Sentences, Split
 from labelemb.seq2seq.vocab import BEGIN, END, PAD, UNKNOWN
 from labelemb.training.seeding import stream_seed
 

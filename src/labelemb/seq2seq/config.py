@@ -13,14 +13,17 @@ from labelemb.seq2seq.batch import BatchBy
 from labelemb.seq2seq.scores import SCORES
 from labelemb.seq2seq.search import SearchSettings
 from labelemb.training.config import TrainingConfig
-from labelemb.training.loop import FitSettings
+from labelemb.training.loop import Best, FitSettings
 
 
 @dataclass(frozen=True)
 class Seq2SeqConfig(TrainingConfig):
     """Every choice of a language run; the presets are values of it.
 
-    corpus            numbers-en-vi, or the folder that labelemb preprocess wrote, as it is or below --data
+    corpus            numbers-en-vi; iwslt15-en-vi (as published), iwslt15-en-vi-cased or iwslt15-en-vi-small, from the
+                      Stanford files; or the folder that labelemb preprocess wrote, as it is or below --data
+    limit             first training pairs that are used; 0: all
+    restore           checkpoint whose weights the run starts from; null: none
     embedding_size    of the words
     hidden_size       of encoder, decoder and the state in front of the classifier
     layers            of encoder and decoder
@@ -30,6 +33,7 @@ class Seq2SeqConfig(TrainingConfig):
     batch_by          what batch_size counts: sentences, or tokens of the longer side with their padding
     rank              of the compressed label embedding; null: hidden_size
     eval_interval     optimiser steps between evaluations; null: one per epoch
+    save_interval     optimiser steps between checkpoints to go on from; null: one per evaluation
     scores            of the output, commas between: exact, bleu, rouge
     beam_size         of the search at the end, on the test text; validation text is searched greedily
     max_length        most tokens of an output
@@ -45,6 +49,8 @@ class Seq2SeqConfig(TrainingConfig):
     )
 
     corpus: str = numbers.NAME
+    limit: int = 0
+    restore: str | None = None
     embedding_size: int = 512
     hidden_size: int = 512
     layers: int = 2
@@ -61,6 +67,7 @@ class Seq2SeqConfig(TrainingConfig):
     rank: int | None = None
     impl: Implementation = "auto"
     eval_interval: int | None = None
+    save_interval: int | None = None
     scores: str = "bleu"
     beam_size: int = 1
     max_length: int = 50
@@ -71,13 +78,14 @@ class Seq2SeqConfig(TrainingConfig):
         """Note what cannot be."""
         for name in ("embedding_size", "hidden_size", "layers"):
             choices.expect(getattr(self, name) >= 1, name, "a whole number >= 1", getattr(self, name))
-        for name in ("rank", "eval_interval"):
+        for name in ("rank", "eval_interval", "save_interval"):
             value = getattr(self, name)
             choices.expect(value is None or value >= 1, name, "a whole number >= 1, or null", value)
+        choices.expect(self.limit >= 0, "limit", "a whole number >= 0", self.limit)
         choices.expect(0 <= self.dropout < 1, "dropout", "a number from 0 to below 1", self.dropout)
         choices.expect_one_of("batch_by", self.batch_by, get_args(BatchBy))
         for name in self.score_names:
-            choices.expect_one_of("scores", name, SCORES)
+            choices.expect_one_of("scores", name, list(SCORES))
         choices.include(lambda: self.search_settings)
         super().expect(choices)
 
@@ -89,7 +97,13 @@ class Seq2SeqConfig(TrainingConfig):
     @property
     def fit_settings(self) -> FitSettings:
         """Return the choices that are the training loop's."""
-        return replace(super().fit_settings, evaluate_every=self.eval_interval, select="valid_perplexity")
+        scores = (Best(f"valid_{SCORES[name]}", name, highest=True) for name in self.score_names)
+        return replace(
+            super().fit_settings,
+            evaluate_every=self.eval_interval,
+            save_every=self.save_interval,
+            best=(Best("valid_perplexity"), *scores),
+        )
 
     @property
     def search_settings(self) -> SearchSettings:

@@ -9,60 +9,22 @@ FOLDER/
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from labelemb.errors import DataError
-from labelemb.seq2seq.reading import cut, read_lines
+from labelemb.seq2seq.reading import read_lines
+from labelemb.seq2seq.sentences import IntArray, Sentences, Split
 from labelemb.seq2seq.vocab import Vocabulary
+from labelemb.seq2seq.wording import Wording
 
 FORMAT = "labelemb.corpus.v1"
 SIDES = ("src", "tgt")
 SPANS_DTYPE = "<i8"
-IntArray = npt.NDArray[np.integer[Any]]
-
-
-@dataclass(frozen=True)
-class Sentences:
-    """N sentences of one side: ``sentences[i]`` is an integer array, ``lengths`` (N,) says how long each is.
-
-    ids    (tokens of all sentences,), little-endian, two bytes each where the vocabulary allows
-    spans  (N, 2) int64
-    """
-
-    ids: IntArray
-    spans: IntArray
-
-    def __len__(self) -> int:
-        return len(self.spans)
-
-    def __getitem__(self, row: int) -> IntArray:
-        start, stop = self.spans[row]
-        return self.ids[start:stop]
-
-    @property
-    def lengths(self) -> IntArray:
-        """Return (N,) tokens per sentence."""
-        lengths: IntArray = self.spans[:, 1] - self.spans[:, 0]
-        return lengths
-
-
-@dataclass(frozen=True)
-class Split:
-    """Sentences that belong together pair by pair. The lines are there for validation and test, not for training."""
-
-    src: Sentences
-    tgt: Sentences
-    src_lines: tuple[str, ...] = ()
-    tgt_lines: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.src)
 
 
 @dataclass(frozen=True)
@@ -80,17 +42,16 @@ class Corpus:
         return str(self.metadata["digest"])[:16]
 
     @property
-    def by_character(self) -> bool:
-        """Say whether tokens are characters rather than words."""
-        return bool(self.metadata["options"]["char"])
+    def note(self) -> str:
+        """Return what a reader of the figures must know about the data, if anything."""
+        return str(self.metadata["options"].get("note", ""))
 
-    def cut(self, line: str) -> list[str]:
-        """Cut a line into tokens as the corpus was cut; case stays."""
-        return cut(line, self.by_character)
-
-    def join(self, tokens: Sequence[str]) -> str:
-        """Make a line of tokens."""
-        return ("" if self.by_character else " ").join(tokens)
+    @property
+    def wording(self) -> Wording:
+        """Return how its lines became numbers."""
+        options = self.metadata["options"]
+        choices = {"by_character": options["char"], "lower": options["lower"], "shared": options["share"]}
+        return Wording(self.src_vocab, self.tgt_vocab, **choices)
 
     def in_memory(self) -> "Corpus":
         """Return the corpus without its folder: arrays instead of maps."""
@@ -102,11 +63,6 @@ class Corpus:
             name: replace(split, src=copied(split.src), tgt=copied(split.tgt)) for name, split in self.splits.items()
         }
         return replace(self, splits=splits)
-
-    @property
-    def shared(self) -> bool:
-        """Say whether both sides have one vocabulary."""
-        return bool(self.metadata["options"]["share"])
 
     @classmethod
     def open(cls, path: Path | str) -> "Corpus":

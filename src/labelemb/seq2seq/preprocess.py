@@ -35,6 +35,7 @@ class PreprocessOptions:
     tgt_length      likewise on the target side; validation and test pairs always stay
     shuffle         1: the training pairs are put in random order; 0: they stay in theirs
     seed            of that order
+    note            what a reader of the figures must know about the data; the report repeats it beside them
     """
 
     lower: bool = False
@@ -48,6 +49,7 @@ class PreprocessOptions:
     tgt_length: int = 50
     shuffle: int = 0
     seed: int = 3435
+    note: str = ""
 
     def __post_init__(self) -> None:
         with Choices() as choices:

@@ -3,7 +3,7 @@
 import gzip
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 
@@ -28,17 +28,28 @@ def read_lines(path: Path | str) -> Iterator[str]:
         with path.open("rb") as plain:
             zipped = plain.read(2) == GZIP
         with gzip.open(path) if zipped else path.open("rb") as file:
-            for number, content in enumerate(file, start=1):
-                line = content.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
-                yield line.removeprefix("\ufeff") if number == 1 else line
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}, line {number}", "UTF-8", f"{error.object[error.start : error.end]!r}") from error
+            for line in decoded(file, str(path)):
+                number += 1
+                yield line
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(str(path), "a whole gzip file", f"{error} after line {number}") from error
     except OSError as error:
         raise DataError(str(path), "a readable text file", error.strerror or error) from error
     if not number:
         raise DataError(str(path), "lines of text", "an empty file")
+
+
+def decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
+    """Yield lines of bytes as text without their ends; see ``read_lines``.
+
+    Raises DataError for invalid UTF-8, with the line's number; name: what the lines are of.
+    """
+    for number, content in enumerate(lines, start=1):
+        try:
+            line = content.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{name}, line {number}", "UTF-8", f"{error.object[error.start : error.end]!r}") from error
+        yield line.removeprefix("\ufeff") if number == 1 else line
 
 
 def cut(line: str, by_character: bool) -> list[str]:

@@ -8,7 +8,7 @@ import torch
 
 from labelemb.errors import DataError
 from labelemb.runs import RunFolder
-from labelemb.seq2seq import numbers
+from labelemb.seq2seq import iwslt15, numbers
 from labelemb.seq2seq.config import Seq2SeqConfig
 from labelemb.seq2seq.corpus import Corpus
 from labelemb.seq2seq.task import Seq2SeqTask
@@ -17,12 +17,14 @@ from labelemb.training.road import train_run
 
 @lru_cache(maxsize=1)
 def load_corpus(name: str, folder: Path | None) -> Corpus:
-    """Return numbers-en-vi, or the prepared corpus at ``name``, as it is or below ``folder``; once per process.
+    """Return numbers-en-vi, IWSLT15, or the prepared corpus at ``name``, as it is or below ``folder``.
 
-    Raises DataError.
+    It is read once per process. Raises DataError.
     """
     if name == numbers.NAME:
         return numbers.load_numbers()
+    if name in iwslt15.NAMES:
+        return iwslt15.load_iwslt15(name, folder)
     try:
         return Corpus.open(Path(name).expanduser())
     except DataError:
@@ -48,7 +50,8 @@ def train(config: Seq2SeqConfig, run: RunFolder, data_folder: Path | None = None
     Raises as ``check`` does.
     """
     corpus = load_corpus(config.corpus, data_folder)
-    train_run(_build(config, corpus), config, run, corpus.digest)
+    facts = {"note": corpus.note} if corpus.note else {}
+    train_run(_build(config, corpus), config, run, corpus.digest, facts)
 
 
 def _build(config: Seq2SeqConfig, corpus: Corpus) -> Seq2SeqTask:

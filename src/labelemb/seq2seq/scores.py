@@ -2,32 +2,43 @@
 
 from collections.abc import Sequence
 
-from labelemb.metrics.bleu import bleu, chrf, paper_bleu
-from labelemb.metrics.rouge import rouge
+from labelemb.metrics.bleu import Score, bleu, chrf, paper_bleu
+from labelemb.metrics.rouge import Unit, rouge, rouge_signature
+from labelemb.seq2seq.sentences import Split
 
-SCORES = ("exact", "bleu", "rouge")
+# Score -> which of its figures chooses a checkpoint.
+SCORES = {"exact": "exact", "bleu": "bleu", "rouge": "rougeL"}
+
+
+def score_all(names: Sequence[str], lines: Sequence[str], split: Split, by_character: bool) -> dict[str, Score]:
+    """Return the figures of several scores of the output lines for a split; see ``score``."""
+    figures = (score(name, lines, split.tgt_lines, split.src_lines, by_character) for name in names)
+    return {key: value for found in figures for key, value in found.items()}
 
 
 def score(
     name: str, hypotheses: Sequence[str], references: Sequence[str], sources: Sequence[str], by_character: bool
-) -> dict[str, float]:
-    """Return the figures of a score, each from 0 to 100.
+) -> dict[str, Score]:
+    """Return the figures of a score, each from 0 to 100, with their signatures.
 
     name          "exact": lines that are their reference; "bleu": "bleu" (sacreBLEU, cased, all lines, tokenised as
                   they come), "paper_bleu" (see there) and "chrf"; "rouge": "rouge1", "rouge2", "rougeL"
     by_character  whether the tokens of ROUGE are characters, or words
     """
+    count = len(references)
     match name:
         case "exact":
             same = sum(one.split() == other.split() for one, other in zip(hypotheses, references, strict=True))
-            return {"exact": 100 * same / len(references)}
+            return {"exact": Score(100 * same / count, "nrefs:1|case:mixed|tok:none|whole lines", count)}
         case "bleu":
             return {
-                "bleu": bleu(hypotheses, references).value,
-                "paper_bleu": paper_bleu(hypotheses, references, sources).value,
-                "chrf": chrf(hypotheses, references).value,
+                "bleu": bleu(hypotheses, references),
+                "paper_bleu": paper_bleu(hypotheses, references, sources),
+                "chrf": chrf(hypotheses, references),
             }
         case "rouge":
-            return rouge(hypotheses, references, "character" if by_character else "word")
+            unit: Unit = "character" if by_character else "word"
+            figures = rouge(hypotheses, references, unit)
+            return {key: Score(value, rouge_signature(unit), count) for key, value in figures.items()}
         case _:
             raise AssertionError(name)

@@ -1,27 +1,33 @@
 """A model, a loss and a corpus, as the training loop wants them."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from labelemb.errors import DataError
 from labelemb.losses.base import Loss, world_size
 from labelemb.losses.cross_entropy import CrossEntropyLoss
 from labelemb.losses.embedding import CompressedLabelEmbedding
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.modes import Surroundings, build_loss
+from labelemb.metrics.bleu import Score
 from labelemb.metrics.classification import error_percent
 from labelemb.metrics.likelihood import mean_nll, perplexity
 from labelemb.runs import RunFolder
 from labelemb.seq2seq.batch import BatchPlan, PairBatch, by_length
 from labelemb.seq2seq.config import Seq2SeqConfig
-from labelemb.seq2seq.corpus import Corpus, Split
+from labelemb.seq2seq.corpus import Corpus
 from labelemb.seq2seq.model import LSTMSeq2Seq
-from labelemb.seq2seq.scores import score
+from labelemb.seq2seq.scores import score_all
 from labelemb.seq2seq.search import SearchSettings
+from labelemb.seq2seq.sentences import Split
 from labelemb.seq2seq.translate import translate
 from labelemb.seq2seq.vocab import PAD
+from labelemb.seq2seq.wording import Wording
+from labelemb.training.checkpoint import load_checkpoint, nearest_hint
 from labelemb.training.seeding import drawing_from, stream_seed
 from labelemb.training.task import Share
 
@@ -34,15 +40,18 @@ class Seq2SeqTask:
 
     def __init__(self, config: Seq2SeqConfig, corpus: Corpus) -> None:
         self.config, self.corpus = config, corpus
-        train = corpus.splits["train"]
+        train = corpus.splits["train"].first(config.limit)
         self._plan = BatchPlan(train.src.lengths, train.tgt.lengths, config.batch_size, config.batch_by, config.seed)
         self.steps_per_epoch = len(self._plan)
         with drawing_from(config.seed, "model"):
-            self.model: nn.Module = build_model(config, corpus)
+            self.model: nn.Module = build_model(config, corpus.wording)
         with drawing_from(config.seed, "loss"):
             self.loss: Loss = make_loss(config, corpus)
+        if config.restore:
+            restore(config.restore, self.model, self.loss)
         self._nll = CrossEntropyLoss(PAD, impl=config.impl)
         self._step = 0
+        self._outputs: dict[str, tuple[list[str], dict[str, Score]]] = {}  # of the last evaluation
 
     def place(self, device: torch.device) -> None:
         """Note the device; the arrays stay where they are mapped."""
@@ -67,12 +76,17 @@ class Seq2SeqTask:
             if name == "valid" or (name == "test" and last):
                 settings = self.config.search_settings
                 settings = replace(settings, beam_size=1) if name == "valid" else settings
-                found = self._likelihood(model, split, share, total) | self._scores(model, split, settings)
+                scores = self._scores(model, name, settings)
+                found = self._likelihood(model, split, share, total) | {key: one.value for key, one in scores.items()}
                 figures |= {f"{name}_{key}": value for key, value in found.items()}
         return figures
 
     def leave(self, run: RunFolder) -> None:
-        """Write the label embedding with the words it is of."""
+        """Write the label embedding, the output of the evaluation with its scores, and what the model needs to read."""
+        for name, (lines, scores) in self._outputs.items():
+            run.write_output(name, lines, {key: asdict(one) for key, one in scores.items()})
+        if not run.data_file.is_file():
+            self.corpus.wording.write(run.path)
         if isinstance(self.loss, LabelEmbeddingLoss):
             self.loss.embedding.save(run.labels_file, self.corpus.tgt_vocab.words)
 
@@ -97,28 +111,46 @@ class Seq2SeqTask:
             "error": error_percent(correct, words),
         }
 
-    def _scores(self, model: nn.Module, split: Split, settings: SearchSettings) -> dict[str, float]:
+    def _scores(self, model: nn.Module, name: str, settings: SearchSettings) -> dict[str, Score]:
+        """Search the outputs of a split and score them; both stay for ``leave``."""
         assert isinstance(model, LSTMSeq2Seq)
-        config, corpus = self.config, self.corpus
-        lines = translate(model, corpus, split.src, split.src_lines, settings, config.batch_size, config.unk)
-        figures = [
-            score(name, lines, split.tgt_lines, split.src_lines, corpus.by_character) for name in config.score_names
-        ]
-        return {key: value for found in figures for key, value in found.items()}
+        config, wording, split = self.config, self.corpus.wording, self.corpus.splits[name]
+        lines = translate(model, wording, split.src, split.src_lines, settings, config.batch_size, config.unk)
+        scores = score_all(config.score_names, lines, split, wording.by_character)
+        self._outputs[name] = lines, scores
+        return scores
 
 
-def build_model(config: Seq2SeqConfig, corpus: Corpus) -> LSTMSeq2Seq:
+def build_model(config: Seq2SeqConfig, wording: Wording) -> LSTMSeq2Seq:
     """Return the model of the config for the vocabularies of a corpus."""
     return LSTMSeq2Seq(
-        len(corpus.src_vocab),
-        len(corpus.tgt_vocab),
+        len(wording.src_vocab),
+        len(wording.tgt_vocab),
         embedding_size=config.embedding_size,
         hidden_size=config.hidden_size,
         layers=config.layers,
         dropout=config.dropout,
         query_activation=config.query_activation,
-        shared_embedding=corpus.shared,
+        shared_embedding=wording.shared,
     )
+
+
+def restore(file: str, model: nn.Module, loss: nn.Module | None = None) -> None:
+    """Give a model, and a loss, the weights of a checkpoint; a loss of another method starts afresh.
+
+    Raises DataError for a file that is no checkpoint, or one of another model.
+    """
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise DataError("restore", "a checkpoint", f"no such file: {path}", nearest_hint(path))
+    content = load_checkpoint(path)
+    device = next(model.parameters()).device  # "meta" where it is only seen whether it fits
+    try:
+        model.load_state_dict({name: weight.to(device) for name, weight in content["model"].items()})
+        if loss is not None and loss.state_dict().keys() == content["loss"].keys():
+            loss.load_state_dict({name: weight.to(device) for name, weight in content["loss"].items()})
+    except (KeyError, RuntimeError, TypeError, AttributeError) as error:
+        raise DataError(str(path), "the weights of such a model", " ".join(str(error).split())[:200]) from error
 
 
 def make_loss(config: Seq2SeqConfig, corpus: Corpus) -> Loss:

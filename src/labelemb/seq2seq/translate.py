@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 
 from labelemb.seq2seq.batch import by_length, source_batch
-from labelemb.seq2seq.corpus import Corpus, Sentences
 from labelemb.seq2seq.model import LSTMSeq2Seq
 from labelemb.seq2seq.search import SearchSettings, replace_unknown, search
+from labelemb.seq2seq.sentences import Sentences
+from labelemb.seq2seq.wording import Wording
 
 
 def translate(
     model: LSTMSeq2Seq,
-    corpus: Corpus,
+    wording: Wording,
     sentences: Sentences,
     lines: Sequence[str],
     settings: SearchSettings,
@@ -19,7 +20,7 @@ def translate(
 ) -> list[str]:
     """Return a line for each source sentence, in their order; an empty one for an empty one.
 
-    corpus     has the vocabularies, and says whether tokens are characters
+    wording    has the vocabularies, and says whether tokens are characters
     sentences  source side, N of them
     lines      the N lines they were made of, to copy words from
     batch_size sentences decoded side by side; it does not change what comes out
@@ -34,6 +35,6 @@ def translate(
             continue
         source, counts = source_batch(sentences, rows, device)
         for row, hypothesis in zip(rows.tolist(), search(model, source, counts, settings), strict=True):
-            tokens = corpus.cut(lines[row]) if replace else []
-            found[row] = corpus.join(replace_unknown(hypothesis, tokens, corpus.tgt_vocab))
+            tokens = wording.cut(lines[row]) if replace else []
+            found[row] = wording.join(replace_unknown(hypothesis, tokens, wording.tgt_vocab))
     return found

@@ -21,23 +21,45 @@ from labelemb.training.task import Batch, Share, Task
 
 
 @dataclass(frozen=True)
+class Best:
+    """A figure of the history line that chooses a checkpoint, and how.
+
+    figure   a line that lacks it is never chosen
+    name     the checkpoint's (``RunFolder.best_by``); "": best.pt
+    highest  whether the highest wins, or the lowest; of equals the first
+    """
+
+    figure: str
+    name: str = ""
+    highest: bool = False
+
+    def is_last(self, history: Sequence[Line]) -> bool:
+        """Say whether the last line is the best so far."""
+        sign = -1 if self.highest else 1
+        values = [sign * line[self.figure] for line in history if self.figure in line]
+        return self.figure in history[-1] and values[-1] < min(values[:-1], default=float("inf"))
+
+
+@dataclass(frozen=True)
 class FitSettings:
     """How long, in what pieces, and what is best.
 
     epochs          passes over the training data
     seed            drives dropout here; model, data order and augmentation draw from it in the task
     optimizer       see ``OptimizerSettings``
-    evaluate_every  steps between evaluations, a history line and a checkpoint each; None: once per epoch
+    evaluate_every  steps between evaluations, a history line each; None: once per epoch
+    save_every      steps between checkpoints to go on from, at the evaluation that follows; None: at each evaluation
     micro_batches   pieces a batch is cut into (gradient accumulation)
-    select          figure of the history line that chooses the best checkpoint; the lowest wins
+    best            what chooses a checkpoint to keep
     """
 
     epochs: int
     seed: int
     optimizer: OptimizerSettings
     evaluate_every: int | None = None
+    save_every: int | None = None
     micro_batches: int = 1
-    select: str = "valid_error"
+    best: tuple[Best, ...] = (Best("valid_error"),)
 
 
 @dataclass
@@ -61,7 +83,7 @@ class Tally:
 def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelerator) -> None:
     """Train until the last epoch, or go on where a killed process stopped; the run folder ends up the same.
 
-    Bit for bit: every evaluation closes with a checkpoint, and what is drawn afterwards depends on the seed and the
+    Bit for bit: checkpoints are written at evaluations, and what is drawn afterwards depends on the seed and the
     position alone.
     """
     accelerator.init_trackers("labelemb")
@@ -88,7 +110,7 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
             trainee.own_loss.unite()
             history.append(line)
             if main:
-                trainee.save(run, history, best=_is_best(history, settings.select))
+                trainee.save(run, history, last=step == total_steps)
             progress.line(line)
             accelerator.log({key: value for key, value in line.items() if key != "terms"} | line["terms"], step=step)
             accelerator.wait_for_everyone()
@@ -96,12 +118,6 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
         tracker.finish()
     if main:
         run.finish({"epochs": settings.epochs, "steps": step})
-
-
-def _is_best(history: Sequence[Line], select: str) -> bool:
-    """Say whether the last line has the lowest figure so far; never, where nothing is held out to choose by."""
-    last = history[-1]
-    return select in last and all(last[select] < past[select] for past in history[:-1])
 
 
 def _batches(task: Task, step: int, share: Share) -> Iterator[Sequence[Batch]]:
@@ -202,23 +218,28 @@ class Trainee:
             f"{self.task.unit}_per_second": size / seconds,
         }
 
-    def save(self, run: RunFolder, history: list[Line], best: bool) -> None:
-        """Write the checkpoints; the last one decides where a killed run goes on, so it is written last."""
+    def save(self, run: RunFolder, history: list[Line], last: bool) -> None:
+        """Write what the evaluation leaves; the checkpoint to go on from, which decides where that is, comes last.
+
+        last  whether the run ends here
+        """
         weights = {"model": self.own_model.state_dict(), "loss": self.own_loss.state_dict()}
         self.task.leave(run)
-        if best:
-            save_checkpoint(run.best_checkpoint, {**weights, "line": history[-1]})
-        scaler = self.accelerator.scaler
-        save_checkpoint(
-            run.last_checkpoint,
-            {
-                **weights,
-                "optimizer": self.optimizer.state_dict(),
-                "scaler": scaler.state_dict() if scaler is not None else {},
-                "history": history,
-            },
-        )
+        for best in self.settings.best:
+            if best.is_last(history):
+                save_checkpoint(run.best_by(best.name), {**weights, "line": history[-1]})
+                run.keep_output(best.name)
+        if last or self._is_due(history):
+            scaler = self.accelerator.scaler
+            content = {"optimizer": self.optimizer.state_dict(), "scaler": scaler.state_dict() if scaler else {}}
+            save_checkpoint(run.last_checkpoint, {**weights, **content, "history": history})
         run.write_history(history)
+
+    def _is_due(self, history: Sequence[Line]) -> bool:
+        """Say whether a multiple of ``save_every`` was passed since the evaluation before."""
+        every = self.settings.save_every or 1
+        before = history[-2]["step"] if len(history) > 1 else 0
+        return bool(history[-1]["step"] // every > before // every)
 
     def restore(self, run: RunFolder) -> list[Line]:
         """Take up the last checkpoint, if there is one; return the history so far."""

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from labelemb.files import write_atomically
+from labelemb.files import cache_folder, write_atomically
 from labelemb.vision.images import Images, digest_of
 
 FORMAT = "labelemb.images.v1"  # a change of what decoding gives needs another one
@@ -25,11 +24,6 @@ class Decoded:
     splits: dict[str, Images]
     label_names: tuple[str, ...]
     jpeg: bool = False
-
-
-def cache_folder() -> Path:
-    """Return where downloads and decoded images are kept: $XDG_CACHE_HOME/labelemb, or ~/.cache/labelemb."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labelemb"
 
 
 def cached(name: str, sources: Iterable[str], decode: Callable[[], Decoded]) -> Decoded:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from labelemb.errors import DataError
+from labelemb.files import cache_folder
 from labelemb.vision.datasets.batches import (
     Layout,
     Level,
@@ -16,7 +17,7 @@ from labelemb.vision.datasets.batches import (
     parse_python,
     python_names,
 )
-from labelemb.vision.datasets.cache import Decoded, cache_folder, cached, digest_of_file
+from labelemb.vision.datasets.cache import Decoded, cached, digest_of_file
 from labelemb.vision.datasets.decode import decode, is_jpeg
 from labelemb.vision.datasets.parquet import find_parquet, read_parquet
 from labelemb.vision.images import ImageData, Images

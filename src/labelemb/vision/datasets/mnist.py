@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from labelemb.errors import DataError
-from labelemb.vision.datasets.cache import cache_folder
+from labelemb.files import cache_folder
 from labelemb.vision.images import ImageData, Images
 
 # sha256 of the contents; the .gz files are compressed differently in different places.

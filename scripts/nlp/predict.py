@@ -1,0 +1,12 @@
+"""The published command line: python3 predict.py -gpus 0 -config lcsts.yaml -unk -score emb -restore CHECKPOINT.
+
+Writes prediction.txt beside the checkpoint, and prints the scores of the test text with their signatures.
+"""
+
+import sys
+
+from labelemb.cli.main import guarded
+from labelemb.cli.published_nlp import predict
+
+if __name__ == "__main__":
+    sys.exit(guarded(predict, sys.argv[1:]))

@@ -1,0 +1,124 @@
+"""The published language scripts: train.py and predict.py with their options."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from labelemb.cli.arguments import Parser
+from labelemb.cli.plan import main_console, run_plan
+from labelemb.cli.published_config import read_config
+from labelemb.errors import ConfigError
+from labelemb.files import write_text
+from labelemb.runs import RunFolder
+from labelemb.seq2seq import recipe
+from labelemb.seq2seq.config import Seq2SeqConfig
+from labelemb.seq2seq.published import PublishedFolder
+from labelemb.seq2seq.recipe import load_corpus
+from labelemb.seq2seq.trained import TextEvaluation, TrainedTranslator
+from labelemb.training.matrix import PlannedRun
+
+
+def train(arguments: list[str]) -> int:
+    """train.py: return the exit code."""
+    parser = _parser(
+        "train.py", "Train as the published program does; the same command goes on where a killed one was."
+    )
+    parser.add_argument("-log", "--log", type=str, default="", help="name of the run: the outputs are in LOG/NAME")
+    restore = "checkpoint to start from; with -notrain: to look at. That of the run itself: it goes on"
+    parser.add_argument("-restore", "--restore", type=str, default=None, help=restore)
+    parser.add_argument("-limit", "--limit", type=int, default=0, help="first training pairs that are used; 0: all")
+    parser.add_argument("-notrain", "--notrain", action="store_true", help="score the validation text alone")
+    parser.add_argument("-seed", "--seed", type=int, default=1234, help="of model, loss, order and dropout")
+    chosen = parser.parse(arguments)
+    log, values = read_config(Path(chosen.config))
+    _place(chosen.gpus)
+    run = PublishedFolder(Path(log) / (chosen.log or "run"))
+    if chosen.notrain:
+        return _notrain(chosen, run)
+    own = chosen.restore is not None and Path(chosen.restore).resolve() == run.last_checkpoint.resolve()
+    given = {"mode": _mode(chosen), "unk": chosen.unk, "seed": chosen.seed, "limit": chosen.limit}
+    config = Seq2SeqConfig(**{**values, **given, "restore": None if own else chosen.restore}).resolved()
+    planned = PlannedRun(run, config.mode, partial(recipe.check, config, run), partial(recipe.train, config, run))
+    code = run_plan([planned], 1, None, main_console())
+    print(f"Written to {run.path}")
+    return code
+
+
+def predict(arguments: list[str]) -> int:
+    """predict.py: translate the test text with a checkpoint, and score it; return the exit code."""
+    parser = _parser("predict.py", "Search the outputs for the test text with a checkpoint, and score them.")
+    parser.add_argument("-restore", "--restore", type=str, default=None, help="the checkpoint")
+    log = "name of the folder below the config's log for the outputs; else that of the checkpoint"
+    parser.add_argument("-log", "--log", type=str, default="", help=log)
+    chosen = parser.parse(arguments)
+    log, values = read_config(Path(chosen.config))
+    if not chosen.restore:
+        raise ConfigError("restore", "a checkpoint", "none")
+    _place(chosen.gpus)
+    found = _evaluate(chosen, values, "test")
+    folder = Path(log) / chosen.log if chosen.log else Path(chosen.restore).parent
+    write_text(folder / "prediction.txt", "".join(f"{line}\n" for line in found.outputs))
+    _tell(found)
+    print(f"Written to {folder / 'prediction.txt'}")
+    return 0
+
+
+def _parser(program: str, what: str) -> Parser:
+    session = f"a session:\n  $ python3 {program} -gpus 0 -config lcsts.yaml -unk -score emb ..."
+    parser = Parser(program, what, session, usage=f"{program} -config FILE [options]")
+    parser.add_argument("-config", "--config", type=str, required=True, help="YAML file with the published keys")
+    parser.add_argument("-gpus", "--gpus", type=int, nargs="+", default=[], help="number of the GPU; without: the CPU")
+    parser.add_argument("-unk", "--unk", action="store_true", help="copy unknown words from the source, by attention")
+    for name in ("score", "loss"):
+        parser.add_argument(f"-{name}", f"--{name}", type=str, default="", help="emb; '' for the one-hot baseline")
+    return parser
+
+
+def _mode(chosen: Any) -> Any:
+    """Return the mode that -score and -loss name together."""
+    if (chosen.score, chosen.loss) not in (("emb", "emb"), ("", "")):
+        got = f"-score {chosen.score!r} -loss {chosen.loss!r}"
+        raise ConfigError("score, loss", "-score emb -loss emb, or neither for the one-hot baseline", got)
+    return "emb" if chosen.loss else "baseline"
+
+
+def _place(gpus: list[int]) -> None:
+    """Let the chosen GPU be the only one there is, before anything asks; without one the CPU computes."""
+    if len(gpus) > 1:
+        hint = "Several: accelerate launch -m labelemb train PRESET"
+        raise ConfigError("gpus", "one number", " ".join(map(str, gpus)), hint)
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
+    if gpus and not torch.cuda.is_available():
+        print(f"WARNING: no GPU {gpus[0]} on this machine; the CPU computes", file=sys.stderr)
+
+
+def _notrain(chosen: Any, run: RunFolder) -> int:
+    """Score the validation text with the checkpoint to restore, or that of the run."""
+    _, values = read_config(Path(chosen.config))
+    chosen.restore = chosen.restore or str(run.last_checkpoint)
+    _tell(_evaluate(chosen, values, "valid"))
+    return 0
+
+
+def _evaluate(chosen: Any, values: Mapping[str, Any], split: str) -> TextEvaluation:
+    """Score a split of the config's corpus with a checkpoint: its model, the config's search."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = TrainedTranslator(Path(chosen.restore), device=device)
+    config = replace(Seq2SeqConfig(**values), unk=chosen.unk)
+    splits = load_corpus(config.corpus, None).splits
+    if split not in splits:
+        raise ConfigError("data", f"a corpus with {split} text", f"{config.corpus}, which has {', '.join(splits)}")
+    settings = config.search_settings
+    return model.evaluate(splits[split], config.score_names, settings, config.batch_size, config.unk)
+
+
+def _tell(found: TextEvaluation) -> None:
+    print(f"{found.sentences} sentences  perplexity {found.perplexity:.4g}")
+    for name, one in found.scores.items():
+        print(f"{name} {one.value:.2f}  {one.signature}  ({one.sentences} sentences)")

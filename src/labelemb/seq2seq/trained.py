@@ -1,0 +1,141 @@
+"""A trained language run put to use: lines in, lines out; scores of a text."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from labelemb.errors import ConfigError, DataError
+from labelemb.losses.cross_entropy import CrossEntropyLoss
+from labelemb.metrics.bleu import Score
+from labelemb.metrics.likelihood import mean_nll, perplexity
+from labelemb.runs import RunFolder
+from labelemb.seq2seq.batch import PairBatch, by_length
+from labelemb.seq2seq.config import Seq2SeqConfig
+from labelemb.seq2seq.published import folder_of
+from labelemb.seq2seq.scores import score_all
+from labelemb.seq2seq.search import SearchSettings
+from labelemb.seq2seq.sentences import Split
+from labelemb.seq2seq.task import build_model, restore
+from labelemb.seq2seq.translate import translate
+from labelemb.seq2seq.vocab import PAD
+from labelemb.seq2seq.wording import Wording
+from labelemb.training.checkpoint import nearest_hint
+
+AHEAD = 16  # batches of lines that are read before any is translated: those of like lengths go together
+
+
+@dataclass(frozen=True)
+class TextEvaluation:
+    """How good a model is on a text.
+
+    sentences   how many
+    perplexity  of the true words
+    scores      figures of the output, with their signatures
+    outputs     the lines
+    """
+
+    sentences: int
+    perplexity: float
+    scores: dict[str, Score]
+    outputs: list[str]
+
+
+class TrainedTranslator:
+    """The model of a language run, ready to read.
+
+    source      a run folder, or a checkpoint in one
+    checkpoint  of a run folder: "last", "best" (lowest perplexity of the validation text) or a score, "bleu" say
+    device      as torch names it
+
+    Raises DataError for what is no language run with such a checkpoint. Nothing in the folder is executed.
+    """
+
+    def __init__(self, source: Path, checkpoint: str = "last", device: str = "cpu") -> None:
+        self.run = folder_of(source if source.is_dir() else source.parent)
+        if not self.run.config_file.is_file():
+            raise DataError(str(source), "a run folder, or a checkpoint in one", "none", nearest_hint(source))
+        self.config = read_config(self.run)
+        self.wording = Wording.read(self.run.path)
+        self.device = torch.device(device)
+        self.model = build_model(self.config, self.wording)
+        restore(str(self._file(source, checkpoint)), self.model)
+        self.model.to(self.device).eval()
+
+    def translate(
+        self,
+        lines: Iterable[str],
+        settings: SearchSettings | None = None,
+        batch_size: int = 64,
+        unk: bool | None = None,
+    ) -> Iterator[str]:
+        """Yield a line for each line, in their order, reading only so far ahead; an empty one for an empty one.
+
+        settings    of the search; None: those that the run was tested with
+        batch_size  sentences side by side; it does not change what comes out
+        unk         whether an unknown word becomes the source word with the most attention; None: as the run has it
+
+        Raises ConfigError for batch_size < 1.
+        """
+        if batch_size < 1:
+            raise ConfigError("batch_size", "a whole number >= 1", batch_size)
+        settings = settings or self.config.search_settings
+        replaced = self.config.unk if unk is None else unk
+        rest = iter(lines)
+        while part := list(islice(rest, AHEAD * batch_size)):
+            sentences = self.wording.source(part)
+            with torch.no_grad(), self._autocast():
+                found = translate(self.model, self.wording, sentences, part, settings, batch_size, replaced)
+            yield from found
+
+    @torch.no_grad()
+    def evaluate(
+        self,
+        split: Split,
+        scores: Sequence[str],
+        settings: SearchSettings | None = None,
+        batch_size: int = 64,
+        unk: bool | None = None,
+    ) -> TextEvaluation:
+        """Score the outputs for the sources of a split, which has its lines, and the true words; see ``translate``."""
+        nll, words = 0.0, 0
+        loss = CrossEntropyLoss(PAD, impl=self.config.impl)
+        for rows in by_length(split.tgt.lengths, batch_size):
+            batch = PairBatch.of(split, rows, self.device)
+            with self._autocast():
+                output = loss(self.model(*batch.inputs), self.model.head, batch.targets, denominator=1.0)
+            nll, words = nll + float(output.total), words + batch.size
+        outputs = list(self.translate(split.src_lines, settings, batch_size, unk))
+        found = score_all(scores, outputs, split, self.wording.by_character)
+        return TextEvaluation(len(split), perplexity(mean_nll(nll, words)), found, outputs)
+
+    def split(self, pairs: Iterable[tuple[str, str]]) -> Split:
+        """Return pairs of lines as ``evaluate`` wants them. Raises DataError for none."""
+        sources, targets = zip(*pairs, strict=True)
+        return Split(self.wording.source(sources), self.wording.target(targets), sources, targets)
+
+    def _autocast(self) -> torch.autocast:
+        """Return the precision that it was trained in."""
+        kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.config.precision)
+        return torch.autocast(self.device.type, dtype=kind or torch.bfloat16, enabled=kind is not None)
+
+    def _file(self, source: Path, checkpoint: str) -> Path:
+        if not source.is_dir():
+            return source
+        known = {"last": self.run.last_checkpoint, "best": self.run.best_by("")}
+        known |= {name: self.run.best_by(name) for name in self.config.score_names}
+        if checkpoint not in known:
+            raise ConfigError("checkpoint", " or ".join(known), repr(checkpoint))
+        return known[checkpoint]
+
+
+def read_config(run: RunFolder) -> Seq2SeqConfig:
+    """Return the config of a language run. Raises DataError for another run."""
+    content = run.config()
+    if "corpus" not in content:
+        raise DataError(str(run.path), "a language run", "another one")
+    known = {field.name for field in fields(Seq2SeqConfig)}
+    config = Seq2SeqConfig(**{key: value for key, value in content.items() if key in known})
+    return replace(config, restore=None)
