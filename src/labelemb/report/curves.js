@@ -1,6 +1,6 @@
 // Curves over the epochs: a pale line per seed, a bold mean per mode, values under the pointer.
 
-const curveChoice = { seeds: true, hidden: new Set(), key: null };
+const curveChoice = { seeds: Object.keys(DATA.modes).length <= 4, hidden: new Set(), key: null };
 
 class Panel {
   constructor(title, series, options) {
@@ -163,7 +163,7 @@ function showCurves() {
       redraw();
     }, swatch(mode)));
   }
-  controls.append(checkbox("a line per seed", true, (on) => { curveChoice.seeds = on; redraw(); }));
+  controls.append(checkbox("a line per seed", curveChoice.seeds, (on) => { curveChoice.seeds = on; redraw(); }));
   section.querySelector(".panels").append(...panels.map((panel) => panel.node));
 }
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -14,6 +15,7 @@ from labelemb.report.findings import plural
 
 Points = list[tuple[float, float]]
 
+MANY = 4  # modes that one panel can show with all their seeds
 TEST_LABEL = "test error (drawn only, chooses nothing)"
 
 
@@ -59,7 +61,8 @@ def draw_errors(tasks: Sequence[Task], out: Path) -> list[Path]:
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     with settings():
-        drawing = figure(5.6 * columns, 3.7 * rows)
+        width = 8.0 if any(len(found) > MANY for _, found in panels) else 5.6
+        drawing = figure(width * columns, 3.7 * rows)
         grid = drawing.subplots(rows, columns, squeeze=False).flatten()
         for axes, (task, found) in zip(grid, panels, strict=False):
             _panel(axes, found)
@@ -104,12 +107,15 @@ def _floor(curves: Sequence[Curves]) -> float:
 
 
 def _panel(axes: Axes, found: Sequence[Curves]) -> None:
+    """Draw the curves; where there are many modes the seeds fade, and the names stand beside the panel."""
     modes = [curves.mode for curves in found]
+    many = len(modes) > MANY
+    pale = 0.06 if many else 0.25
     for curves in found:
         colour = colour_of(curves.mode, modes)
         marker = "o" if len(curves.mean) == 1 else ""
         for points in curves.seeds.values():
-            axes.plot(*zip(*points, strict=True), color=colour, alpha=0.25, linewidth=0.8, marker=marker, markersize=3)
+            axes.plot(*zip(*points, strict=True), color=colour, alpha=pale, linewidth=0.8, marker=marker, markersize=3)
         if curves.mean:
             axes.plot(
                 *zip(*curves.mean, strict=True),
@@ -119,7 +125,8 @@ def _panel(axes: Axes, found: Sequence[Curves]) -> None:
                 marker=marker,
                 label=f"{mode_name(curves.mode)}, {_seeds(curves)}",
             )
-    axes.legend(frameon=False, loc="best")
+    place: Any = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if many else {"loc": "best"}
+    axes.legend(frameon=False, **place)
     first, last = axes.dataLim.intervalx
     axes.set_xlim(*((first, last) if last > first else (first - 1, last + 1)))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
