@@ -88,5 +88,6 @@ def closing_line(planned: PlannedRun, seconds: float) -> str:
     """Say how a run ended, in one line."""
     last = planned.run.history()[-1]
     keys = ("valid_error", "test_error", "test_exact", "test_bleu", "test_rougeL")
-    figures = "  ".join(f"{key} {last[key]:.2f} %" for key in keys if key in last)
+    unit = {key: "" if key in ("test_bleu", "test_rougeL") else " %" for key in keys}
+    figures = "  ".join(f"{key} {last[key]:.2f}{unit[key]}" for key in keys if key in last)
     return f"{planned.name}  {figures}  (last epoch; {seconds:.0f} s)"
