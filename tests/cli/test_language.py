@@ -261,6 +261,9 @@ def test_translate_reads_only_so_far_ahead(place: Path) -> None:
     next(found)
     assert read == 2 * AHEAD
     assert len(list(found)) == 199
+    read = 0
+    next(TrainedTranslator(run_of(place)).translate(lines(), batch_size=1, ahead=1))
+    assert read == 1, "line by line, for a person"
 
 
 @pytest.mark.parametrize(
@@ -304,6 +307,29 @@ def test_evaluate_is_what_the_run_says(place: Path, tmp_path: Path, capsys: pyte
     assert "tgt: expected a text file" in capsys.readouterr().err
     assert main(["evaluate", str(run), "--split", "train"]) == 2
     assert "split: expected valid or test, got 'train'" in capsys.readouterr().err
+
+
+def test_a_corpus_that_was_prepared_anew_does_not_renumber_the_words_of_a_model(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The model's own vocabularies count, also where the corpus at its place has others by now."""
+    last = json.loads((run_of(place) / "history.jsonl").read_text().splitlines()[-1])
+    text = {side: str(place / f"valid.{side}") for side in ("src", "tgt")}
+    other = [
+        "--train_src",
+        text["src"],
+        "--train_tgt",
+        text["tgt"],
+        "--valid_src",
+        text["src"],
+        "--valid_tgt",
+        text["tgt"],
+    ]
+    test = ["--test_src", str(place / "test.src"), "--test_tgt", str(place / "test.tgt"), "--lower"]
+    assert main(["preprocess", *other, *test, "--save_data", str(place / "other")]) == 0
+    config = config_of(place, data=str(place / "other"))
+    assert predict(["-config", config, "-unk", "-restore", str(run_of(place) / "checkpoint.pt")]) == 0
+    assert f"perplexity {last['test_perplexity']:.4g}" in capsys.readouterr().out
 
 
 def test_similar_words_of_a_language_run(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,7 +114,7 @@ def test_lines_can_be_switched_off(page: Any) -> None:
     page.uncheck("#curves .controls label:has-text('one-hot')")
     assert page.locator(f"{curves} path.mean").count() == 1
     page.check("#curves .controls label:has-text('one-hot')")
-    page.select_option("#curves select", label="validation error")
+    page.select_option("#curves select", label="validation error, %")
     assert page.locator(f"{curves} path.mean").count() == 1  # only the baseline has one here
 
 

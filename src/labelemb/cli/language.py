@@ -17,7 +17,7 @@ from labelemb.seq2seq.reading import decoded, parallel
 from labelemb.seq2seq.recipe import load_corpus
 from labelemb.seq2seq.search import SearchSettings
 from labelemb.seq2seq.sentences import Split
-from labelemb.seq2seq.trained import TrainedTranslator
+from labelemb.seq2seq.trained import AHEAD, TrainedTranslator
 
 
 def translate(arguments: list[str]) -> int:
@@ -38,10 +38,10 @@ def translate(arguments: list[str]) -> int:
     parser.add_argument("--batch_size", type=int, default=64, help="sentences side by side; changes nothing but time")
     chosen = parser.parse(arguments)
     model = _model(chosen)
+    settings, lines = _settings(model, chosen), decoded(sys.stdin.buffer, "stdin")
     # A person at a terminal wants an answer per line.
-    size = 1 if sys.stdin.isatty() else chosen.batch_size
-    lines = decoded(sys.stdin.buffer, "stdin")
-    for line in model.translate(lines, _settings(model, chosen), size, chosen.unk):
+    size, ahead = (1, 1) if sys.stdin.isatty() else (chosen.batch_size, AHEAD)
+    for line in model.translate(lines, settings, size, chosen.unk, ahead):
         sys.stdout.buffer.write(f"{line}\n".encode())
         sys.stdout.buffer.flush()
     return 0
@@ -93,7 +93,7 @@ def _split(model: TrainedTranslator, chosen: Any) -> Split:
     held_out = [name for name in splits if name != "train"]
     if chosen.split not in held_out:
         raise ConfigError("split", " or ".join(held_out), repr(chosen.split))
-    return splits[chosen.split]
+    return model.reread(splits[chosen.split])
 
 
 def _model(chosen: Any) -> TrainedTranslator:

@@ -115,7 +115,7 @@ def _evaluate(chosen: Any, values: Mapping[str, Any], split: str) -> TextEvaluat
     if split not in splits:
         raise ConfigError("data", f"a corpus with {split} text", f"{config.corpus}, which has {', '.join(splits)}")
     settings = config.search_settings
-    return model.evaluate(splits[split], config.score_names, settings, config.batch_size, config.unk)
+    return model.evaluate(model.reread(splits[split]), config.score_names, settings, config.batch_size, config.unk)
 
 
 def _tell(found: TextEvaluation) -> None:

@@ -8,13 +8,16 @@ class Panel {
     this.drawing = element("div");
     this.readout = element("p", { class: "readout", "aria-live": "polite" });
     this.seeds = element("p", { class: "small legend" });
-    this.node = element("div", { class: "panel" }, element("h3", { text: title }), this.seeds, this.drawing, this.readout);
+    this.heading = element("h3", { text: title });
+    this.node = element("div", { class: "panel" }, this.heading, this.seeds, this.drawing, this.readout);
     redrawn(this.drawing, () => this.draw());
   }
 
   get curves() {
-    const series = this.series.find((one) => one.key === (this.options.key ?? curveChoice.key));
-    return series ? series.modes.filter((curves) => !curveChoice.hidden.has(curves.mode)) : [];
+    // What is asked for of images may be nothing that text has, and the reverse: then the first that is there.
+    const series = this.series.find((one) => one.key === (this.options.key ?? curveChoice.key)) ?? this.series[0];
+    this.heading.textContent = this.options.key || series.key === curveChoice.key ? this.title : `${this.title}: ${series.name}`;
+    return series.modes.filter((curves) => !curveChoice.hidden.has(curves.mode));
   }
 
   draw() {
@@ -156,7 +159,7 @@ function showCurves() {
   const redraw = () => [...panels, ...developing].forEach((panel) => panel.draw());
   const modes = new Set(DATA.curves.flatMap((panel) => panel.series.flatMap((one) => one.modes.map((mode) => mode.mode))));
   const controls = section.querySelector(".controls");
-  controls.append(choice("Show", names, (key) => { curveChoice.key = key; redraw(); }), document.createTextNode("in %"));
+  controls.append(choice("Show", names, (key) => { curveChoice.key = key; redraw(); }));
   for (const mode of modes) {
     controls.append(checkbox(modeName(mode), true, (on) => {
       curveChoice.hidden[on ? "delete" : "add"](mode);

@@ -25,8 +25,11 @@ from labelemb.report.tables import text_table
 Json = Any
 
 _SCRIPTS = ("dom.js", "curves.js", "intervals.js", "heatmap.js", "plane.js", "page.js")
-_CURVES = {"test_error": TEST_LABEL, "valid_error": "validation error", "train_error": "training error"} | {
-    f"valid_{measure.key}": f"validation {measure.name}" for measure in TEXT_MEASURES if measure.key != "error"
+_CURVES = {
+    "test_error": f"{TEST_LABEL}, %",
+    **{f"valid_{measure.key}": f"validation {measure.title}" for measure in TEXT_MEASURES if measure.key != "error"},
+    "valid_error": "validation error, %",
+    "train_error": "training error, %",
 }
 _DEVELOPMENT = {"own_mass": "probability of the own label", "label_entropy": "entropy of the soft labels, nats"}
 

@@ -24,7 +24,7 @@ from labelemb.seq2seq.vocab import PAD
 from labelemb.seq2seq.wording import Wording
 from labelemb.training.checkpoint import nearest_hint
 
-AHEAD = 16  # batches of lines that are read before any is translated: those of like lengths go together
+AHEAD = 16  # batches: of that many lines those of like lengths go together
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,14 @@ class TrainedTranslator:
         settings: SearchSettings | None = None,
         batch_size: int = 64,
         unk: bool | None = None,
+        ahead: int = AHEAD,
     ) -> Iterator[str]:
-        """Yield a line for each line, in their order, reading only so far ahead; an empty one for an empty one.
+        """Yield a line for each line, in their order; an empty one for an empty one.
 
         settings    of the search; None: those that the run was tested with
         batch_size  sentences side by side; it does not change what comes out
         unk         whether an unknown word becomes the source word with the most attention; None: as the run has it
+        ahead       batches of lines that are read before any is translated
 
         Raises ConfigError for batch_size < 1.
         """
@@ -84,7 +86,7 @@ class TrainedTranslator:
         settings = settings or self.config.search_settings
         replaced = self.config.unk if unk is None else unk
         rest = iter(lines)
-        while part := list(islice(rest, AHEAD * batch_size)):
+        while part := list(islice(rest, ahead * batch_size)):
             sentences = self.wording.source(part)
             with torch.no_grad(), self._autocast():
                 found = translate(self.model, self.wording, sentences, part, settings, batch_size, replaced)
@@ -115,6 +117,10 @@ class TrainedTranslator:
         """Return pairs of lines as ``evaluate`` wants them. Raises DataError for none."""
         sources, targets = zip(*pairs, strict=True)
         return Split(self.wording.source(sources), self.wording.target(targets), sources, targets)
+
+    def reread(self, split: Split) -> Split:
+        """Return a held-out split of a corpus, its lines numbered by the model's words and not by the corpus's."""
+        return self.split(zip(split.src_lines, split.tgt_lines, strict=True))
 
     def _autocast(self) -> torch.autocast:
         """Return the precision that it was trained in."""

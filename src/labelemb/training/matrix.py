@@ -81,7 +81,7 @@ def matrix_table(plan: Sequence[PlannedRun], failed: Sequence[str]) -> Table:
 def _mean_figure(lines: Sequence[Line], figures: Sequence[str]) -> str:
     """Name the last of the figures that all lines have, and its mean."""
     shared = [key for key in figures if lines and all(key in line for line in lines)]
-    return f"{shared[-1]} {fmean(line[shared[-1]] for line in lines):.2f} %" if shared else ""
+    return f"{shared[-1]} {fmean(line[shared[-1]] for line in lines):.2f}{_unit(shared[-1])}" if shared else ""
 
 
 def _failure_line(planned: PlannedRun, outcome: Outcome) -> str:
@@ -96,5 +96,9 @@ def _failure_line(planned: PlannedRun, outcome: Outcome) -> str:
 def closing_line(planned: PlannedRun, seconds: float) -> str:
     """Say how a run ended, in one line."""
     last = planned.run.history()[-1]
-    figures = "  ".join(f"{key} {last[key]:.2f} %" for key in planned.figures if key in last)
+    figures = "  ".join(f"{key} {last[key]:.2f}{_unit(key)}" for key in planned.figures if key in last)
     return f"{planned.name}  {figures}  (last epoch; {seconds:.0f} s)"
+
+
+def _unit(figure: str) -> str:
+    return " %" if figure.endswith(("_error", "_exact")) else ""
