@@ -11,6 +11,7 @@ from PIL import Image
 from labelemb import CompressedLabelEmbedding, DenseLabelEmbedding
 from labelemb.cli.main import main
 from labelemb.losses.embedding import LabelEmbedding
+from labelemb.report import export
 from labelemb.report.export import sprite_sheet
 from labelemb.runs import RunFolder
 from labelemb.vision.config import VisionConfig
@@ -47,6 +48,23 @@ def test_npy(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     values = torch.from_numpy(np.load(tmp_path / "labels.npy"))
     assert torch.equal(values, LabelEmbedding.load(file).matrix().detach())
     assert (tmp_path / "labels.txt").read_text().splitlines() == ["cat", "dog, old", "tab here"]
+
+
+def test_many_labels_go_block_by_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    rows = CompressedLabelEmbedding.rows
+
+    def counted(embedding: CompressedLabelEmbedding, labels: torch.Tensor) -> torch.Tensor:
+        asked.append(len(labels))
+        return rows(embedding, labels)
+
+    embedding = CompressedLabelEmbedding(7, 2)
+    whole = embedding.soft_labels().detach().numpy()
+    monkeypatch.setattr(CompressedLabelEmbedding, "rows", counted)
+    monkeypatch.setattr(export, "BLOCK", 15)
+    export.export_embedding(embedding, "npy", tmp_path / "x.npy")
+    assert asked == [2, 2, 2, 1]
+    np.testing.assert_allclose(np.load(tmp_path / "x.npy"), whole, rtol=1e-6)
 
 
 def test_safetensors(file: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import csv
 import math
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -17,6 +19,7 @@ from labelemb.losses.embedding import LabelEmbedding
 from labelemb.report.similarity import names_of
 
 Format = Literal["safetensors", "csv", "npy", "tensorboard"]
+BLOCK = 2**22  # numbers that are in memory at a time
 LARGEST_THUMBNAIL, LARGEST_SPRITE = 64, 8192  # pixels; TensorBoard reads no larger sprite
 _CONFIG = """embeddings {{
   tensor_name: "{title}"
@@ -43,45 +46,71 @@ def export_embedding(
     logits      csv, npy: E itself, not the soft labels softmax(E)
     thumbnails  tensorboard: an image per label, (V, C, H, W) uint8 with C of 1 or 3
 
+    Some rows are made at a time: a compressed embedding of many labels needs no V x V memory.
+
     Raises ConfigError for an unknown form.
     """
     if to not in get_args(Format):
         raise ConfigError("to", " or ".join(get_args(Format)), repr(to))
     names = names_of(embedding)
-    with torch.no_grad():
-        values = (embedding.matrix() if logits and to != "tensorboard" else embedding.soft_labels()).float().numpy()
+    rows = partial(_rows, embedding, logits and to != "tensorboard")
     path = out or Path("projector" if to == "tensorboard" else f"labels.{to}")
     match to:
         case "safetensors":
             embedding.save(path)
         case "csv":
-            write_atomically(path, lambda temporary: _write_csv(temporary, names, values))
+            write_atomically(path, lambda temporary: _write_csv(temporary, names, rows()))
         case "npy":
-            write_atomically(path, lambda temporary: np.save(temporary, values))
+            write_atomically(path, lambda temporary: _write_npy(temporary, len(names), rows()))
             write_text(path.with_suffix(".txt"), "".join(f"{_one_line(name)}\n" for name in names))
         case _:
-            _write_projector(path, names, values, thumbnails)
+            _write_projector(path, names, rows(), thumbnails)
     return path
 
 
-def _write_csv(path: Path, names: list[str], values: NDArray[np.float32]) -> None:
+def _rows(embedding: LabelEmbedding, logits: bool) -> Iterator[NDArray[np.float32]]:
+    """Yield each row, (V,), of E or of the soft labels; a block of them is in memory."""
+    labels = torch.arange(embedding.num_labels)
+    for block in labels.split(max(1, BLOCK // embedding.num_labels)):
+        with torch.no_grad():
+            values = embedding.rows(block).float()
+        yield from (values if logits else values.softmax(dim=-1)).numpy()
+
+
+def _write_npy(path: Path, size: int, rows: Iterable[NDArray[np.float32]]) -> None:
+    """Write as numpy.save does, row by row."""
+    with path.open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (size, size)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for row in rows:
+            file.write(row.astype("<f4", copy=False).tobytes())
+
+
+def _write_csv(path: Path, names: list[str], rows: Iterable[NDArray[np.float32]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["label", *names])
-        for name, row in zip(names, values, strict=True):
+        for name, row in zip(names, rows, strict=True):
             writer.writerow([name, *(f"{value:.7g}" for value in row)])
 
 
-def _write_projector(folder: Path, names: list[str], values: NDArray[np.float32], thumbnails: Tensor | None) -> None:
+def _write_projector(
+    folder: Path, names: list[str], rows: Iterable[NDArray[np.float32]], thumbnails: Tensor | None
+) -> None:
     """Write the files that TensorBoard's projector loads; they are plain text and one image of all thumbnails."""
     sprite = ""
     if thumbnails is not None:
         sheet, height, width = sprite_sheet(thumbnails)
         write_atomically(folder / "sprite.png", lambda temporary: _write_png(temporary, sheet))
         sprite = _SPRITE.format(width=width, height=height)
-    write_text(folder / "tensors.tsv", "".join("\t".join(f"{value:.7g}" for value in row) + "\n" for row in values))
+    write_atomically(folder / "tensors.tsv", lambda temporary: _write_tsv(temporary, rows))
     write_text(folder / "metadata.tsv", "".join(f"{_one_line(name)}\n" for name in names))
     write_text(folder / "projector_config.pbtxt", _CONFIG.format(title="soft labels", sprite=sprite))
+
+
+def _write_tsv(path: Path, rows: Iterable[NDArray[np.float32]]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines("\t".join(f"{value:.7g}" for value in row) + "\n" for row in rows)
 
 
 def sprite_sheet(thumbnails: Tensor) -> tuple[Tensor, int, int]:
