@@ -71,7 +71,7 @@ def export_embedding(
 def _rows(embedding: LabelEmbedding, logits: bool) -> Iterator[NDArray[np.float32]]:
     """Yield each row, (V,), of E or of the soft labels; a block of them is in memory."""
     labels = torch.arange(embedding.num_labels)
-    for block in labels.split(max(1, BLOCK // embedding.num_labels)):
+    for block in torch.split(labels, max(1, BLOCK // embedding.num_labels)):
         with torch.no_grad():
             values = embedding.rows(block).float()
         yield from (values if logits else values.softmax(dim=-1)).numpy()
