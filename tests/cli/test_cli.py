@@ -32,6 +32,8 @@ ROOT = Path(__file__).parents[2]
         ("train digits --terms hard,foo", "terms: expected names out of hard, .* got foo"),
         ("train digits --mode foo", "mode: expected baseline or emb.* got 'foo'"),
         ("train digits --soft_start 9999", r"soft_start: expected fewer steps than the run has \(780\)"),
+        ("train digits --soft_start 9999 --fade true", r"soft_start: expected fewer steps than the run has \(780\)"),
+        ("train digits --fade true --mix sum", "mix: expected convex, for fade, got sum"),
         ("train digits --seed 1 --seeds 3", "seed: give --seed N .* or --seeds N"),
         ("train digits --jobs 0", "jobs: expected a whole number >= 1, got 0"),
         ("train digits --tracker nonesuch", "tracker: expected none.* got 'nonesuch'. Accelerate knows"),

@@ -125,16 +125,16 @@ class LabelEmbeddingLoss(Loss):
     def advance(self) -> None:
         """Take note of one optimiser step; call it after each ``optimizer.step()``.
 
-        The soft term is on from ``objective.soft_start`` steps on.
+        ``objective.soft_start`` and ``objective.soft_end`` count these steps.
         """
         self._set_steps(self.steps + 1)
 
     def _set_steps(self, steps: int) -> None:
-        """Plain numbers, not tensors: forward reads no device value, and torch.compile compiles twice at the most."""
+        """Plain numbers, not tensors: forward reads no device value."""
         self.steps = steps
-        soft = steps >= self.objective.soft_start
-        if soft != ("soft" in self._objective_now.terms):
-            self._objective_now = self.objective if soft else self.objective.without("soft")
+        now = self.objective.at(steps)
+        if now != self._objective_now:  # the same object as long as nothing changes, so that nothing compiles again
+            self._objective_now = now
 
     def get_extra_state(self) -> Tensor:
         """Let ``state_dict`` hold the number of steps, as a tensor so that safetensors can too."""

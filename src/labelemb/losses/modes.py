@@ -1,7 +1,7 @@
 """The methods by name: what each is made from. Recipes ask ``build_loss``; nothing else knows all of them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -41,6 +41,7 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 # config key -> the modes that have a use for it; in a run of another mode it says nothing
 KEYS: dict[str, frozenset[str]] = {
     "embedding": frozenset({"reuse", "matched", "shuffled"}),
+    "fade": frozenset({"emb", "matched", "shuffled"}),
     "smoothing": frozenset({"smoothing"}),
     "label_matrix": frozenset({"matrix"}),
     "ols_weight": frozenset({"ols"}),
@@ -59,6 +60,7 @@ class MethodChoices:
 
     objective     emb, and matched and shuffled beside a running embedding; its beta is also the weight of the hard term
                   in matrix and reuse, and in matched and shuffled with an embedding from a file
+    fade          the objective's soft_end is the last step of the run; not with an embedding from a file
     impl          of baseline and emb; the others know eager alone
     embedding     file of a learned label embedding: for reuse; for matched and shuffled instead of a running one
     label_matrix  file of soft labels: for matrix
@@ -73,6 +75,7 @@ class MethodChoices:
     """
 
     objective: Objective = field(default_factory=Objective)
+    fade: bool = False
     impl: Implementation = "eager"
     embedding: Path | None = None
     label_matrix: Path | None = None
@@ -102,7 +105,7 @@ class Surroundings:
     label_names     V of them
     ignore_index    target of rows that are not rows
     samples         rows of the training data, where each has a number
-    epochs          of the run
+    epochs          of the run; steps: of its optimiser
     make_embedding  makes the embedding that is learned; None: dense, the identity at the start
     seed            of what a method draws once and for all
     """
@@ -111,6 +114,7 @@ class Surroundings:
     label_names: Sequence[str]
     samples: int | None
     epochs: int
+    steps: int
     ignore_index: int = -100
     make_embedding: Callable[[], LabelEmbedding] | None = None
     seed: int = 0
@@ -133,11 +137,14 @@ def _baseline(choices: MethodChoices, around: Surroundings) -> Loss:
 
 
 def _running(choices: MethodChoices, around: Surroundings, control: Control | None = None) -> Loss:
+    objective = choices.objective
+    if choices.fade:  # a run too short for its soft_start is refused later, for that reason
+        objective = replace(objective, soft_end=max(around.steps, objective.soft_start + 1))
     return LabelEmbeddingLoss(
         around.hidden_size,
         len(around.label_names),
         around.make_embedding() if around.make_embedding else None,
-        choices.objective,
+        objective,
         around.ignore_index,
         choices.impl,
         control=control,
@@ -152,7 +159,11 @@ def _frozen(choices: MethodChoices, around: Surroundings, control: Control | Non
 
 
 def _controlled(choices: MethodChoices, around: Surroundings, control: Control) -> Loss:
-    return (_running if choices.embedding is None else _frozen)(choices, around, control)
+    if choices.embedding is None:
+        return _running(choices, around, control)
+    if choices.fade:
+        raise ConfigError("fade", "false with an embedding from a file", True)
+    return _frozen(choices, around, control)
 
 
 def _matched(choices: MethodChoices, around: Surroundings) -> Loss:

@@ -40,7 +40,7 @@ class Seq2SeqTask:
         with drawing_from(config.seed, "model"):
             self.model: nn.Module = build_model(config, corpus)
         with drawing_from(config.seed, "loss"):
-            self.loss: Loss = make_loss(config, corpus)
+            self.loss: Loss = make_loss(config, corpus, self.steps_per_epoch)
         self._nll = CrossEntropyLoss(PAD, impl=config.impl)
         self._step = 0
 
@@ -121,7 +121,7 @@ def build_model(config: Seq2SeqConfig, corpus: Corpus) -> LSTMSeq2Seq:
     )
 
 
-def make_loss(config: Seq2SeqConfig, corpus: Corpus) -> Loss:
+def make_loss(config: Seq2SeqConfig, corpus: Corpus, steps_per_epoch: int) -> Loss:
     """Return the loss of the config's mode; a label embedding that is learned is compressed."""
     words, rank = corpus.tgt_vocab.words, config.rank or config.hidden_size
     around = Surroundings(
@@ -129,6 +129,7 @@ def make_loss(config: Seq2SeqConfig, corpus: Corpus) -> Loss:
         words,
         None,
         config.epochs,
+        config.epochs * steps_per_epoch,
         PAD,
         lambda: CompressedLabelEmbedding(len(words), rank),
         stream_seed(config.seed, "method"),
