@@ -178,12 +178,22 @@ def test_a_faded_objective_goes_on_from_a_state_dict() -> None:
     assert float(outputs[1].terms["hard"]) == pytest.approx(want)
 
 
-def test_the_recommended_form_is_label_embedding_at_first_and_one_hot_at_last() -> None:
-    objective = Objective.recommended(10)
-    assert (objective.at(0).hard_weight, objective.at(0).soft_weight) == (0.0, 1.0)
+def test_after_its_end_a_faded_objective_is_one_hot() -> None:
+    objective = Objective(beta=0.0).fading(1.0, 10)
     assert objective.at(9).soft_weight == pytest.approx(0.1)
     assert "soft" not in objective.at(10).terms
     assert (objective.at(10).hard_weight, objective.at(11)) == (1.0, objective.at(10))
+
+
+def test_the_recommended_form() -> None:
+    """All the weight is the soft term's at first, a quarter at the end of the run."""
+    objective = Objective.recommended(600)
+    weights = [(now.hard_weight, now.soft_weight) for now in map(objective.at, (0, 200, 600))]
+    assert weights == [(0.0, 1.0), (0.25, 0.75), (0.75, 0.25)]
+    assert replace(objective, beta=0.5, soft_end=None) == Objective.vision()
+    late = replace(Objective(), soft_start=100).fading(0.5, 300)
+    assert [late.at(step).soft_weight for step in (100, 200, 300)] == [0.5, 0.375, 0.25]
+    assert "soft" not in late.at(99).terms
 
 
 @pytest.mark.parametrize(

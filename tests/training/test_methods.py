@@ -27,7 +27,7 @@ from labelemb.vision.task import VisionTask
 
 CONFIG = VisionConfig(epochs=3, batch_size=300, width=16, learning_rate=0.005, channels_last=False, device="cpu")
 STATEFUL = ("ols", "pskd", "lcm")
-FADED = {"fade": True, "beta": 0.0, "tau": 1.0}
+FADED = {"fade": 1.0, "beta": 0.0}
 TIMINGS = {"seconds", "images_per_second"}
 
 
@@ -117,11 +117,11 @@ def test_fading_takes_the_whole_run(mode: str, tmp_path: Path) -> None:
 
 def test_what_cannot_fade_says_so(tmp_path: Path) -> None:
     file = config_of("reuse", tmp_path).embedding
-    with pytest.raises(ConfigError, match="fade: expected false with an embedding from a file"):
-        VisionTask(replace(CONFIG, mode="matched", embedding=file, fade=True), load_data("digits", None))
+    with pytest.raises(ConfigError, match="fade: expected 0 with an embedding from a file, got 1.0"):
+        VisionTask(replace(CONFIG, mode="matched", embedding=file, fade=1.0), load_data("digits", None))
     with pytest.raises(ConfigError, match="mix: expected convex, for fade, got sum"):
-        replace(CONFIG, fade=True, mix="sum")
-    assert not replace(CONFIG, mode="smoothing", fade=True).resolved().fade
+        replace(CONFIG, fade=0.5, mix="sum")
+    assert replace(CONFIG, mode="smoothing", fade=0.5).resolved().fade == 0
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_mode_keeps_its_own_keys_alone() -> None:
         "tfkd_tau": 3.0,
         "relaxation": 0.2,
         "lcm_alpha": 2.0,
-        "fade": True,
+        "fade": 0.5,
     }
     assert changed.keys() == KEYS.keys()
     for mode in MODES:

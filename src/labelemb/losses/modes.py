@@ -1,7 +1,7 @@
 """The methods by name: what each is made from. Recipes ask ``build_loss``; nothing else knows all of them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -60,7 +60,8 @@ class MethodChoices:
 
     objective     emb, and matched and shuffled beside a running embedding; its beta is also the weight of the hard term
                   in matrix and reuse, and in matched and shuffled with an embedding from a file
-    fade          the objective's soft_end is the last step of the run; not with an embedding from a file
+    fade          share of the soft term's weight that is gone by the end of the run: it makes the objective's soft_end;
+                  not with an embedding from a file
     impl          of baseline and emb; the others know eager alone
     embedding     file of a learned label embedding: for reuse; for matched and shuffled instead of a running one
     label_matrix  file of soft labels: for matrix
@@ -75,7 +76,7 @@ class MethodChoices:
     """
 
     objective: Objective = field(default_factory=Objective)
-    fade: bool = False
+    fade: float = 0.0
     impl: Implementation = "eager"
     embedding: Path | None = None
     label_matrix: Path | None = None
@@ -89,7 +90,7 @@ class MethodChoices:
 
     def __post_init__(self) -> None:
         with Choices() as choices:
-            for name in ("smoothing", "ols_weight", "pskd_weight", "tfkd_weight"):
+            for name in ("fade", "smoothing", "ols_weight", "pskd_weight", "tfkd_weight"):
                 value = getattr(self, name)
                 choices.expect(0 <= value <= 1, name, "a number from 0 to 1", value)
             choices.expect(0 < self.tfkd_tau < float("inf"), "tfkd_tau", "a temperature > 0", self.tfkd_tau)
@@ -138,8 +139,8 @@ def _baseline(choices: MethodChoices, around: Surroundings) -> Loss:
 
 def _running(choices: MethodChoices, around: Surroundings, control: Control | None = None) -> Loss:
     objective = choices.objective
-    if choices.fade:  # a run too short for its soft_start is refused later, for that reason
-        objective = replace(objective, soft_end=max(around.steps, objective.soft_start + 1))
+    if choices.fade:
+        objective = objective.fading(choices.fade, around.steps)
     return LabelEmbeddingLoss(
         around.hidden_size,
         len(around.label_names),
@@ -162,7 +163,7 @@ def _controlled(choices: MethodChoices, around: Surroundings, control: Control) 
     if choices.embedding is None:
         return _running(choices, around, control)
     if choices.fade:
-        raise ConfigError("fade", "false with an embedding from a file", True)
+        raise ConfigError("fade", "0 with an embedding from a file", choices.fade)
     return _frozen(choices, around, control)
 
 

@@ -25,7 +25,8 @@ class Objective:
                 "token": every term is a sum over rows divided by the number of rows (the published seq2seq program)
     soft_start  optimiser steps before the soft term is switched on
     soft_end    optimiser step at which the soft term has faded out, for a convex mix: from soft_start on its weight
-                falls evenly to 0, and the hard term gets what it loses; None: it stays, as published
+                falls evenly to 0, and the hard term gets what it loses; it may lie beyond the end of the run; None: the
+                weight stays, as published
     terms       names of the terms in use; a name left out switches that term off and leaves the weights of the others
 
     Raises ConfigError that names every value out of its range.
@@ -73,14 +74,24 @@ class Objective:
 
     @classmethod
     def recommended(cls, steps: int) -> "Objective":
-        """Return the form that beat well-tuned label smoothing where it was measured (docs/search.md).
+        """Return the form that was best on held-out images (docs/search.md): the published one, fading.
 
-        The published vision form, whose soft term starts with all the weight and has none at the end: soft labels
-        while they keep a net from fitting what is not there, true ones when its probabilities take their last form.
+        The soft term starts with all the weight, which only a net at its start can do with, and ends with a quarter.
 
         steps  optimiser steps of the whole run
         """
-        return cls(tau=1.0, beta=0.0, soft_end=steps)
+        return cls(beta=0.0).fading(0.75, steps)
+
+    def fading(self, share: float, steps: int) -> "Objective":
+        """Return the same objective whose soft term loses that share of its weight, above 0 to 1, by the end of a run.
+
+        steps  optimiser steps of the whole run
+
+        >>> Objective(beta=0.0).fading(0.5, 100).at(100).soft_weight
+        0.5
+        """
+        left = max(steps - self.soft_start, 1)  # a run that ends before its soft_start is for others to refuse
+        return replace(self, soft_end=self.soft_start + round(left / share))
 
     def at(self, step: int) -> "Objective":
         """Return the objective of an optimiser step, counted from 0: what ``soft_start`` and ``soft_end`` make of it.

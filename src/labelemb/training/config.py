@@ -54,8 +54,8 @@ class TrainingConfig:
     mix             convex or sum
     cap             hinge or absolute
     soft_start      optimiser steps before the soft term is on
-    fade            modes emb, matched, shuffled: from soft_start on the soft term's weight falls evenly, to 0 at the
-                    end of the run, and the hard term gets what it loses; for a convex mix
+    fade            modes emb, matched, shuffled: share of the soft term's weight that is gone at the end of the run; it
+                    falls evenly from soft_start on, and the hard term gets what it loses; for a convex mix
     terms           terms in use, commas between: hard,soft,aux,embedding,cap
     impl            implementation of the loss: auto, eager, chunked or fused
     precision       fp32, bf16 or fp16 (autocast); auto: bf16 where the hardware has it
@@ -95,7 +95,7 @@ class TrainingConfig:
     mix: Mix = "convex"
     cap: Cap = "hinge"
     soft_start: int = 0
-    fade: bool = False
+    fade: float = 0.0
     terms: str = ",".join(TERMS)
     impl: Implementation = "eager"
     precision: Precision = "fp32"
