@@ -70,6 +70,9 @@ class LabelEmbeddingLoss(Loss):
         check_implementation(impl, slab_bytes)
         if control is not None and impl not in ("auto", "eager"):
             raise ConfigError("impl", "eager or auto with a control", repr(impl))
+        if objective is not None and objective.soft_end is not None and impl == "fused":
+            hint = "The kernels of fused are compiled for weights that stay"
+            raise ConfigError("impl", "eager, chunked or auto for a soft term that fades", repr(impl), hint)
         self.hidden_size, self.num_labels = hidden_size, num_labels
         self.embedding = embedding if embedding is not None else DenseLabelEmbedding(num_labels)
         self.auxiliary = nn.Linear(hidden_size, num_labels)
@@ -116,7 +119,8 @@ class LabelEmbeddingLoss(Loss):
         rows = Rows.of(hidden, targets, self.ignore_index)
         parts = (rows, head, self.auxiliary, self.embedding, self._objective_now, denominator)
         impl = self.impl if self.control is None else "eager"
-        driver = slab_driver(impl, self.num_labels, hidden.device, self.slab_bytes)
+        fades = self.objective.soft_end is not None
+        driver = slab_driver(impl, self.num_labels, hidden.device, self.slab_bytes, fades)
         if driver is None:
             return label_embedding_loss(*parts, control=self.control)
         output: LossOutput = driver.label_embedding_loss(*parts)
