@@ -1,7 +1,9 @@
 """The tables in the documents are what ``labelemb report`` makes of the raw histories in results/."""
 
+import csv
 import re
 from pathlib import Path
+from statistics import mean
 
 import pytest
 
@@ -24,3 +26,20 @@ def test_tables_come_from_the_histories(document: str) -> None:
         assert lines
         missing = [line for line in lines if line not in made.splitlines()]
         assert not missing, f"{document}: not in the report of {arguments}: {missing}"
+
+
+def test_tables_of_the_search_are_means_of_its_raw_figures() -> None:
+    with (ROOT / "results" / "search" / "validation.csv").open(encoding="utf-8") as file:
+        figures = list(csv.DictReader(file))
+    text = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"<!-- validation (.*?) -->\n(.*?)<!-- end -->", text, flags=re.S)
+    assert len(blocks) == 3
+    for data, block in blocks:
+        lines = [line for line in block.splitlines() if line.startswith("| ")][2:]
+        assert lines
+        for line in lines:
+            rows = [row for row in figures if (row["data"], row["method"]) == (data, line.split(" | ")[0][2:])]
+            keys = ("valid_error", "valid_nll", "valid_ece", "temperature", "scaled_nll")
+            means = (mean(float(row[key]) for row in rows) for key in keys)
+            cells = [f"{value:.{digits}f}" for value, digits in zip(means, (2, 3, 1, 2, 4), strict=True)]
+            assert line.strip("| ").split(" | ")[1:] == [str(len(rows)), *cells], line

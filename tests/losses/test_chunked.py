@@ -137,6 +137,18 @@ def test_the_soft_term_waits_for_its_start() -> None:
     assert built.loss(built.hidden, built.head, built.targets).terms["soft"] > 0
 
 
+def test_the_soft_term_fades_as_it_does_in_eager() -> None:
+    case = Case(objective=Objective(beta=0.1, soft_end=3))
+    both = [build(case, impl) for impl in ("eager", "chunked")]
+    for _ in range(5):
+        eager, chunked = (each.loss(each.hidden, each.head, each.targets).terms for each in both)
+        for name, value in eager.items():
+            torch.testing.assert_close(chunked[name], value, msg=name)
+        for each in both:
+            each.loss.advance()
+    assert eager["soft"] == 0
+
+
 FROZEN = (
     "hidden",
     "head.weight",

@@ -121,6 +121,14 @@ def test_auto_chooses_by_labels_and_device(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(implementations, "has_triton", lambda: True)
         assert implementations.slab_driver("auto", many, cpu, None) == Chunked()
         assert implementations.slab_driver("auto", many, gpu, None) == Chunked(TritonRowWork)
+        assert implementations.slab_driver("auto", many, gpu, None, fades=True) == Chunked()
+
+
+def test_refuses_weights_that_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(implementations, "has_triton", lambda: True)
+    with pytest.raises(ConfigError, match="impl: expected eager, chunked or auto for a soft term that fades, got 'fus"):
+        LabelEmbeddingLoss(4, 5, objective=Objective(soft_end=9), impl="fused")
+    LabelEmbeddingLoss(4, 5, objective=Objective(), impl="fused")
 
 
 COMPILE = """

@@ -155,6 +155,61 @@ def test_state_dict_holds_the_steps() -> None:
     assert all(isinstance(value, torch.Tensor) for value in case.loss.state_dict().values())
 
 
+def test_the_soft_term_fades_and_the_hard_one_gets_what_it_loses() -> None:
+    """From step 1 to step 5; at each step it is the objective with the beta of that step, worked out by hand."""
+    case = make_case(Objective(beta=0.2, soft_start=1, soft_end=5))
+    without = Objective(beta=0.2).without("soft")
+    by_hand = [without, *(Objective(beta=beta) for beta in (0.2, 0.4, 0.6, 0.8)), *[Objective(beta=1.0)] * 2]
+    for objective in by_hand:
+        got = case.loss(case.hidden, case.head, case.targets).terms
+        expected = make_case(objective).expected().terms
+        assert {name: float(value) for name, value in got.items()} == pytest.approx(expected)
+        case.loss.advance()
+
+
+def test_a_faded_objective_goes_on_from_a_state_dict() -> None:
+    case, other = (make_case(Objective(beta=0.0, soft_end=4)) for _ in range(2))
+    for _ in range(3):
+        case.loss.advance()
+    other.loss.load_state_dict(case.loss.state_dict())
+    outputs = [each.loss(each.hidden, each.head, each.targets) for each in (case, other)]
+    assert outputs[0].terms == outputs[1].terms
+    want = make_case(Objective(beta=0.75)).expected().terms["hard"]
+    assert float(outputs[1].terms["hard"]) == pytest.approx(want)
+
+
+def test_after_its_end_a_faded_objective_is_one_hot() -> None:
+    objective = Objective(beta=0.0).fading(1.0, 10)
+    assert objective.at(9).soft_weight == pytest.approx(0.1)
+    assert "soft" not in objective.at(10).terms
+    assert (objective.at(10).hard_weight, objective.at(11)) == (1.0, objective.at(10))
+
+
+def test_the_recommended_form() -> None:
+    """All the weight is the soft term's at first, a quarter at the end of the run."""
+    objective = Objective.recommended(600)
+    weights = [(now.hard_weight, now.soft_weight) for now in map(objective.at, (0, 200, 600))]
+    assert weights == [(0.0, 1.0), (0.25, 0.75), (0.75, 0.25)]
+    assert replace(objective, beta=0.5, soft_end=None) == Objective.vision()
+    late = replace(Objective(), soft_start=100).fading(0.5, 300)
+    assert [late.at(step).soft_weight for step in (100, 200, 300)] == [0.5, 0.375, 0.25]
+    assert "soft" not in late.at(99).terms
+
+
+@pytest.mark.parametrize(
+    ("choices", "says"),
+    [
+        ({"soft_end": 0}, "soft_end: expected a step after soft_start, or none, got 0"),
+        ({"soft_start": 7, "soft_end": 7}, "soft_end: expected a step after soft_start, or none, got 7"),
+        ({"soft_end": 5, "mix": "sum"}, "soft_end: expected none in a mix that is not convex, got 5"),
+        ({"soft_end": "late"}, "soft_end: expected a number, got 'late'"),
+    ],
+)
+def test_a_fade_that_cannot_be_is_refused(choices: dict[str, object], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        Objective(**choices)
+
+
 def test_the_identity_start_is_nearly_uniform() -> None:
     """softmax of an identity row: e / (e + V - 1) on the own label (0.232 for V = 10)."""
     loss = LabelEmbeddingLoss(3, 10)
@@ -184,6 +239,16 @@ def test_compiles_into_one_graph_and_twice_at_the_most() -> None:
         torch.testing.assert_close(compiled(case.hidden, case.head, case.targets).total, eager.total)
         case.loss.advance()
     assert len(graphs) == 2, "once before the soft term starts, once after"
+
+
+def test_fading_compiles_a_few_times_not_at_every_step() -> None:
+    case, graphs = make_case(Objective(beta=0.1, soft_start=1, soft_end=12)), []
+    compiled = torch.compile(case.loss, fullgraph=True, backend=lambda graph, _: graphs.append(graph) or graph.forward)
+    for _ in range(14):
+        eager = case.loss(case.hidden, case.head, case.targets)
+        torch.testing.assert_close(compiled(case.hidden, case.head, case.targets).total, eager.total)
+        case.loss.advance()
+    assert len(graphs) <= 4, "before it, with a weight, with any weight, after it"
 
 
 def test_compiled_gradients_are_the_same() -> None:

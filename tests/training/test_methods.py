@@ -14,6 +14,7 @@ import torch
 
 from labelemb import DenseLabelEmbedding
 from labelemb.cli.main import main
+from labelemb.errors import ConfigError
 from labelemb.losses.modes import KEYS, MODES
 from labelemb.runs import Line, RunFolder
 from labelemb.training.checkpoint import load_checkpoint
@@ -26,6 +27,7 @@ from labelemb.vision.task import VisionTask
 
 CONFIG = VisionConfig(epochs=3, batch_size=300, width=16, learning_rate=0.005, channels_last=False, device="cpu")
 STATEFUL = ("ols", "pskd", "lcm")
+FADED = {"fade": 1.0, "beta": 0.0}
 TIMINGS = {"seconds", "images_per_second"}
 
 
@@ -73,11 +75,14 @@ def test_an_epoch_ends_once_whenever_it_is_evaluated(
     assert calls[-2:] == ["advance_epoch", "unite"]
 
 
-@pytest.mark.parametrize("mode", STATEFUL)
+@pytest.mark.parametrize(
+    ("mode", "choices"), [*((mode, {}) for mode in STATEFUL), *((mode, FADED) for mode in ("emb", "matched"))]
+)
 def test_killed_in_the_middle_of_an_epoch_and_resumed(
-    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mode: str, choices: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, runs = config_of(mode, tmp_path), [RunFolder(tmp_path / name) for name in ("whole", "killed")]
+    config = replace(config_of(mode, tmp_path), **choices)
+    runs = [RunFolder(tmp_path / name) for name in ("whole", "killed")]
     fit_some(config, runs[0], 2)
     for survived in (1, 2):  # so the checkpoints are those of steps 4 and 8; an epoch has 5
         left = [survived]
@@ -96,6 +101,27 @@ def test_killed_in_the_middle_of_an_epoch_and_resumed(
     states = [load_checkpoint(run.last_checkpoint)["loss"] for run in runs]
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+@pytest.mark.parametrize("mode", ["emb", "matched", "shuffled"])
+def test_fading_takes_the_whole_run(mode: str, tmp_path: Path) -> None:
+    """15 steps, each with its own line: the hard term's share of the weight grows from 0 to 14 / 15."""
+    task = fit_some(replace(CONFIG, mode=mode, **FADED), RunFolder(tmp_path / "run"), 1)
+    lines = RunFolder(tmp_path / "run").history()
+    assert [line["terms"]["hard"] == 0 for line in lines] == [True] + 14 * [False]
+    assert all(line["terms"]["soft"] > 0 for line in lines)
+    assert task.loss.objective.soft_end == 15  # type: ignore[union-attr]
+    still = VisionTask(replace(CONFIG, mode=mode), load_data("digits", None))
+    assert still.loss.objective.soft_end is None  # type: ignore[union-attr]
+
+
+def test_what_cannot_fade_says_so(tmp_path: Path) -> None:
+    file = config_of("reuse", tmp_path).embedding
+    with pytest.raises(ConfigError, match="fade: expected 0 with an embedding from a file, got 1.0"):
+        VisionTask(replace(CONFIG, mode="matched", embedding=file, fade=1.0), load_data("digits", None))
+    with pytest.raises(ConfigError, match="mix: expected convex, for fade, got sum"):
+        replace(CONFIG, fade=0.5, mix="sum")
+    assert replace(CONFIG, mode="smoothing", fade=0.5).resolved().fade == 0
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
@@ -140,7 +166,14 @@ def test_the_index_says_which_image_it_is() -> None:
 def test_a_mode_keeps_its_own_keys_alone() -> None:
     """So a run is the same run whatever the other modes of its matrix were told."""
     changed = {"embedding": "e.safetensors", "smoothing": 0.3, "ols_weight": 0.2, "label_matrix": "m.csv"}
-    changed |= {"pskd_weight": 0.3, "tfkd_weight": 0.2, "tfkd_tau": 3.0, "relaxation": 0.2, "lcm_alpha": 2.0}
+    changed |= {
+        "pskd_weight": 0.3,
+        "tfkd_weight": 0.2,
+        "tfkd_tau": 3.0,
+        "relaxation": 0.2,
+        "lcm_alpha": 2.0,
+        "fade": 0.5,
+    }
     assert changed.keys() == KEYS.keys()
     for mode in MODES:
         got = replace(CONFIG, mode=mode, **changed).resolved()

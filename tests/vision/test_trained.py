@@ -12,6 +12,7 @@ from labelemb.cli.main import main
 from labelemb.errors import DataError
 from labelemb.runs import RunFolder
 from labelemb.vision.config import VisionConfig
+from labelemb.vision.datasets import load
 from labelemb.vision.recipe import train
 from labelemb.vision.trained import TrainedModel
 
@@ -62,6 +63,8 @@ def test_evaluate_on_its_own_test_images_is_the_last_line(own: RunFolder, capsys
         lines = own.history()
         line = lines[-1] if checkpoint == "last" else min(lines, key=lambda line: line["valid_error"])
         assert found["error"] == pytest.approx(line["test_error"])
+        assert found["ece"] == pytest.approx(line["test_ece"], abs=1e-3)
+        assert found["temperature"] == 1
 
 
 def test_evaluate_on_another_folder_matches_labels_by_name(
@@ -87,6 +90,38 @@ def test_a_run_on_a_named_data_set(tmp_path: Path) -> None:
     assert model.evaluate(model.test_images()).error == pytest.approx(run.history()[-1]["test_error"])
     with pytest.raises(DataError, match="got no folder /nowhere"):
         model.test_images("imagefolder:/nowhere")
+
+
+def test_calibrated_probabilities_fit_the_validation_images_best(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    train(VisionConfig(width=16, epochs=3, learning_rate=0.01, channels_last=False), run)
+    model = TrainedModel(run)
+    temperature, valid = model.temperature(), load("digits", None).valid
+    assert valid is not None
+    best = model.evaluate(valid, temperature).nll
+    assert all(best < model.evaluate(valid, temperature * factor).nll for factor in (0.97, 1.03, 1 / temperature))
+    assert main(["evaluate", str(run.path), "--json"]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert main(["evaluate", str(run.path), "--json", "--calibrate"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["temperature"] == temperature
+    assert found["nll"] == model.evaluate(model.test_images(), temperature).nll
+    assert found["nll"] != plain["nll"]
+    assert found["ece"] != plain["ece"]
+    same = ("images", "error", "error_top5", "errors_by_label")
+    assert [found[key] for key in same] == [plain[key] for key in same]
+    assert main(["evaluate", str(run.path), "--calibrate"]) == 0
+    assert f"temperature {temperature:.3f}; without it nll {plain['nll']:.3f}" in capsys.readouterr().out
+
+
+def test_calibration_needs_validation_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = RunFolder(tmp_path / "run")
+    train(VisionConfig(width=8, epochs=1, channels_last=False, validate=False), run)
+    assert main(["evaluate", str(run.path), "--calibrate"]) == 2
+    assert "a run with validation images, to fit a temperature on, got none held out" in capsys.readouterr().err
+    assert main(["evaluate", str(run.path)]) == 0
 
 
 @pytest.mark.parametrize(

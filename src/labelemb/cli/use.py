@@ -51,7 +51,8 @@ def evaluate(arguments: list[str]) -> int:
         "Say how good a trained model is on its own test data, or on others: how often it is wrong on images, how its "
         "output for a text scores.",
         "a session:\n  $ labelemb evaluate runs/cifar10-resnet8/emb/seed-0 --data ~/data\n"
-        "  10000 images  error 7.12 %  top-5 error 0.31 %  nll 0.412\n  most often wrong: cat 15.2 %, dog 11.0 %, ...\n"
+        "  10000 images  error 7.12 %  top-5 error 0.31 %  nll 0.412  ECE 12.40 %\n"
+        "  most often wrong: cat 15.2 %, dog 11.0 %, ...\n"
         "  $ labelemb evaluate runs/numbers-en-vi/emb/seed-0 --checkpoint bleu\n"
         "  500 sentences  perplexity 1.002\n  exact 99.60  nrefs:1|case:mixed|tok:none|whole lines\n  ...",
     )
@@ -63,23 +64,40 @@ def evaluate(arguments: list[str]) -> int:
         help="folder with the data set, else LABELEMB_DATA; for a model of own images a folder of images per label",
     )
     parser.add_argument("--dataset", type=str, default=None, help="another data set, imagefolder:PATH or hub:ID too")
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="divide the logits by the temperature that fits the run's validation images best: errors stay, "
+        "nll and ECE (calibration error) are those of the new probabilities",
+    )
     _add_common(parser)
     add_text_options(parser)
     chosen = parser.parse(arguments)
     if is_language(Path(chosen.run)):
         return evaluate_text(chosen)
     model = _model(chosen.run, chosen.checkpoint)
-    named = ":" not in (chosen.dataset or str(model.config.get("dataset")))
-    folder = chosen.data or (os.environ.get("LABELEMB_DATA") if named else None)
-    found = model.evaluate(model.test_images(chosen.dataset, Path(folder) if folder else None))
+    own, other = str(model.config.get("dataset")), chosen.dataset
+    common = os.environ.get("LABELEMB_DATA")  # names where named data sets are, and nothing else
+    images = model.test_images(other, _folder(chosen.data or (common if ":" not in (other or own) else None)))
+    temperature = 1.0
+    if chosen.calibrate:
+        temperature = model.temperature(_folder(chosen.data or common) if ":" not in own else None)
+    found = model.evaluate(images, temperature)
     if chosen.json:
         print(json.dumps(asdict(found), ensure_ascii=False, indent=2))
         return 0
     top5 = f"  top-5 error {found.error_top5:.2f} %" if len(model.facts.label_names) > 5 else ""
-    print(f"{found.images} images  error {found.error:.2f} %{top5}  nll {found.nll:.3f}")
+    print(f"{found.images} images  error {found.error:.2f} %{top5}  nll {found.nll:.3f}  ECE {found.ece:.2f} %")
+    if chosen.calibrate:
+        before = model.evaluate(images)
+        print(f"temperature {temperature:.3f}; without it nll {before.nll:.3f}  ECE {before.ece:.2f} %")
     worst = sorted(found.errors_by_label.items(), key=lambda pair: -pair[1])[:WORST]
     print("most often wrong: " + ", ".join(f"{name} {error:.1f} %" for name, error in worst))
     return 0
+
+
+def _folder(name: str | None) -> Path | None:
+    return Path(name) if name else None
 
 
 def _add_common(parser: Parser) -> None:

@@ -31,14 +31,17 @@ def check_implementation(impl: str, slab_bytes: int | None) -> None:
         raise ConfigError("slab_bytes", "a number of bytes >= 1, or None", slab_bytes)
 
 
-def slab_driver(impl: str, num_labels: int, device: torch.device, slab_bytes: int | None) -> "Chunked | None":
+def slab_driver(
+    impl: str, num_labels: int, device: torch.device, slab_bytes: int | None, fades: bool = False
+) -> "Chunked | None":
     """Return what goes over the slabs, or None where ``eager`` computes the loss.
 
     num_labels: V; device: of the hidden state. "auto" is eager for up to ``EAGER_LABELS`` labels; above, it is fused on
-    a CUDA device with triton and chunked elsewhere.
+    a CUDA device with triton and chunked elsewhere, and where the weights of the terms change from step to step
+    (``fades``): the kernels of fused are compiled for one pair of weights.
     """
     if impl == "auto":
-        fused = device.type == "cuda" and has_triton()
+        fused = device.type == "cuda" and has_triton() and not fades
         impl = "eager" if num_labels <= EAGER_LABELS else "fused" if fused else "chunked"
     if impl == "eager":
         return None

@@ -70,6 +70,9 @@ class LabelEmbeddingLoss(Loss):
         check_implementation(impl, slab_bytes)
         if control is not None and impl not in ("auto", "eager"):
             raise ConfigError("impl", "eager or auto with a control", repr(impl))
+        if objective is not None and objective.soft_end is not None and impl == "fused":
+            hint = "The kernels of fused are compiled for weights that stay"
+            raise ConfigError("impl", "eager, chunked or auto for a soft term that fades", repr(impl), hint)
         self.hidden_size, self.num_labels = hidden_size, num_labels
         self.embedding = embedding if embedding is not None else DenseLabelEmbedding(num_labels)
         self.auxiliary = nn.Linear(hidden_size, num_labels)
@@ -116,7 +119,8 @@ class LabelEmbeddingLoss(Loss):
         rows = Rows.of(hidden, targets, self.ignore_index)
         parts = (rows, head, self.auxiliary, self.embedding, self._objective_now, denominator)
         impl = self.impl if self.control is None else "eager"
-        driver = slab_driver(impl, self.num_labels, hidden.device, self.slab_bytes)
+        fades = self.objective.soft_end is not None
+        driver = slab_driver(impl, self.num_labels, hidden.device, self.slab_bytes, fades)
         if driver is None:
             return label_embedding_loss(*parts, control=self.control)
         output: LossOutput = driver.label_embedding_loss(*parts)
@@ -125,16 +129,16 @@ class LabelEmbeddingLoss(Loss):
     def advance(self) -> None:
         """Take note of one optimiser step; call it after each ``optimizer.step()``.
 
-        The soft term is on from ``objective.soft_start`` steps on.
+        ``objective.soft_start`` and ``objective.soft_end`` count these steps.
         """
         self._set_steps(self.steps + 1)
 
     def _set_steps(self, steps: int) -> None:
-        """Plain numbers, not tensors: forward reads no device value, and torch.compile compiles twice at the most."""
+        """Plain numbers, not tensors: forward reads no device value."""
         self.steps = steps
-        soft = steps >= self.objective.soft_start
-        if soft != ("soft" in self._objective_now.terms):
-            self._objective_now = self.objective if soft else self.objective.without("soft")
+        now = self.objective.at(steps)
+        if now != self._objective_now:  # the same object as long as nothing changes, so that nothing compiles again
+            self._objective_now = now
 
     def get_extra_state(self) -> Tensor:
         """Let ``state_dict`` hold the number of steps, as a tensor so that safetensors can too."""

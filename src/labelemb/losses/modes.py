@@ -41,6 +41,7 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 # config key -> the modes that have a use for it; in a run of another mode it says nothing
 KEYS: dict[str, frozenset[str]] = {
     "embedding": frozenset({"reuse", "matched", "shuffled"}),
+    "fade": frozenset({"emb", "matched", "shuffled"}),
     "smoothing": frozenset({"smoothing"}),
     "label_matrix": frozenset({"matrix"}),
     "ols_weight": frozenset({"ols"}),
@@ -59,6 +60,8 @@ class MethodChoices:
 
     objective     emb, and matched and shuffled beside a running embedding; its beta is also the weight of the hard term
                   in matrix and reuse, and in matched and shuffled with an embedding from a file
+    fade          share of the soft term's weight that is gone by the end of the run: it makes the objective's soft_end;
+                  not with an embedding from a file
     impl          of baseline and emb; the others know eager alone
     embedding     file of a learned label embedding: for reuse; for matched and shuffled instead of a running one
     label_matrix  file of soft labels: for matrix
@@ -73,6 +76,7 @@ class MethodChoices:
     """
 
     objective: Objective = field(default_factory=Objective)
+    fade: float = 0.0
     impl: Implementation = "eager"
     embedding: Path | None = None
     label_matrix: Path | None = None
@@ -86,7 +90,7 @@ class MethodChoices:
 
     def __post_init__(self) -> None:
         with Choices() as choices:
-            for name in ("smoothing", "ols_weight", "pskd_weight", "tfkd_weight"):
+            for name in ("fade", "smoothing", "ols_weight", "pskd_weight", "tfkd_weight"):
                 value = getattr(self, name)
                 choices.expect(0 <= value <= 1, name, "a number from 0 to 1", value)
             choices.expect(0 < self.tfkd_tau < float("inf"), "tfkd_tau", "a temperature > 0", self.tfkd_tau)
@@ -102,7 +106,7 @@ class Surroundings:
     label_names     V of them
     ignore_index    target of rows that are not rows
     samples         rows of the training data, where each has a number
-    epochs          of the run
+    epochs          of the run; steps: of its optimiser
     make_embedding  makes the embedding that is learned; None: dense, the identity at the start
     seed            of what a method draws once and for all
     """
@@ -111,6 +115,7 @@ class Surroundings:
     label_names: Sequence[str]
     samples: int | None
     epochs: int
+    steps: int
     ignore_index: int = -100
     make_embedding: Callable[[], LabelEmbedding] | None = None
     seed: int = 0
@@ -133,11 +138,14 @@ def _baseline(choices: MethodChoices, around: Surroundings) -> Loss:
 
 
 def _running(choices: MethodChoices, around: Surroundings, control: Control | None = None) -> Loss:
+    objective = choices.objective
+    if choices.fade:
+        objective = objective.fading(choices.fade, around.steps)
     return LabelEmbeddingLoss(
         around.hidden_size,
         len(around.label_names),
         around.make_embedding() if around.make_embedding else None,
-        choices.objective,
+        objective,
         around.ignore_index,
         choices.impl,
         control=control,
@@ -152,7 +160,11 @@ def _frozen(choices: MethodChoices, around: Surroundings, control: Control | Non
 
 
 def _controlled(choices: MethodChoices, around: Surroundings, control: Control) -> Loss:
-    return (_running if choices.embedding is None else _frozen)(choices, around, control)
+    if choices.embedding is None:
+        return _running(choices, around, control)
+    if choices.fade:
+        raise ConfigError("fade", "0 with an embedding from a file", choices.fade)
+    return _frozen(choices, around, control)
 
 
 def _matched(choices: MethodChoices, around: Surroundings) -> Loss:

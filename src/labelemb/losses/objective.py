@@ -24,6 +24,9 @@ class Objective:
                 auxiliary head gets right, the cap is a SUM over rows (the published vision program);
                 "token": every term is a sum over rows divided by the number of rows (the published seq2seq program)
     soft_start  optimiser steps before the soft term is switched on
+    soft_end    optimiser step at which the soft term has faded out, for a convex mix: from soft_start on its weight
+                falls evenly to 0, and the hard term gets what it loses; it may lie beyond the end of the run; None: the
+                weight stays, as published
     terms       names of the terms in use; a name left out switches that term off and leaves the weights of the others
 
     Raises ConfigError that names every value out of its range.
@@ -36,14 +39,16 @@ class Objective:
     cap: Cap = "hinge"
     reduction: Reduction = "mean"
     soft_start: int = 0
+    soft_end: int | None = None
     terms: frozenset[str] = frozenset(TERMS)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "terms", frozenset(self.terms))
         unknown = sorted(map(str, self.terms - set(TERMS)))
-        for name in ("tau", "alpha", "beta", "soft_start"):
-            if not isinstance(getattr(self, name), int | float):
-                raise ConfigError(name, "a number", repr(getattr(self, name)))
+        for name in ("tau", "alpha", "beta", "soft_start", "soft_end"):
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) or (name == "soft_end" and value is None)):
+                raise ConfigError(name, "a number", repr(value))
         with Choices() as choices:
             choices.expect(0 < self.tau < float("inf"), "tau", "a temperature > 0", self.tau)
             choices.expect(0 <= self.alpha <= 1, "alpha", "a number from 0 to 1", self.alpha)
@@ -52,6 +57,9 @@ class Objective:
             choices.expect_one_of("cap", self.cap, get_args(Cap))
             choices.expect_one_of("reduction", self.reduction, get_args(Reduction))
             choices.expect(self.soft_start >= 0, "soft_start", "a number of steps >= 0", self.soft_start)
+            end = self.soft_end
+            choices.expect(end is None or end > self.soft_start, "soft_end", "a step after soft_start, or none", end)
+            choices.expect(end is None or self.mix == "convex", "soft_end", "none in a mix that is not convex", end)
             choices.expect(not unknown, "terms", f"names out of {', '.join(TERMS)}", ", ".join(unknown))
 
     @classmethod
@@ -63,6 +71,42 @@ class Objective:
     def seq2seq(cls) -> "Objective":
         """Return the form published for LCSTS and IWSLT15 en-vi."""
         return cls(mix="sum", cap="absolute", reduction="token", soft_start=20_000)
+
+    @classmethod
+    def recommended(cls, steps: int) -> "Objective":
+        """Return the form that was best on held-out images (docs/search.md): the published one, fading.
+
+        The soft term starts with all the weight, which only a net at its start can do with, and ends with a quarter.
+
+        steps  optimiser steps of the whole run
+        """
+        return cls(beta=0.0).fading(0.75, steps)
+
+    def fading(self, share: float, steps: int) -> "Objective":
+        """Return the same objective whose soft term loses that share of its weight, above 0 to 1, by the end of a run.
+
+        steps  optimiser steps of the whole run
+
+        >>> Objective(beta=0.0).fading(0.5, 100).at(100).soft_weight
+        0.5
+        """
+        left = max(steps - self.soft_start, 1)  # a run that ends before its soft_start is for others to refuse
+        return replace(self, soft_end=self.soft_start + round(left / share))
+
+    def at(self, step: int) -> "Objective":
+        """Return the objective of an optimiser step, counted from 0: what ``soft_start`` and ``soft_end`` make of it.
+
+        >>> [Objective(beta=0.2, soft_end=4).at(step).hard_weight for step in (0, 1, 2)]
+        [0.2, 0.4, 0.6]
+        """
+        if step < self.soft_start:
+            return self.without("soft")
+        if self.soft_end is None:
+            return self
+        if step >= self.soft_end:
+            return replace(self, beta=1.0, soft_end=None).without("soft")
+        left = (self.soft_end - step) / (self.soft_end - self.soft_start)
+        return replace(self, beta=1 - (1 - self.beta) * left)
 
     def without(self, *names: str) -> "Objective":
         """Return the same objective with the named terms switched off."""

@@ -8,9 +8,9 @@ from labelemb.report.findings import plural
 
 # What a mode may choose for itself: the loss, and where and how it runs. All else should be equal in a fair comparison.
 _OWN_TO_A_MODE = {
-    *("mode", "seed", "tau", "alpha", "beta", "mix", "cap", "reduction", "soft_start", "terms", "smoothing"),
-    *("embedding", "label_matrix", "ols_weight", "pskd_weight", "tfkd_weight", "tfkd_tau", "relaxation", "lcm_alpha"),
-    *("impl", "device", "tracker", "note"),
+    *("mode", "seed", "tau", "alpha", "beta", "mix", "cap", "reduction", "soft_start", "fade", "terms"),
+    *("smoothing", "embedding", "label_matrix", "ols_weight", "pskd_weight", "tfkd_weight", "tfkd_tau", "relaxation"),
+    *("lcm_alpha", "impl", "device", "tracker", "note"),
 }
 
 

@@ -46,7 +46,7 @@ class Seq2SeqTask:
         with drawing_from(config.seed, "model"):
             self.model: nn.Module = build_model(config, corpus.wording)
         with drawing_from(config.seed, "loss"):
-            self.loss: Loss = make_loss(config, corpus)
+            self.loss: Loss = make_loss(config, corpus, self.steps_per_epoch)
         if config.restore:
             restore(config.restore, self.model, self.loss)
         self._nll = CrossEntropyLoss(PAD, impl=config.impl)
@@ -153,7 +153,7 @@ def restore(file: str, model: nn.Module, loss: nn.Module | None = None) -> None:
         raise DataError(str(path), "the weights of such a model", " ".join(str(error).split())[:200]) from error
 
 
-def make_loss(config: Seq2SeqConfig, corpus: Corpus) -> Loss:
+def make_loss(config: Seq2SeqConfig, corpus: Corpus, steps_per_epoch: int) -> Loss:
     """Return the loss of the config's mode; a label embedding that is learned is compressed."""
     words, rank = corpus.tgt_vocab.words, config.rank or config.hidden_size
     around = Surroundings(
@@ -161,6 +161,7 @@ def make_loss(config: Seq2SeqConfig, corpus: Corpus) -> Loss:
         words,
         None,
         config.epochs,
+        config.epochs * steps_per_epoch,
         PAD,
         lambda: CompressedLabelEmbedding(len(words), rank),
         stream_seed(config.seed, "method"),

@@ -54,6 +54,8 @@ class TrainingConfig:
     mix             convex or sum
     cap             hinge or absolute
     soft_start      optimiser steps before the soft term is on
+    fade            modes emb, matched, shuffled: share of the soft term's weight that is gone at the end of the run; it
+                    falls evenly from soft_start on, and the hard term gets what it loses; for a convex mix
     terms           terms in use, commas between: hard,soft,aux,embedding,cap
     impl            implementation of the loss: auto, eager, chunked or fused
     precision       fp32, bf16 or fp16 (autocast); auto: bf16 where the hardware has it
@@ -93,6 +95,7 @@ class TrainingConfig:
     mix: Mix = "convex"
     cap: Cap = "hinge"
     soft_start: int = 0
+    fade: float = 0.0
     terms: str = ",".join(TERMS)
     impl: Implementation = "eager"
     precision: Precision = "fp32"
@@ -115,6 +118,7 @@ class TrainingConfig:
             choices.expect(bool(getattr(self, key)), key, f"{wanted}, for mode {self.mode}", getattr(self, key))
         choices.include(lambda: MethodChoices(**self.share(MethodChoices) | {"objective": Objective()}))
         choices.include(lambda: self.objective)
+        choices.expect(not self.fade or self.mix == "convex", "mix", "convex, for fade", self.mix)
         choices.include(lambda: self.optimizer_settings)
         choices.include(lambda: check_implementation(self.impl, None))
 

@@ -35,8 +35,9 @@ class VisionTask:
         num_labels = len(data.label_names)
         with drawing_from(config.seed, "model"):
             self.model = build_model(config.model, data.image_shape, num_labels, config.width)
+        self.steps_per_epoch = -(-len(data.train) // config.batch_size)
         with drawing_from(config.seed, "loss"):
-            self.loss: Loss = make_loss(config, self.model, data.label_names, len(data.train))
+            self.loss: Loss = make_loss(config, self.model, data.label_names, len(data.train), self.steps_per_epoch)
         if config.mixes and not self.loss.mixes:
             key = "mixup" if config.mixup else "cutmix"
             plain = "baseline, smoothing, reuse, matrix; matched and shuffled with --embedding"
@@ -46,7 +47,6 @@ class VisionTask:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.compile:
             self.model.compile()  # in place: the names of its parameters stay what they are
-        self.steps_per_epoch = -(-len(data.train) // config.batch_size)
         self.ignore_index = -100
 
     def place(self, device: torch.device) -> None:
@@ -120,11 +120,18 @@ class VisionTask:
         return RowScores(*total(scores).unbind(1))
 
 
-def make_loss(config: VisionConfig, model: nn.Module, label_names: Sequence[str], samples: int) -> Loss:
+def make_loss(
+    config: VisionConfig, model: nn.Module, label_names: Sequence[str], samples: int, steps_per_epoch: int
+) -> Loss:
     """Return the loss of the config's mode for a model with a ``head``. Raises as ``build_loss`` does."""
     assert isinstance(model.head, nn.Linear)
     around = Surroundings(
-        model.head.in_features, label_names, samples, config.epochs, seed=stream_seed(config.seed, "method")
+        model.head.in_features,
+        label_names,
+        samples,
+        config.epochs,
+        config.epochs * steps_per_epoch,
+        seed=stream_seed(config.seed, "method"),
     )
     loss = build_loss(config.mode, config.method, around)
     if isinstance(loss, LabelEmbeddingLoss) and hasattr(model, "head_std"):  # both heads start alike, as published

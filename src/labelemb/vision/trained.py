@@ -12,6 +12,7 @@ from torch import Tensor
 
 from labelemb.errors import ConfigError, DataError
 from labelemb.files import write_text
+from labelemb.metrics.calibration import RowScores, fit_temperature
 from labelemb.metrics.classification import error_percent
 from labelemb.runs import RunFolder
 from labelemb.training.checkpoint import load_checkpoint
@@ -67,6 +68,8 @@ class Evaluation:
     images            how many
     error             percent; error_top5: percent whose label is not among the five most probable
     nll               mean of -log p[label], in nats
+    ece               expected calibration error, in percent
+    temperature       what the logits were divided by: it changes nll and ece alone
     errors_by_label   label -> percent, of the labels that are there
     """
 
@@ -74,6 +77,8 @@ class Evaluation:
     error: float
     error_top5: float
     nll: float
+    ece: float
+    temperature: float
     errors_by_label: dict[str, float]
 
 
@@ -133,9 +138,22 @@ class TrainedModel:
         rows = zip(labels.tolist(), values.tolist(), strict=True)
         return [[(names[n], p) for n, p in zip(numbers, probabilities, strict=True)] for numbers, probabilities in rows]
 
-    def evaluate(self, images: Images) -> Evaluation:
+    def temperature(self, folder: Path | None = None) -> float:
+        """Return the temperature that makes the model's probabilities fit its run's validation images best.
+
+        folder  where the files of a named data set are
+
+        Raises DataError for a run that held no images out.
+        """
+        valid = self._data(str(self.config.get("dataset")), folder).valid
+        if valid is None:
+            expected = "a run with validation images, to fit a temperature on"
+            raise DataError(str(self.run.path), expected, "none held out", "Train with --validate true")
+        return fit_temperature(self.logits(valid.pixels), valid.labels)
+
+    def evaluate(self, images: Images, temperature: float = 1.0) -> Evaluation:
         """Count what is wrong on images of the right shape whose labels are numbered like the model's."""
-        logits, labels = self.logits(images.pixels), images.labels
+        logits, labels = self.logits(images.pixels) / temperature, images.labels
         wrong = logits.argmax(1) != labels
         names, count = self.facts.label_names, len(labels)
         five = logits.topk(min(5, len(names))).indices
@@ -144,11 +162,14 @@ class TrainedModel:
             for number, name in enumerate(names)
             if (labels == number).any()
         }
+        scores = RowScores.of(logits, labels).figures()
         return Evaluation(
             images=count,
             error=error_percent((~wrong).sum(), count),
             error_top5=error_percent((five == labels[:, None]).any(1).sum(), count),
-            nll=float(torch.nn.functional.cross_entropy(logits.double(), labels)),
+            nll=scores["nll"],
+            ece=scores["ece"],
+            temperature=temperature,
             errors_by_label=by_label,
         )
 
@@ -171,10 +192,14 @@ class TrainedModel:
             part = next((path / below for below in SPLITS["test"] if (path / below).is_dir()), path)
             names = self.facts.label_names
             return read_folders({"test": part}, names, (height, width), part.name, channels).splits["test"]
-        level = self.config.get("label_level", "fine")
-        size = self.config.get("image_size") if name == own else height if name.startswith("hub:") else None
-        options = DataOptions(level, size, self.config.get("validate") if name == own else None)
-        return self._matched(load(name, folder, options), name)
+        return self._matched(self._data(name, folder), name)
+
+    def _data(self, name: str, folder: Path | None) -> ImageData:
+        """Read a data set, split as it was for training if it is the run's own."""
+        own = name == self.config.get("dataset")
+        size = self.config.get("image_size") if own else self.facts.image_shape[1] if name.startswith("hub:") else None
+        validate = self.config.get("validate") if own else None
+        return load(name, folder, DataOptions(self.config.get("label_level", "fine"), size, validate))
 
     def _matched(self, data: ImageData, name: str) -> Images:
         known = {label: number for number, label in enumerate(self.facts.label_names)}
