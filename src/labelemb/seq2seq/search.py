@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from labelemb.errors import Choices
 from labelemb.losses.base import upcast
-from labelemb.seq2seq.model import LSTMSeq2Seq, Memory
-from labelemb.seq2seq.recurrent import State
+from labelemb.seq2seq.decoding import Decoding, Searchable
 from labelemb.seq2seq.vocab import BEGIN, END, PAD, UNKNOWN, Vocabulary
 
 
@@ -54,7 +53,7 @@ class SearchSettings:
 
 
 @torch.no_grad()
-def search(model: LSTMSeq2Seq, source: Tensor, lengths: Tensor, settings: SearchSettings) -> list[Hypothesis]:
+def search(model: Searchable, source: Tensor, lengths: Tensor, settings: SearchSettings) -> list[Hypothesis]:
     """Return the best hypothesis of each sentence, in their order. The model should be in ``eval`` mode.
 
     source   (B, S) int64, padded
@@ -67,31 +66,30 @@ def search(model: LSTMSeq2Seq, source: Tensor, lengths: Tensor, settings: Search
 
 
 @torch.no_grad()
-def greedy(model: LSTMSeq2Seq, source: Tensor, lengths: Tensor, settings: SearchSettings) -> list[Hypothesis]:
+def greedy(model: Searchable, source: Tensor, lengths: Tensor, settings: SearchSettings) -> list[Hypothesis]:
     """Take the most probable token each time; see ``search``. A sentence that has ended leaves the batch."""
-    memory, state = model.encode(source, lengths)
-    count = len(source)
+    decoding, count = model.start(source, lengths, 1), len(source)
     rows = torch.arange(count, device=source.device)  # which sentence each row still at work is
     tokens = torch.full((count, settings.max_length), END, device=source.device)
     attended = torch.zeros_like(tokens)
     scores = model.head.weight.new_zeros(count)
-    last = torch.full((count,), BEGIN, device=source.device)
+    last = torch.full((count, 1), BEGIN, device=source.device)
     for step in range(settings.max_length):
-        logs, place, state = _next(model, last, state, memory)
-        best, last = logs.max(dim=1)
-        tokens[rows, step], attended[rows, step] = last, place
-        scores[rows] += best
-        going = last != END
+        logs, place = _next(model.head, decoding, last)
+        best, last = logs.max(dim=2)  # (B, 1)
+        tokens[rows, step], attended[rows, step] = last[:, 0], place[:, 0]
+        scores[rows] += best[:, 0]
+        going = last[:, 0] != END
         if not going.all():
             rows, last = rows[going], last[going]
-            state, memory = _keep(state, memory, going)
             if not len(rows):
                 break
+            decoding.keep(going)
     return [_hypothesis(*found) for found in zip(tokens.tolist(), attended.tolist(), scores.tolist(), strict=True)]
 
 
 @torch.no_grad()
-def beam(model: LSTMSeq2Seq, source: Tensor, lengths: Tensor, settings: SearchSettings) -> list[Hypothesis]:
+def beam(model: Searchable, source: Tensor, lengths: Tensor, settings: SearchSettings) -> list[Hypothesis]:
     """Keep the K most probable beginnings; see ``search``. With K = 1 it finds what ``greedy`` finds.
 
     Each step ranks the continuations of a sentence. Those among the first K that end are finished; the first K that do
@@ -99,7 +97,7 @@ def beam(model: LSTMSeq2Seq, source: Tensor, lengths: Tensor, settings: SearchSe
     (how many have finished says nothing: those beside a good one are bad and end anywhere). At the greatest length the
     first K are taken as they are.
     """
-    beams = _Beams.start(model, source, lengths, settings)
+    beams = _Beams(model.head, model.start(source, lengths, settings.beam_size), settings, len(source))
     for step in range(settings.max_length):
         if beams.advance(step):
             break
@@ -107,43 +105,37 @@ def beam(model: LSTMSeq2Seq, source: Tensor, lengths: Tensor, settings: SearchSe
 
 
 class _Beams:
-    """The hypotheses of all sentences at work, K rows each, in one batch of B * K rows.
+    """The hypotheses of all sentences at work, K beginnings each.
 
+    rows              (B,) which sentence each of those at work is
     scores            (B, K) of the beginnings; -inf where there is none yet
+    last              (B, K) their last tokens
     tokens, attended  (B, K, steps so far)
     found             per sentence: the finished hypotheses with what they are compared by
     """
 
-    def __init__(self, model: LSTMSeq2Seq, memory: Memory, state: State, settings: SearchSettings, count: int) -> None:
-        size, device = settings.beam_size, memory.states.device
-        self.model, self.memory, self.state, self.settings = model, memory, state, settings
+    def __init__(self, head: nn.Linear, decoding: Decoding, settings: SearchSettings, count: int) -> None:
+        size, device = settings.beam_size, head.weight.device
+        self.head, self.decoding, self.settings = head, decoding, settings
         self.rows = torch.arange(count, device=device)
-        self.scores = model.head.weight.new_full((count, size), -torch.inf)
+        self.scores = head.weight.new_full((count, size), -torch.inf)
         self.scores[:, 0] = 0.0
-        self.last = torch.full((count * size,), BEGIN, device=device)
+        self.last = torch.full((count, size), BEGIN, device=device)
         self.tokens = torch.zeros(count, size, 0, dtype=torch.int64, device=device)
         self.attended = torch.zeros_like(self.tokens)
         self.found: list[list[tuple[float, Hypothesis]]] = [[] for _ in range(count)]
 
-    @classmethod
-    def start(cls, model: LSTMSeq2Seq, source: Tensor, lengths: Tensor, settings: SearchSettings) -> "_Beams":
-        memory, (hidden, cell) = model.encode(source, lengths)
-        size = settings.beam_size
-        repeated = Memory(memory.states.repeat_interleave(size, dim=0), memory.mask.repeat_interleave(size, dim=0))
-        state = (hidden.repeat_interleave(size, dim=1), cell.repeat_interleave(size, dim=1))
-        return cls(model, repeated, state, settings, len(source))
-
     def advance(self, step: int) -> bool:
         """Add a token to every hypothesis; return whether all sentences are done."""
         size = self.settings.beam_size
-        logs, place, self.state = _next(self.model, self.last, self.state, self.memory)
-        words = logs.shape[1]
-        totals = self.scores[:, :, None] + logs.view(-1, size, words)  # (B, K, V)
+        logs, place = _next(self.head, self.decoding, self.last)
+        words = logs.shape[2]
+        totals = self.scores[:, :, None] + logs  # (B, K, V)
         # Each beginning has one ending: among the first 2 K at least K go on.
         ranked, index = totals.flatten(1).topk(min(2 * size, size * words), dim=1)
         parent, token = index // words, index % words  # (B, 2 K)
         tokens = torch.cat([_pick(self.tokens, parent), token[:, :, None]], dim=2)
-        attended = torch.cat([_pick(self.attended, parent), _pick(place.view(-1, size, 1), parent)], dim=2)
+        attended = torch.cat([_pick(self.attended, parent), _pick(place[:, :, None], parent)], dim=2)
         ends = token == END
         final = step + 1 == self.settings.max_length
         first = torch.arange(ends.shape[1], device=ends.device) < size
@@ -154,9 +146,8 @@ class _Beams:
         going = ends.to(torch.int8).argsort(dim=1, stable=True)[:, :size]
         self.scores = ranked.gather(1, going).masked_fill(ends.gather(1, going), -torch.inf)
         self.tokens, self.attended = _pick(tokens, going), _pick(attended, going)
-        parent, self.last = parent.gather(1, going), token.gather(1, going).flatten()
-        offset = torch.arange(len(parent), device=parent.device)[:, None] * size
-        self._reorder((parent + offset).flatten())
+        self.last = token.gather(1, going)
+        self.decoding.reorder(parent.gather(1, going))
         return self._retire(ends[:, 0].tolist())
 
     def best(self) -> list[Hypothesis]:
@@ -178,7 +169,7 @@ class _Beams:
 
         ended: per sentence, whether its most probable continuation has ended
         """
-        size, penalty = self.settings.beam_size, self.settings.length_penalty
+        penalty = self.settings.length_penalty
         # Scores only fall, so at the greatest length a score of now is worth the most.
         reach = (self.scores.max(dim=1).values / self.settings.max_length**penalty).tolist()
         going = []
@@ -188,16 +179,9 @@ class _Beams:
         if not all(going):
             keep = torch.tensor(going, device=self.rows.device)
             self.rows, self.scores = self.rows[keep], self.scores[keep]
-            self.tokens, self.attended = self.tokens[keep], self.attended[keep]
-            flat = keep.repeat_interleave(size)
-            self.last = self.last[flat]
-            self.state, self.memory = _keep(self.state, self.memory, flat)
+            self.last, self.tokens, self.attended = self.last[keep], self.tokens[keep], self.attended[keep]
+            self.decoding.keep(keep)
         return not len(self.rows)
-
-    def _reorder(self, rows: Tensor) -> None:
-        """Let each row of the decoder state be that of the beginning it continues; the memory is the sentence's."""
-        hidden, cell = self.state
-        self.state = (hidden[:, rows], cell[:, rows])
 
 
 def replace_unknown(hypothesis: Hypothesis, source: Sequence[str], vocabulary: Vocabulary) -> list[str]:
@@ -212,20 +196,15 @@ def replace_unknown(hypothesis: Hypothesis, source: Sequence[str], vocabulary: V
     return words
 
 
-def _next(model: LSTMSeq2Seq, last: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor, State]:
-    """Return the log-probabilities of the next token (rows, V), where attention is most (rows,), and the state.
+def _next(head: nn.Linear, decoding: Decoding, last: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the log-probabilities of the next token (B, K, V), and where attention is most (B, K).
 
     Padding and begin are no tokens of a sentence.
     """
-    hidden, state, weights = model.decode(last[:, None], state, memory)
-    logs = torch.log_softmax(upcast(model.head(hidden[:, 0])), dim=1)
-    logs[:, [PAD, BEGIN]] = -torch.inf
-    return logs, weights[:, 0].argmax(dim=1), state
-
-
-def _keep(state: State, memory: Memory, rows: Tensor) -> tuple[State, Memory]:
-    hidden, cell = state
-    return (hidden[:, rows], cell[:, rows]), Memory(memory.states[rows], memory.mask[rows])
+    hidden, weights = decoding.step(last)
+    logs = torch.log_softmax(upcast(head(hidden)), dim=2)
+    logs[:, :, [PAD, BEGIN]] = -torch.inf
+    return logs, weights.argmax(dim=2)
 
 
 def _pick(values: Tensor, which: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +18,11 @@ from labelemb.runs import RunFolder
 from labelemb.seq2seq.batch import BatchPlan, PairBatch, by_length
 from labelemb.seq2seq.config import Seq2SeqConfig
 from labelemb.seq2seq.corpus import Corpus, Split
-from labelemb.seq2seq.model import LSTMSeq2Seq
+from labelemb.seq2seq.decoding import Searchable
+from labelemb.seq2seq.model import EncoderDecoder, LSTMSeq2Seq
 from labelemb.seq2seq.scores import score
 from labelemb.seq2seq.search import SearchSettings
+from labelemb.seq2seq.transformer import TransformerSeq2Seq
 from labelemb.seq2seq.translate import translate
 from labelemb.seq2seq.vocab import PAD
 from labelemb.training.seeding import drawing_from, stream_seed
@@ -98,27 +101,22 @@ class Seq2SeqTask:
         }
 
     def _scores(self, model: nn.Module, split: Split, settings: SearchSettings) -> dict[str, float]:
-        assert isinstance(model, LSTMSeq2Seq)
         config, corpus = self.config, self.corpus
-        lines = translate(model, corpus, split.src, split.src_lines, settings, config.batch_size, config.unk)
+        lines = translate(
+            cast(Searchable, model), corpus, split.src, split.src_lines, settings, config.batch_size, config.unk
+        )
         figures = [
             score(name, lines, split.tgt_lines, split.src_lines, corpus.by_character) for name in config.score_names
         ]
         return {key: value for found in figures for key, value in found.items()}
 
 
-def build_model(config: Seq2SeqConfig, corpus: Corpus) -> LSTMSeq2Seq:
+def build_model(config: Seq2SeqConfig, corpus: Corpus) -> EncoderDecoder:
     """Return the model of the config for the vocabularies of a corpus."""
-    return LSTMSeq2Seq(
-        len(corpus.src_vocab),
-        len(corpus.tgt_vocab),
-        embedding_size=config.embedding_size,
-        hidden_size=config.hidden_size,
-        layers=config.layers,
-        dropout=config.dropout,
-        query_activation=config.query_activation,
-        shared_embedding=corpus.shared,
-    )
+    sizes = (len(corpus.src_vocab), len(corpus.tgt_vocab), config.embedding_size, config.hidden_size, config.layers)
+    if config.model == "transformer":
+        return TransformerSeq2Seq(*sizes, config.dropout, config.heads, config.feedforward, corpus.shared)
+    return LSTMSeq2Seq(*sizes, config.dropout, config.query_activation, corpus.shared)
 
 
 def make_loss(config: Seq2SeqConfig, corpus: Corpus) -> Loss:

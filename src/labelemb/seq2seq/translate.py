@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from labelemb.seq2seq.batch import by_length, source_batch
 from labelemb.seq2seq.corpus import Corpus, Sentences
-from labelemb.seq2seq.model import LSTMSeq2Seq
+from labelemb.seq2seq.decoding import Searchable
 from labelemb.seq2seq.search import SearchSettings, replace_unknown, search
 
 
 def translate(
-    model: LSTMSeq2Seq,
+    model: Searchable,
     corpus: Corpus,
     sentences: Sentences,
     lines: Sequence[str],
