@@ -120,9 +120,9 @@ class Watched:
     def __init__(self, model: LSTMSeq2Seq) -> None:
         self.model, self.head, self.beginnings, self.read = model, model.head, 0, 0
 
-    def start(self, source: Tensor, lengths: Tensor, beginnings: int) -> Decoding:
+    def start(self, source: Tensor, lengths: Tensor) -> Decoding:
         """Start the model's own decoding, with a step that counts."""
-        decoding = self.model.start(source, lengths, beginnings)
+        decoding = self.model.start(source, lengths)
         step = decoding.step
         self.read += int(lengths.sum())
 

@@ -67,13 +67,13 @@ def test_what_stands_in_the_padding_gives_nothing(kind: type[EncoderDecoder]) ->
 @each_kind
 @torch.no_grad()
 def test_token_by_token_is_the_whole_output(kind: type[EncoderDecoder]) -> None:
-    """Two beginnings a sentence, that trade places and lose a neighbour on the way."""
+    """One beginning a sentence becomes two, that trade places and lose a neighbour on the way."""
     model = make_model(kind, dropout=0.5).eval()
     one, other = make_target(), make_target().flip(0)
     one[:, 0] = other[:, 0] = BEGIN
     targets = torch.stack([one, other], dim=1)  # (B, K, T)
-    decoding = model.start(make_source(), LENGTHS, 2)
-    sentences, beginnings = torch.arange(3), torch.tensor([[0, 1]] * 3)  # what stands where
+    decoding = model.start(make_source(), LENGTHS)
+    sentences, beginnings = torch.arange(3), torch.zeros(3, 1, dtype=torch.int64)  # what stands where
     for step in range(targets.shape[2]):
         hidden, attention = decoding.step(targets[sentences[:, None], beginnings, step])
         for place, sentence in enumerate(sentences.tolist()):
@@ -85,6 +85,9 @@ def test_token_by_token_is_the_whole_output(kind: type[EncoderDecoder]) -> None:
                 expected = whole_attention(model, *alone, written[None])[0, -1]
                 torch.testing.assert_close(attention[place, k, :n], expected)
                 assert not attention[place, k, n:].any()
+        if step == 0:  # both begin alike
+            decoding.reorder(torch.zeros(3, 2, dtype=torch.int64))
+            beginnings = torch.tensor([[0, 1]] * 3)
         if step == 1:
             decoding.reorder(torch.tensor([[1, 0], [0, 1], [1, 0]]))
             beginnings = torch.tensor([[1, 0], [0, 1], [1, 0]])

@@ -12,7 +12,15 @@ from torch import Tensor, nn
 
 from labelemb.errors import ConfigError
 from labelemb.seq2seq.model import EncoderDecoder, LSTMSeq2Seq
-from labelemb.seq2seq.search import Hypothesis, SearchSettings, beam, greedy, replace_unknown, search
+from labelemb.seq2seq.search import (
+    Hypothesis,
+    SearchSettings,
+    beam,
+    best_continuations,
+    greedy,
+    replace_unknown,
+    search,
+)
 from labelemb.seq2seq.transformer import TransformerSeq2Seq
 from labelemb.seq2seq.vocab import BEGIN, END, PAD, UNKNOWN, Vocabulary
 
@@ -77,7 +85,7 @@ def decode(model: EncoderDecoder, source: Tensor, beginnings: list[list[int]]) -
     """Return the hidden state (K, D) behind each beginning, and where attention is most."""
     target = torch.tensor([[BEGIN, *tokens] for tokens in beginnings])
     inputs = source.expand(len(target), -1), torch.full((len(target),), len(source))
-    decoding = model.start(*inputs, 1)
+    decoding = model.start(*inputs)
     for column in target.split(1, dim=1):
         _, weights = decoding.step(column)
     return model(*inputs, target)[:, -1], weights[:, 0].argmax(dim=1).tolist()
@@ -125,8 +133,8 @@ class Watched:
     def __init__(self, model: EncoderDecoder) -> None:
         self.model, self.head, self.sizes = model, model.head, list[int]()
 
-    def start(self, source: Tensor, lengths: Tensor, beginnings: int) -> "Watched":
-        self.decoding = self.model.start(source, lengths, beginnings)
+    def start(self, source: Tensor, lengths: Tensor) -> "Watched":
+        self.decoding = self.model.start(source, lengths)
         self.reorder, self.keep = self.decoding.reorder, self.decoding.keep
         return self
 
@@ -168,7 +176,7 @@ class Chain:
             self.head.weight.copy_(table.log().T)
             self.head.bias.zero_()
 
-    def start(self, source: Tensor, lengths: Tensor, beginnings: int) -> "Chain":
+    def start(self, source: Tensor, lengths: Tensor) -> "Chain":
         return self
 
     def step(self, last: Tensor) -> tuple[Tensor, Tensor]:
@@ -194,6 +202,19 @@ def test_bad_ends_beside_a_good_beginning_do_not_end_the_search() -> None:
     sure = {BEGIN: {4: 0.9, 6: 0.1}, 4: {5: 0.9, 6: 0.1}, 5: {6: 0.9, 4: 0.1}, 6: {END: 0.9, 4: 0.1}}
     (found,) = search(Chain(sure), torch.tensor([[4]]), torch.tensor([1]), SearchSettings(3, 9))
     assert found.tokens == (4, 5, 6)
+
+
+@hypothesis.settings(deadline=None, max_examples=40, derandomize=True)
+@given(st.integers(1, 4), st.integers(1, 200), st.integers(1, 30), st.integers(0, 99))
+def test_best_continuations_are_those_of_the_whole_sum(size: int, words: int, count: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    logits, offsets = torch.randn(3, size, words).double(), torch.randn(3, size).double()
+    logits[torch.rand_like(logits) < 0.2] = -torch.inf
+    expected = (logits + offsets[:, :, None]).flatten(1).topk(min(count, size * words), dim=1)
+    ranked, parent, word = best_continuations(logits, offsets, count)
+    torch.testing.assert_close(ranked, expected.values)
+    there = ranked > -torch.inf
+    assert torch.equal((parent * words + word)[there], expected.indices[there])
 
 
 def test_a_wider_beam_finds_no_worse_where_nothing_is_cut() -> None:

@@ -19,7 +19,7 @@ class Decoding(Protocol):
         ...
 
     def reorder(self, parents: Tensor) -> None:
-        """Let beginning k of sentence b go on from what was its beginning parents[b, k]; parents (B, K) int64."""
+        """Let beginning k of sentence b go on from what was its beginning parents[b, k]; parents int64 (B, new K)."""
         ...
 
     def keep(self, sentences: Tensor) -> None:
@@ -32,6 +32,6 @@ class Searchable(Protocol):
 
     head: nn.Linear
 
-    def start(self, source: Tensor, lengths: Tensor, beginnings: int) -> Decoding:
-        """Read the sources, (B, S) int64, padded, with lengths (B,) >= 1; K empty beginnings each."""
+    def start(self, source: Tensor, lengths: Tensor) -> Decoding:
+        """Read the sources, (B, S) int64, padded, with lengths (B,) >= 1; one empty beginning each."""
         ...

@@ -76,7 +76,7 @@ class EncoderDecoder(nn.Module):
         """Return what ``forward`` does, for at least one sentence."""
         raise NotImplementedError
 
-    def start(self, source: Tensor, lengths: Tensor, beginnings: int) -> Decoding:
+    def start(self, source: Tensor, lengths: Tensor) -> Decoding:
         """Read the sources for a search; see ``Searchable``."""
         raise NotImplementedError
 
@@ -125,34 +125,34 @@ class LSTMSeq2Seq(EncoderDecoder):
         columns = torch.arange(source.shape[1], device=source.device)
         return Memory(states, columns < lengths.to(source.device)[:, None]), last
 
-    def start(self, source: Tensor, lengths: Tensor, beginnings: int) -> Decoding:
+    def start(self, source: Tensor, lengths: Tensor) -> Decoding:
         """Read the sources for a search; see ``Searchable``."""
         memory, (hidden, cell) = self.encode(source, lengths)
-        layers = [
-            (h.repeat_interleave(beginnings, dim=0), c.repeat_interleave(beginnings, dim=0))
-            for h, c in zip(hidden, cell, strict=True)
-        ]
-        return _LSTMDecoding(self, memory, layers, beginnings)
+        return _LSTMDecoding(self, memory, list(zip(hidden, cell, strict=True)))
 
 
 class _LSTMDecoding:
-    """State of the decoder LSTM, per layer hidden and cell of (B * K, D); one memory per sentence serves all K."""
+    """State of the decoder LSTM, per layer hidden and cell, and who goes on from which of its rows (B, K).
 
-    def __init__(self, model: LSTMSeq2Seq, memory: Memory, state: list[State], beginnings: int) -> None:
-        self.model, self.memory, self.state, self.beginnings = model, memory, state, beginnings
+    One memory per sentence serves all K.
+    """
+
+    def __init__(self, model: LSTMSeq2Seq, memory: Memory, state: list[State]) -> None:
+        self.model, self.memory, self.state = model, memory, state
+        self.origin = torch.arange(len(memory.mask), device=memory.mask.device)[:, None]
 
     def step(self, last: Tensor) -> tuple[Tensor, Tensor]:
-        output, self.state = run_step(self.model.decoder, self.model.target_embedding(last.flatten()), self.state)
-        hidden, weights = self.model.attention(output.view(*last.shape, -1), *self.memory)
+        model = self.model
+        output, self.state = run_step(
+            model.decoder, model.target_embedding, last.flatten(), self.state, self.origin.flatten()
+        )
+        self.origin = torch.arange(last.numel(), device=last.device).view(last.shape)
+        hidden, weights = model.attention(output.view(*last.shape, -1), *self.memory)
         return hidden, weights
 
     def reorder(self, parents: Tensor) -> None:
-        first = torch.arange(len(parents), device=parents.device)[:, None] * self.beginnings
-        self._select((first + parents).flatten())
+        self.origin = self.origin.gather(1, parents)
 
     def keep(self, sentences: Tensor) -> None:
+        self.origin = self.origin[sentences]
         self.memory = Memory(self.memory.states[sentences], self.memory.mask[sentences])
-        self._select(sentences.repeat_interleave(self.beginnings).nonzero()[:, 0])
-
-    def _select(self, rows: Tensor) -> None:
-        self.state = [(hidden[rows], cell[rows]) for hidden, cell in self.state]

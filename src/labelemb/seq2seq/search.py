@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from labelemb.errors import Choices
 from labelemb.losses.base import upcast
@@ -68,17 +69,17 @@ def search(model: Searchable, source: Tensor, lengths: Tensor, settings: SearchS
 @torch.no_grad()
 def greedy(model: Searchable, source: Tensor, lengths: Tensor, settings: SearchSettings) -> list[Hypothesis]:
     """Take the most probable token each time; see ``search``. A sentence that has ended leaves the batch."""
-    decoding, count = model.start(source, lengths, 1), len(source)
+    decoding, count = model.start(source, lengths), len(source)
     rows = torch.arange(count, device=source.device)  # which sentence each row still at work is
     tokens = torch.full((count, settings.max_length), END, device=source.device)
     attended = torch.zeros_like(tokens)
     scores = model.head.weight.new_zeros(count)
     last = torch.full((count, 1), BEGIN, device=source.device)
     for step in range(settings.max_length):
-        logs, place = _next(model.head, decoding, last)
-        best, last = logs.max(dim=2)  # (B, 1)
+        logits, mass, place = _next(model.head, decoding, last)
+        best, last = logits.max(dim=2)  # (B, 1)
         tokens[rows, step], attended[rows, step] = last[:, 0], place[:, 0]
-        scores[rows] += best[:, 0]
+        scores[rows] += (best - mass)[:, 0]
         going = last[:, 0] != END
         if not going.all():
             rows, last = rows[going], last[going]
@@ -97,7 +98,7 @@ def beam(model: Searchable, source: Tensor, lengths: Tensor, settings: SearchSet
     (how many have finished says nothing: those beside a good one are bad and end anywhere). At the greatest length the
     first K are taken as they are.
     """
-    beams = _Beams(model.head, model.start(source, lengths, settings.beam_size), settings, len(source))
+    beams = _Beams(model.head, model.start(source, lengths), settings, len(source))
     for step in range(settings.max_length):
         if beams.advance(step):
             break
@@ -105,35 +106,31 @@ def beam(model: Searchable, source: Tensor, lengths: Tensor, settings: SearchSet
 
 
 class _Beams:
-    """The hypotheses of all sentences at work, K beginnings each.
+    """The hypotheses of all sentences at work, K beginnings each: one at first, the beam size from then on.
 
     rows              (B,) which sentence each of those at work is
-    scores            (B, K) of the beginnings; -inf where there is none yet
+    scores            (B, K) of the beginnings; -inf where there is none
     last              (B, K) their last tokens
     tokens, attended  (B, K, steps so far)
     found             per sentence: the finished hypotheses with what they are compared by
     """
 
     def __init__(self, head: nn.Linear, decoding: Decoding, settings: SearchSettings, count: int) -> None:
-        size, device = settings.beam_size, head.weight.device
+        device = head.weight.device
         self.head, self.decoding, self.settings = head, decoding, settings
         self.rows = torch.arange(count, device=device)
-        self.scores = head.weight.new_full((count, size), -torch.inf)
-        self.scores[:, 0] = 0.0
-        self.last = torch.full((count, size), BEGIN, device=device)
-        self.tokens = torch.zeros(count, size, 0, dtype=torch.int64, device=device)
+        self.scores = head.weight.new_zeros(count, 1)
+        self.last = torch.full((count, 1), BEGIN, device=device)
+        self.tokens = torch.zeros(count, 1, 0, dtype=torch.int64, device=device)
         self.attended = torch.zeros_like(self.tokens)
         self.found: list[list[tuple[float, Hypothesis]]] = [[] for _ in range(count)]
 
     def advance(self, step: int) -> bool:
         """Add a token to every hypothesis; return whether all sentences are done."""
         size = self.settings.beam_size
-        logs, place = _next(self.head, self.decoding, self.last)
-        words = logs.shape[2]
-        totals = self.scores[:, :, None] + logs  # (B, K, V)
+        logits, mass, place = _next(self.head, self.decoding, self.last)
         # Each beginning has one ending: among the first 2 K at least K go on.
-        ranked, index = totals.flatten(1).topk(min(2 * size, size * words), dim=1)
-        parent, token = index // words, index % words  # (B, 2 K)
+        ranked, parent, token = best_continuations(logits, self.scores - mass, 2 * size)  # (B, 2 K)
         tokens = torch.cat([_pick(self.tokens, parent), token[:, :, None]], dim=2)
         attended = torch.cat([_pick(self.attended, parent), _pick(place[:, :, None], parent)], dim=2)
         ends = token == END
@@ -196,15 +193,35 @@ def replace_unknown(hypothesis: Hypothesis, source: Sequence[str], vocabulary: V
     return words
 
 
-def _next(head: nn.Linear, decoding: Decoding, last: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the log-probabilities of the next token (B, K, V), and where attention is most (B, K).
+def best_continuations(logits: Tensor, offsets: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the greatest of logits (B, K, V) + offsets (B, K) of each sentence, in order, with beginning and word.
 
-    Padding and begin are no tokens of a sentence.
+    (B, count) each; fewer where there are not so many. The sum over all words is never made: the greatest lie in the
+    blocks of words whose own greatest are the greatest.
+    """
+    words, width = logits.shape[2], 64
+    blocks = F.max_pool1d(logits, width, ceil_mode=True) + offsets[:, :, None]  # (B, K, blocks)
+    _, block = blocks.flatten(1).topk(min(count, blocks[0].numel()), dim=1)
+    parent, first = block // blocks.shape[2], block % blocks.shape[2] * width  # (B, count)
+    word = first[:, :, None] + torch.arange(width, device=logits.device)  # (B, count, width)
+    index = parent[:, :, None] * words + word.clamp(max=words - 1)
+    totals = logits.flatten(1).gather(1, index.flatten(1)).view(index.shape) + offsets.gather(1, parent)[:, :, None]
+    totals = totals.masked_fill(word >= words, -torch.inf).flatten(1)  # the last block may be a short one
+    ranked, place = totals.topk(min(count, logits[0].numel()), dim=1)
+    found = index.flatten(1).gather(1, place)
+    return ranked, found // words, found % words
+
+
+def _next(head: nn.Linear, decoding: Decoding, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return for the next token its logits (B, K, V), the logarithm of their mass and the place of most attention (B, K).
+
+    Padding and begin are no tokens of a sentence; they have their part of the mass.
     """
     hidden, weights = decoding.step(last)
-    logs = torch.log_softmax(upcast(head(hidden)), dim=2)
-    logs[:, :, [PAD, BEGIN]] = -torch.inf
-    return logs, weights.argmax(dim=2)
+    logits = upcast(head(hidden))
+    mass = logits.logsumexp(dim=2)
+    logits[:, :, PAD] = logits[:, :, BEGIN] = -torch.inf
+    return logits, mass, weights.argmax(dim=2)
 
 
 def _pick(values: Tensor, which: Tensor) -> Tensor:

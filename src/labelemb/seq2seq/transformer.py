@@ -82,9 +82,9 @@ class TransformerSeq2Seq(EncoderDecoder):
         """Return what the first layer of the decoder reads, (B, T, D), of tokens (B, T) from place ``start`` on."""
         return self._placed(self.target_map(self.target_embedding(tokens)), start)
 
-    def start(self, source: Tensor, lengths: Tensor, beginnings: int) -> Decoding:
+    def start(self, source: Tensor, lengths: Tensor) -> Decoding:
         """Read the sources for a search; see ``Searchable``."""
-        return _TransformerDecoding(self, self.encode(source, lengths), beginnings)
+        return _TransformerDecoding(self, self.encode(source, lengths))
 
     def _placed(self, words: Tensor, start: int) -> Tensor:
         placed: Tensor = self.dropout(words + places(start, words.shape[1], words))
@@ -97,7 +97,7 @@ class _TransformerDecoding:
     The same sums as the layers', on their own weights; a token's keys and values are computed once.
     """
 
-    def __init__(self, model: TransformerSeq2Seq, memory: Memory, beginnings: int) -> None:
+    def __init__(self, model: TransformerSeq2Seq, memory: Memory) -> None:
         self.model, self.mask, self.length = model, memory.mask[:, None, None, :], 0
         self.layers: list[nn.TransformerDecoderLayer] = list(model.decoder)  # type: ignore[arg-type]
         self.source: list[tuple[Tensor, Tensor]] = []
@@ -106,7 +106,7 @@ class _TransformerDecoding:
             attention = layer.multihead_attn
             keys, values = (_projected(attention, part, memory.states).transpose(1, 2) for part in (1, 2))
             self.source.append((keys, values))
-            nothing = keys.new_zeros(len(keys), beginnings, keys.shape[1], 0, keys.shape[3])
+            nothing = keys.new_zeros(len(keys), 1, keys.shape[1], 0, keys.shape[3])
             self.past.append((nothing, nothing))
 
     def step(self, last: Tensor) -> tuple[Tensor, Tensor]:
