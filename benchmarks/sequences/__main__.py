@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.measure import interleaved
 from benchmarks.sequences.decoding import decoding
 from benchmarks.sequences.text import BATCH, made_corpus
 from benchmarks.sequences.training import training
@@ -40,25 +39,18 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     corpus = Corpus.open(chosen.corpus) if chosen.corpus else made_corpus()
     config = Seq2SeqConfig(embedding_size=chosen.width, hidden_size=chosen.width, batch_size=BATCH, device="cpu")
-    rate = product_rate(config, len(corpus.tgt_vocab))
     tables = []
     if chosen.only != "decoding":
-        tables.append(training(config, corpus, chosen.rounds, chosen.batches, rate))
+        tables.append(training(config, corpus, chosen.rounds, chosen.batches))
     if chosen.only != "training":
-        tables += decoding(config, corpus, chosen.rounds, chosen.sentences, rate)
+        tables += decoding(config, corpus, chosen.rounds, chosen.sentences)
     words = f"{len(corpus.src_vocab)} and {len(corpus.tgt_vocab)} words"
     text = f"prepared text {corpus.digest}" if chosen.corpus else "made text"
-    note = f"{text}, {words}, 2 layers of {chosen.width}, batches of {BATCH}; products {rate / 1e9:.0f} GFLOP/s"
+    note = f"{text}, {words}, 2 layers of {chosen.width}, batches of {BATCH}"
+    if chosen.threads == 1:
+        note += "; seconds of the processor"
     show(*tables, note=note)
     write(chosen.out, *tables, note=note)
-
-
-def product_rate(config: Seq2SeqConfig, labels: int) -> float:
-    """Return the operations per second of the head's matrix product for 640 rows: 64 sentences, a beam of 10."""
-    a, b = torch.randn(640, config.hidden_size), torch.randn(config.hidden_size, labels)
-    out = torch.empty(640, labels)
-    timing = interleaved({"product": lambda: torch.mm(a, b, out=out)}, repeats=20)["product"]
-    return 2 * 640 * config.hidden_size * labels / timing.median
 
 
 if __name__ == "__main__":

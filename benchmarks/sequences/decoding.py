@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.measure import interleaved
+from benchmarks.measure import clock, interleaved
 from benchmarks.sequences import step_by_step
+from benchmarks.sequences.floor import Product
 from benchmarks.sequences.step_by_step import StepByStep
 from benchmarks.sequences.text import BATCH
 from benchmarks.tables import Peers
@@ -26,28 +27,30 @@ from labelemb.seq2seq.vocab import END
 Find = Callable[[Tensor, Tensor, SearchSettings], list[Hypothesis]]
 
 
-def decoding(config: Seq2SeqConfig, corpus: Corpus, rounds: int, sentences: int, rate: float) -> list[Peers]:
+def decoding(config: Seq2SeqConfig, corpus: Corpus, rounds: int, sentences: int) -> list[Peers]:
     """Time greedy search and a beam of 10 over the first sentences of the test text."""
     source = corpus.splits["test"].src
     rows = np.flatnonzero(source.lengths)[:sentences]
     source = Sentences(source.ids, source.spans[rows])
     model = decodable(config, corpus, source)
-    tables = []
+    tables, product = [], Product(config, corpus)
     for size in (1, 10):
         settings = SearchSettings(size, max_length=50)
         plain_find = step_by_step.greedy if size == 1 else step_by_step.beam
         ours, plain = partial(search, model), partial(plain_find, StepByStep(model))
         check_decoding(model, source, settings)
-        calls = {
-            "batches of tensors, finished rows retired": partial(decoded, ours, source, settings),
-            "an object per beam" if size > 1 else "plain loop": partial(decoded, plain, source, settings, sort=False),
-        }
-        timings = interleaved(calls, rounds, warmup=1)
-        best, worst = timings.values()
+        calls = {"batches of tensors": partial(decoded, ours, source, settings)}
+        if size == 1:
+            calls["the same, 640 sentences a batch"] = partial(decoded, ours, source, settings, batch=10 * BATCH)
+        name = "an object per beam" if size > 1 else "plain loop"
+        calls[f"{name}, in the order of the text"] = partial(decoded, plain, source, settings, sort=False)
+        timings = interleaved({**calls, "product": product}, rounds, warmup=1, clock=clock())
+        rate = product.rate(timings.pop("product"))
+        best, *_, worst = timings.values()
         watched = Watched(model)
         lengths = [len(one.tokens) for one in decoded(partial(search, watched), source, settings)]
         ratios = {
-            f"times as fast, beam {size} (aim >= 3)": worst.over(best),
+            **{f"times as fast: {name} (aim >= 3)": worst.over(one) for name, one in list(timings.items())[:-1]},
             "seconds over the floor of the products": best.median / (watched.operations(config, corpus) / rate),
             "tokens of an output, mean": float(np.mean(lengths)),
         }
@@ -86,10 +89,12 @@ def decodable(config: Seq2SeqConfig, corpus: Corpus, source: Sentences) -> LSTMS
     return model
 
 
-def decoded(find: Find, source: Sentences, settings: SearchSettings, sort: bool = True) -> list[Hypothesis]:
+def decoded(
+    find: Find, source: Sentences, settings: SearchSettings, sort: bool = True, batch: int = BATCH
+) -> list[Hypothesis]:
     """Return the hypothesis of each sentence; batches of like lengths, or as the sentences come."""
     count = len(source)
-    batches = by_length(source.lengths, BATCH) if sort else np.split(np.arange(count), range(BATCH, count, BATCH))
+    batches = by_length(source.lengths, batch) if sort else np.split(np.arange(count), range(batch, count, batch))
     found: dict[int, Hypothesis] = {}
     with torch.no_grad():
         for rows in batches:

@@ -7,6 +7,7 @@ T target tokens, S source tokens, D hidden size, V words.
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from labelemb.seq2seq.model import LSTMSeq2Seq, Memory
 from labelemb.seq2seq.search import Hypothesis, SearchSettings
@@ -16,21 +17,33 @@ State = list[tuple[Tensor, Tensor]]  # hidden and cell (rows, D) of each layer
 
 
 class StepByStep(nn.Module):
-    """An ``LSTMSeq2Seq`` whose decoder is an LSTMCell per layer, called for one target token after the other."""
+    """An ``LSTMSeq2Seq`` whose decoder is an LSTMCell per layer, called for one target token after the other.
 
-    def __init__(self, model: LSTMSeq2Seq) -> None:
+    packed: whether the encoder reads a packed sequence, as published, or as the library does
+    """
+
+    def __init__(self, model: LSTMSeq2Seq, packed: bool = False) -> None:
         super().__init__()
-        self.model, self.head = model, model.head
+        self.model, self.head, self.packed = model, model.head, packed
 
     def forward(self, source: Tensor, lengths: Tensor, target_input: Tensor) -> Tensor:
         """Return the hidden state in front of ``head``, (B, T, D)."""
-        memory, (hidden, cell) = self.model.encode(source, lengths)
+        memory, (hidden, cell) = self.encode(source, lengths)
         state: State = list(zip(hidden, cell, strict=True))
         outputs = []
         for token in target_input.unbind(1):
             output, state, _ = self.step(token, state, memory)
             outputs.append(output)
         return torch.stack(outputs, dim=1)
+
+    def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, tuple[Tensor, Tensor]]:
+        """Return the memory and the state that the decoder starts from."""
+        if not self.packed:
+            return self.model.encode(source, lengths)
+        words = self.model.source_embedding(source)
+        states, last = self.model.encoder(pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False))
+        padded, _ = pad_packed_sequence(states, batch_first=True, total_length=source.shape[1])
+        return Memory(padded, torch.arange(source.shape[1]) < lengths[:, None]), last
 
     def step(self, token: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
         """Return hidden (rows, D), the state after the tokens (rows,), and attention (rows, S)."""

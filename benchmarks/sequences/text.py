@@ -10,19 +10,17 @@ BATCH = 64  # sentences, as published
 
 
 def made_corpus() -> Corpus:
-    """Return text without meaning: lengths spread like those of talks, words drawn from 1 / rank."""
+    """Return text with lengths and vocabularies like those of talks, words drawn from 1 / rank."""
     draw = np.random.default_rng(0)
-    vocabularies = [
-        Vocabulary.of(f"{side}{number}" for number in range(size)) for side, size in (("a", 17_191), ("b", 7_709))
-    ]
+    source_words, target_words = (Vocabulary.of(f"word{number}" for number in range(size)) for size in (17_191, 7_709))
     splits = {}
     for name, pairs, longest in (("train", 40_000, 50), ("test", 1_268, 100)):
         source = np.clip(draw.gamma(2.0, 9.0, pairs).astype(np.int64) + 1, 1, longest)
         target = np.clip(np.rint(source * draw.normal(1.3, 0.25, pairs)).astype(np.int64), 1, longest)
         splits[name] = Split(
-            *(made_sentences(draw, one, len(v)) for one, v in zip((source, target), vocabularies, strict=True))
+            made_sentences(draw, source, len(source_words)), made_sentences(draw, target, len(target_words))
         )
-    return Corpus(splits, *vocabularies, {"options": {"share": False, "char": False}})
+    return Corpus(splits, source_words, target_words, {"options": {"share": False, "char": False}})
 
 
 def made_sentences(draw: np.random.Generator, lengths: Rows, words: int) -> Sentences:

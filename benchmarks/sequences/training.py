@@ -1,15 +1,17 @@
 """Words per second of whole training steps."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.measure import Timing, interleaved
+from benchmarks.measure import Timing, clock, interleaved
+from benchmarks.sequences.floor import Product
 from benchmarks.sequences.step_by_step import StepByStep
 from benchmarks.sequences.text import BATCH
 from benchmarks.tables import Peers
@@ -22,41 +24,39 @@ from labelemb.training.device import make_accelerator
 from labelemb.training.loop import FitSettings, Tally, Trainee
 
 
-def training(config: Seq2SeqConfig, corpus: Corpus, rounds: int, batches: int, rate: float) -> Peers:
+def training(config: Seq2SeqConfig, corpus: Corpus, rounds: int, batches: int) -> Peers:
     """Time whole training steps: batches of like lengths and random ones, whole targets and token by token."""
     train = corpus.splits["train"]
-    lengths = (train.src.lengths, train.tgt.lengths)
-    plan = BatchPlan(*lengths, BATCH)
+    plan = BatchPlan(train.src.lengths, train.tgt.lengths, BATCH)
     check_training(config, corpus, plan)
-    ours, plain = trainee(config, corpus, None), trainee(config, corpus, StepByStep)
-    orders = {"like lengths": like_lengths(plan, lengths, batches), "random order": random_order(len(train), batches)}
-    peers = {"whole target": ours, "token by token": plain}
-    calls = {f"{decoder}, {order}": (peers[decoder], rows) for decoder in peers for order, rows in orders.items()}
-    counted = {name: Counted(one, train, iter(rows())) for name, (one, rows) in calls.items()}
-    timings = interleaved(counted, rounds, warmup=1)
-    # Rounds differ in length: seconds per 1,000 words compare.
-    words = {name: one.words[1:] for name, one in counted.items()}
-    per_word = {
-        name: Timing(tuple(1000 * s / n for s, n in zip(timing.samples, words[name], strict=True)))
-        for name, timing in timings.items()
+    ours, plain = trainee(config, corpus), trainee(config, corpus, StepByStep)
+    published = trainee(replace(config, impl="eager"), corpus, partial(StepByStep, packed=True))
+    calls = {
+        "whole target, like lengths": Counted(ours, train, like_lengths(plan, train, batches)),
+        "whole target, random order": Counted(ours, train, random_order(train, batches)),
+        "token by token, like lengths": Counted(plain, train, like_lengths(plan, train, batches)),
+        "token by token, random order": Counted(plain, train, random_order(train, batches)),
+        "the same, packed encoder, eager loss": Counted(published, train, random_order(train, batches)),
     }
-    names = list(per_word)
-    best, worst = per_word[names[0]], per_word[names[-1]]
-    floor = counted[names[0]].operations(config, corpus) / rate
-    spent = sum(timings[names[0]].samples)
+    product = Product(config, corpus)
+    timings = interleaved({**calls, "product": product}, rounds, warmup=1, clock=clock())
+    floor = calls["whole target, like lengths"].operations(config, corpus) / product.rate(timings.pop("product"))
+    spent = sum(timings["whole target, like lengths"].samples)
+    per_word = {name: calls[name].per_thousand_words(timing) for name, timing in timings.items()}
+    best, random, steps, plain_steps, whole = per_word.values()
     ratios = {
-        "times the words per second of token by token in random order (aim >= 2.5)": worst.over(best),
-        "of it by the whole target in one call, like lengths": per_word[names[2]].over(best),
-        "of it by like lengths, whole target": per_word[names[1]].over(best),
+        "words per second over token by token in random order (aim >= 2.5)": plain_steps.over(best),
+        "over the same with packed encoder and eager loss, as published": whole.over(best),
+        "of it by whole targets (over token by token, like lengths)": steps.over(best),
+        "of it by like lengths (over whole target, random order)": random.over(best),
         "tokens with padding over those without, like lengths (aim <= 1.07)": plan.padding,
-        "tokens with padding over those without, random order": random_padding(lengths),
-        "seconds over the floor of the products, like lengths and whole target": spent / floor,
+        "tokens with padding over those without, random order": random_padding(train),
+        "seconds over the floor of the products": spent / floor,
     }
-    title = f"training, 1,000 target words; label embedding; {batches} batches a round"
-    return Peers(title, per_word, "words", 1000, ratios)
+    return Peers(f"training, label embedding; {batches} batches a round", per_word, "words", 1000, ratios)
 
 
-def trainee(config: Seq2SeqConfig, corpus: Corpus, wrap: Callable[[LSTMSeq2Seq], nn.Module] | None) -> Trainee:
+def trainee(config: Seq2SeqConfig, corpus: Corpus, wrap: Callable[[LSTMSeq2Seq], nn.Module] | None = None) -> Trainee:
     """Return the model with the loss and the optimiser of the recipe."""
     task = Seq2SeqTask(replace(config, mode="emb"), corpus)
     assert isinstance(task.model, LSTMSeq2Seq)
@@ -82,47 +82,43 @@ class Counted:
         self.words.append(sum(batch.size for batch in batches))
         self.seen.append(rows)
 
+    def per_thousand_words(self, timing: Timing) -> Timing:
+        """Return seconds per 1,000 words: rounds differ in length. The first call was the warm-up."""
+        return Timing(tuple(1000 * s / n for s, n in zip(timing.samples, self.words[1:], strict=True)))
+
     def operations(self, config: Seq2SeqConfig, corpus: Corpus) -> float:
         """Return those of all calls but the first: products of words alone, forward and twice that backward."""
         total, labels, width = 0.0, len(corpus.tgt_vocab), config.hidden_size
         for rows in itertools.chain.from_iterable(self.seen[1:]):
             batch = PairBatch.of(self.train, rows)
             target, source = self.train.tgt.lengths[rows] + 1, self.train.src.lengths[rows]
-            tokens, distinct = int(target.sum()), len(batch.targets.unique()) - 1
+            tokens, distinct = int(target.sum()), len(set(batch.targets.flatten().tolist())) - 1
             recurrent = (tokens + int(source.sum())) * config.layers * 16 * width**2
             attention = tokens * 6 * width**2 + 4 * int((target * source).sum()) * width
             total += 3 * (recurrent + attention) + (10 * tokens + 10 * distinct) * labels * width
         return total
 
 
-def like_lengths(plan: BatchPlan, lengths: Sequence[Rows], batches: int) -> Callable[[], Iterator[list[Rows]]]:
-    """Return rounds of batches from all over the plan, short to long, so that rounds are alike."""
-
-    def rounds() -> Iterator[list[Rows]]:
-        for epoch in itertools.count():
-            ranked = sorted(plan.epoch(epoch), key=lambda rows: int(lengths[1][rows].sum()))
-            offsets = np.random.default_rng(epoch).permutation(len(ranked) // batches)
-            for offset in offsets.tolist():
-                yield ranked[offset :: len(ranked) // batches][:batches]
-
-    return rounds
+def like_lengths(plan: BatchPlan, train: Split, batches: int) -> Iterator[list[Rows]]:
+    """Yield rounds of batches from all over the plan, short to long, so that rounds are alike."""
+    for epoch in itertools.count():
+        ranked = sorted(plan.epoch(epoch), key=lambda rows: int(train.tgt.lengths[rows].sum()))
+        apart = len(ranked) // batches
+        for first in np.random.default_rng(epoch).permutation(apart).tolist():
+            yield ranked[first::apart][:batches]
 
 
-def random_order(pairs: int, batches: int) -> Callable[[], Iterator[list[Rows]]]:
-    """Return rounds of batches without regard to lengths."""
-
-    def rounds() -> Iterator[list[Rows]]:
-        draw = np.random.default_rng(0)
-        while True:
-            yield [draw.choice(pairs, BATCH, replace=False) for _ in range(batches)]
-
-    return rounds
+def random_order(train: Split, batches: int) -> Iterator[list[Rows]]:
+    """Yield rounds of batches without regard to lengths."""
+    draw = np.random.default_rng(0)
+    while True:
+        yield [draw.choice(len(train), BATCH, replace=False) for _ in range(batches)]
 
 
-def random_padding(lengths: tuple[Rows, Rows]) -> float:
+def random_padding(train: Split) -> float:
     """Return the tokens of both sides with padding over those without, batches in random order."""
-    source, target = lengths[0], lengths[1] + 1
-    order = np.random.default_rng(0).permutation(len(source))
+    source, target = train.src.lengths, train.tgt.lengths + 1
+    order = np.random.default_rng(0).permutation(len(train))
     batches = np.split(order, range(BATCH, len(order), BATCH))
     whole = sum(len(rows) * int(source[rows].max() + target[rows].max()) for rows in batches)
     return whole / int(source.sum() + target.sum())
@@ -136,10 +132,11 @@ def check_training(config: Seq2SeqConfig, corpus: Corpus, plan: BatchPlan) -> No
     batch = PairBatch.of(corpus.splits["train"], plan.epoch(0)[0][:16])
     parameters = [*model.parameters(), *loss.parameters()]
     found = []
-    for one in (model, StepByStep(model)):
+    for one in (model, StepByStep(model), StepByStep(model, packed=True)):
         hidden = one(*batch.inputs)
         total = loss(hidden, model.head, batch.targets).total
         found.append([hidden, total, *torch.autograd.grad(total, parameters, allow_unused=True)])
-    for mine, plain in zip(*found, strict=True):
-        if mine is not None:
-            torch.testing.assert_close(mine, plain, atol=1e-10, rtol=1e-8)
+    for mine, *others in zip(*found, strict=True):
+        for other in others:
+            if mine is not None:
+                torch.testing.assert_close(mine, other, atol=1e-10, rtol=1e-8)

@@ -18,6 +18,7 @@ from labelemb.seq2seq.search import (
     beam,
     best_continuations,
     greedy,
+    log_sum_exp,
     replace_unknown,
     search,
 )
@@ -215,6 +216,12 @@ def test_best_continuations_are_those_of_the_whole_sum(size: int, words: int, co
     torch.testing.assert_close(ranked, expected.values)
     there = ranked > -torch.inf
     assert torch.equal((parent * words + word)[there], expected.indices[there])
+
+
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_log_sum_exp(scale: float) -> None:
+    logits = scale * torch.randn(3, 2, 300_000)
+    torch.testing.assert_close(log_sum_exp(logits), logits.logsumexp(dim=2))
 
 
 def test_a_wider_beam_finds_no_worse_where_nothing_is_cut() -> None:

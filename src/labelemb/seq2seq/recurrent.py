@@ -53,8 +53,8 @@ def run_step(
     state   per layer hidden and cell, (M, D)
     origin  (N,) int64, which of the M rows of the state each goes on from
     """
-    origins, origin = origin.unique(return_inverse=True)
-    distinct, word = words.unique(return_inverse=True)
+    origins, origin = torch.unique(origin, return_inverse=True)
+    distinct, word = torch.unique(words, return_inverse=True)
     inputs, after = embedding(distinct), list[State]()
     for layer, (hidden, cell) in enumerate(state):
         from_input, from_hidden, input_bias, hidden_bias = lstm.all_weights[layer]
