@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from labelemb import CompressedLabelEmbedding, LabelEmbeddingLoss, Objective
 from labelemb.errors import ConfigError
-from labelemb.seq2seq.attention import GlobalAttention
+from labelemb.seq2seq.attention import GlobalAttention, QueryActivation
 from labelemb.seq2seq.model import EncoderDecoder, LSTMSeq2Seq
 from labelemb.seq2seq.transformer import TransformerSeq2Seq, places
 from labelemb.seq2seq.vocab import BEGIN, PAD
@@ -44,6 +44,17 @@ def test_attention_is_the_formula() -> None:
     expected = torch.tanh(attention.output.weight @ torch.cat([context, h]))
     torch.testing.assert_close(weights[0, 0], torch.cat([expected_weights, torch.zeros(1).double()]))
     torch.testing.assert_close(output[0, 0], expected)
+
+
+@pytest.mark.parametrize("activation", ["none", "tanh"])
+def test_attention_to_what_is_remembered_is_attention(activation: QueryActivation) -> None:
+    torch.manual_seed(0)
+    attention = GlobalAttention(4, activation).double()
+    hidden, memory = torch.randn(2, 3, 4).double(), torch.randn(2, 5, 4).double()
+    mask = torch.arange(5) < torch.tensor([[5], [2]])
+    found = attention.look(hidden, *attention.remember(memory), mask)
+    for one, other in zip(found, attention(hidden, memory, mask), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 @each_kind

@@ -138,7 +138,8 @@ class _LSTMDecoding:
     """
 
     def __init__(self, model: LSTMSeq2Seq, memory: Memory, state: list[State]) -> None:
-        self.model, self.memory, self.state = model, memory, state
+        self.model, self.state = model, state
+        self.memory = (*model.attention.remember(memory.states), memory.mask)
         self.origin = torch.arange(len(memory.mask), device=memory.mask.device)[:, None]
 
     def step(self, last: Tensor) -> tuple[Tensor, Tensor]:
@@ -147,12 +148,12 @@ class _LSTMDecoding:
             model.decoder, model.target_embedding, last.flatten(), self.state, self.origin.flatten()
         )
         self.origin = torch.arange(last.numel(), device=last.device).view(last.shape)
-        hidden, weights = model.attention(output.view(*last.shape, -1), *self.memory)
-        return hidden, weights
+        return model.attention.look(output.view(*last.shape, -1), *self.memory)
 
     def reorder(self, parents: Tensor) -> None:
         self.origin = self.origin.gather(1, parents)
 
     def keep(self, sentences: Tensor) -> None:
         self.origin = self.origin[sentences]
-        self.memory = Memory(self.memory.states[sentences], self.memory.mask[sentences])
+        keys, values, mask = self.memory
+        self.memory = (keys[sentences], values[sentences], mask[sentences])
