@@ -25,6 +25,7 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks.training_step
 	$(BIN)/python -m benchmarks.augmentation
 	$(BIN)/python -m benchmarks.large_vocabulary --quick
+	$(BIN)/python -m benchmarks.sequences
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "labelemb needs Python 3.11 or newer; try: make PYTHON=python3.12")'

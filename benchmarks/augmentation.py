@@ -8,7 +8,6 @@ workers run ahead by four batches of forty: that favours the loader by a tenth.
 """
 
 import argparse
-import csv
 import itertools
 import random
 from collections.abc import Callable, Iterator
@@ -18,12 +17,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.measure import Timing, interleaved, machine
+from benchmarks.measure import interleaved
+from benchmarks.tables import Peers, show, write
 from labelemb.training.task import Share
 from labelemb.vision.config import VisionConfig
 from labelemb.vision.images import ImageData, Images
@@ -51,9 +49,15 @@ def main() -> None:
     }
     timings = interleaved(peers, chosen.rounds, warmup=2, rest=0.1)
     ours, *others = timings.values()
-    ratios = {f"times as fast as {name}": peer.over(ours) for name, peer in zip(list(timings)[1:], others, strict=True)}
-    show(timings, ratios)
-    write(timings, ratios)
+    aim = 50 if device.type == "cuda" else 10
+    ratios = {
+        f"times as fast as {name} (aim >= {aim})": peer.over(ours)
+        for name, peer in zip(list(timings)[1:], others, strict=True)
+    }
+    count = BATCH * BATCHES
+    table = Peers(f"{count} images of 32x32", timings, "images", count, ratios)
+    show(table, note=f"{chosen.rounds} interleaved rounds")
+    write(RESULTS, table)
 
 
 def whole_batches(images: Images, device: torch.device) -> Callable[[], object]:
@@ -124,34 +128,6 @@ class TensorImages(Dataset[tuple[Tensor, int]]):
         if random.random() < 0.5:
             image = image.flip(-1)
         return image.float().div(255).sub(self.mean).div(self.std), self.labels[row]
-
-
-def show(timings: dict[str, Timing], ratios: dict[str, float]) -> None:
-    count = BATCH * BATCHES
-    table = Table(f"{count} images of 32x32", "median ms", "20 % - 80 %", "images/s", box=None)
-    for name, timing in timings.items():
-        low, high = timing.spread
-        spread = f"{1e3 * low:.1f} - {1e3 * high:.1f}"
-        table.add_row(name, f"{1e3 * timing.median:.1f}", spread, f"{count / timing.median:,.0f}")
-    console = Console()
-    rounds = len(next(iter(timings.values())).samples)
-    console.print(f"{machine()}; {rounds} interleaved rounds", highlight=False, soft_wrap=True)
-    console.print(table)
-    for name, ratio in ratios.items():
-        console.print(f"{ratio:5.1f}  {name} (aim >= {50 if torch.cuda.is_available() else 10})", highlight=False)
-
-
-def write(timings: dict[str, Timing], ratios: dict[str, float]) -> None:
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("w", newline="", encoding="utf-8") as file:
-        file.write(f"# {machine()}\n")
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["what", "median_ms", "low_ms", "high_ms", "images_per_second", "rounds"])
-        for name, timing in timings.items():
-            values = [round(1e3 * value, 3) for value in (timing.median, *timing.spread)]
-            writer.writerow([name, *values, round(BATCH * BATCHES / timing.median), len(timing.samples)])
-        for name, ratio in ratios.items():
-            writer.writerow([name, round(ratio, 3), "", "", "", ""])
 
 
 if __name__ == "__main__":

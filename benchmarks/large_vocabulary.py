@@ -11,7 +11,6 @@ matrix products alone take at the rate measured in the same run: 10NVD + 6UVR + 
 import argparse
 import csv
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,7 +22,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.measure import Timing, interleaved, machine
+from benchmarks.measure import Timing, clock, interleaved, machine
 from benchmarks.memory import in_fresh_process, peak_bytes
 from labelemb import CompressedLabelEmbedding, CrossEntropyLoss, LabelEmbeddingLoss
 from labelemb.losses.implementations import Implementation, has_triton
@@ -297,12 +296,11 @@ def measure(workload: Workload, run: Run) -> list[Row]:
     device, rounds, quick = run.device, run.rounds, run.quick
     problem = Problem.of(workload, device)
     chosen = {name: peer for name, peer in peers(device, quick).items() if name not in run.without}
-    alone = device == "cpu" and torch.get_num_threads() == 1
     products = {f"product {half}": problem.product(half) for half in (False, True)}
     calls = {**{name: peer.make(problem) for name, peer in chosen.items()}, **products}
     interleaved(calls, repeats=1, warmup=1 if quick else 0)
     print(f"{workload}: warm, measuring {rounds} rounds", file=sys.stderr, flush=True)
-    timings = interleaved(calls, rounds, warmup=0, clock=time.process_time if alone else time.perf_counter)
+    timings = interleaved(calls, rounds, warmup=0, clock=clock())
     print(f"{workload}: measured", file=sys.stderr, flush=True)
     one = 2 * workload.rows * workload.labels * workload.width
     rates = {half: one / timings[f"product {half}"].median for half in (False, True)}

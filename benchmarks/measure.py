@@ -41,8 +41,8 @@ def interleaved(
 ) -> dict[str, Timing]:
     """Call the peers in turn, ``repeats`` rounds of all, after ``warmup`` rounds that do not count.
 
-    clock: ``time.process_time`` counts the seconds of the processor, for one thread on a machine that others use.
-    rest: seconds before each call, for what the peer before it still does in the background.
+    clock  see ``clock``
+    rest   seconds before each call, for what the peer before it still does in the background
     """
     samples: dict[str, list[float]] = {name: [] for name in callables}
     for number in range(-warmup, repeats):
@@ -55,6 +55,15 @@ def interleaved(
             if number >= 0:
                 samples[name].append(clock() - start)
     return {name: Timing(tuple(values)) for name, values in samples.items()}
+
+
+def clock() -> Callable[[], float]:
+    """Return the clock for this many threads: seconds of the processor for one on a CPU, of the wall for several.
+
+    What else the machine does then matters little.
+    """
+    alone = torch.get_num_threads() == 1 and not torch.cuda.is_available()
+    return time.process_time if alone else time.perf_counter
 
 
 def machine() -> str:

@@ -8,7 +8,6 @@ forward, loss, backward, Adam.
 """
 
 import argparse
-import csv
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,11 +15,10 @@ from pathlib import Path
 
 import torch
 from accelerate.state import AcceleratorState
-from rich.console import Console
-from rich.table import Table
 from torch import nn
 
-from benchmarks.measure import Timing, interleaved, machine
+from benchmarks.measure import interleaved
+from benchmarks.tables import Peers, show, write
 from labelemb.losses.modes import Mode
 from labelemb.presets import read_preset
 from labelemb.training.device import make_accelerator
@@ -55,8 +53,9 @@ def main() -> None:
         "label embedding over one-hot, CNN (aim <= 1.05)": cnn_emb.over(cnn_plain),
         f"fp32 NCHW over the CNN's preset, which is {cnn.precision} here (aim >= 2)": cnn_fp32.over(cnn_plain),
     }
-    show(timings, ratios)
-    write(timings, ratios)
+    table = Peers("training step, 100 images", timings, "images", 100, ratios)
+    show(table, note=f"{rounds} interleaved rounds")
+    write(RESULTS, table)
 
 
 def config(preset: str) -> VisionConfig:
@@ -96,36 +95,6 @@ def plain_step(config: VisionConfig) -> Callable[[], object]:
         optimizer.zero_grad()
 
     return take
-
-
-def show(timings: dict[str, Timing], ratios: dict[str, float]) -> None:
-    table = Table("training step, 100 images", "median ms", "20 % - 80 %", "images/s", box=None)
-    for name, timing in timings.items():
-        low, high = timing.spread
-        table.add_row(
-            name, f"{1e3 * timing.median:.2f}", f"{1e3 * low:.2f} - {1e3 * high:.2f}", f"{100 / timing.median:.0f}"
-        )
-    console = Console()
-    console.print(
-        f"{machine()}; {len(next(iter(timings.values())).samples)} interleaved rounds", highlight=False, soft_wrap=True
-    )
-    console.print(table)
-    for name, ratio in ratios.items():
-        console.print(f"{ratio:5.2f}  {name}", highlight=False)
-
-
-def write(timings: dict[str, Timing], ratios: dict[str, float]) -> None:
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("w", newline="", encoding="utf-8") as file:
-        file.write(f"# {machine()}\n")
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["what", "median_ms", "low_ms", "high_ms", "rounds"])
-        for name, timing in timings.items():
-            writer.writerow(
-                [name, *(round(1e3 * value, 4) for value in (timing.median, *timing.spread)), len(timing.samples)]
-            )
-        for name, ratio in ratios.items():
-            writer.writerow([name, round(ratio, 4), "", "", ""])
 
 
 if __name__ == "__main__":

@@ -1,20 +1,24 @@
+"""Laws that both models keep, and what each has of its own."""
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from labelemb import CompressedLabelEmbedding, LabelEmbeddingLoss, Objective
 from labelemb.errors import ConfigError
-from labelemb.seq2seq.attention import GlobalAttention
-from labelemb.seq2seq.model import LSTMSeq2Seq
+from labelemb.seq2seq.attention import GlobalAttention, QueryActivation
+from labelemb.seq2seq.model import EncoderDecoder, LSTMSeq2Seq
+from labelemb.seq2seq.transformer import TransformerSeq2Seq, places
 from labelemb.seq2seq.vocab import BEGIN, PAD
 
 V = 11
 LENGTHS = torch.tensor([3, 5, 1])
+each_kind = pytest.mark.parametrize("kind", [LSTMSeq2Seq, TransformerSeq2Seq])
 
 
-def make_model(**options: object) -> LSTMSeq2Seq:
+def make_model(kind: type[EncoderDecoder] = LSTMSeq2Seq, **options: object) -> EncoderDecoder:
     torch.manual_seed(0)
-    return LSTMSeq2Seq(V, V, 6, 8, **{"layers": 2, "dropout": 0.0, **options}).double()  # type: ignore[arg-type]
+    return kind(V, V, 6, 8, **{"layers": 2, "dropout": 0.0, **options}).double()  # type: ignore[arg-type]
 
 
 def make_source(extra: int = 0) -> Tensor:
@@ -42,8 +46,20 @@ def test_attention_is_the_formula() -> None:
     torch.testing.assert_close(output[0, 0], expected)
 
 
-def test_padding_changes_nothing() -> None:
-    model = make_model()
+@pytest.mark.parametrize("activation", ["none", "tanh"])
+def test_attention_to_what_is_remembered_is_attention(activation: QueryActivation) -> None:
+    torch.manual_seed(0)
+    attention = GlobalAttention(4, activation).double()
+    hidden, memory = torch.randn(2, 3, 4).double(), torch.randn(2, 5, 4).double()
+    mask = torch.arange(5) < torch.tensor([[5], [2]])
+    found = attention.look(hidden, *attention.remember(memory), mask)
+    for one, other in zip(found, attention(hidden, memory, mask), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@each_kind
+def test_padding_changes_nothing(kind: type[EncoderDecoder]) -> None:
+    model = make_model(kind)
     alone = [
         model(make_source()[row : row + 1, :n], n[None], make_target()[row : row + 1]) for row, n in enumerate(LENGTHS)
     ]
@@ -51,26 +67,72 @@ def test_padding_changes_nothing() -> None:
         torch.testing.assert_close(model(make_source(extra), LENGTHS, make_target()), torch.cat(alone))
 
 
-def test_what_stands_in_the_padding_gets_no_gradient_and_gives_none() -> None:
-    model = make_model()
+@each_kind
+def test_what_stands_in_the_padding_gives_nothing(kind: type[EncoderDecoder]) -> None:
+    model = make_model(kind)
     source = make_source()
     filled = torch.where(source == PAD, 5, source)
     torch.testing.assert_close(model(source, LENGTHS, make_target()), model(filled, LENGTHS, make_target()))
 
 
-def test_step_by_step_is_the_whole_sequence() -> None:
-    model = make_model(query_activation="tanh")
-    memory, state = model.encode(make_source(), LENGTHS)
-    target = make_target()
-    whole, _, attention = model.decode(target, state, memory)
-    for step in range(target.shape[1]):
-        hidden, state, weights = model.decode(target[:, step : step + 1], state, memory)
-        torch.testing.assert_close(hidden[:, 0], whole[:, step])
-        torch.testing.assert_close(weights[:, 0], attention[:, step])
+@each_kind
+@torch.no_grad()
+def test_token_by_token_is_the_whole_output(kind: type[EncoderDecoder]) -> None:
+    """One beginning a sentence becomes two, that trade places and lose a neighbour on the way."""
+    model = make_model(kind, dropout=0.5).eval()
+    one, other = make_target(), make_target().flip(0)
+    one[:, 0] = other[:, 0] = BEGIN
+    targets = torch.stack([one, other], dim=1)  # (B, K, T)
+    decoding = model.start(make_source(), LENGTHS)
+    sentences, beginnings = torch.arange(3), torch.zeros(3, 1, dtype=torch.int64)  # what stands where
+    for step in range(targets.shape[2]):
+        hidden, attention = decoding.step(targets[sentences[:, None], beginnings, step])
+        for place, sentence in enumerate(sentences.tolist()):
+            n = int(LENGTHS[sentence])
+            for k, beginning in enumerate(beginnings[place].tolist()):
+                written = targets[sentence, beginning, : step + 1]
+                alone = (make_source()[sentence : sentence + 1, :n], LENGTHS[sentence : sentence + 1])
+                torch.testing.assert_close(hidden[place, k], model(*alone, written[None])[0, -1])
+                expected = whole_attention(model, *alone, written[None])[0, -1]
+                torch.testing.assert_close(attention[place, k, :n], expected)
+                assert not attention[place, k, n:].any()
+        if step == 0:  # both begin alike
+            decoding.reorder(torch.zeros(3, 2, dtype=torch.int64))
+            beginnings = torch.tensor([[0, 1]] * 3)
+        if step == 1:
+            decoding.reorder(torch.tensor([[1, 0], [0, 1], [1, 0]]))
+            beginnings = torch.tensor([[1, 0], [0, 1], [1, 0]])
+        if step == 3:
+            decoding.keep(torch.tensor([True, False, True]))
+            sentences, beginnings = sentences[[0, 2]], beginnings[[0, 2]]
 
 
-def test_a_later_target_token_changes_nothing_before_it() -> None:
-    model, target = make_model(), make_target()
+def whole_attention(model: EncoderDecoder, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:
+    """Return the attention (B, T, S) that the forward pass over a whole output computes on its way."""
+    found: list[Tensor] = []
+    if isinstance(model, LSTMSeq2Seq):
+        handle = model.attention.register_forward_hook(lambda module, inputs, output: found.append(output[1]))
+    else:
+        attention = model.decoder[-1].multihead_attn  # type: ignore[index, union-attr, operator]
+
+        def ask_again(module: nn.Module, inputs: tuple[Tensor, ...], options: dict[str, object]) -> None:
+            if not options["need_weights"]:
+                attention(*inputs, **options | {"need_weights": True})
+
+        handle = attention.register_forward_pre_hook(ask_again, with_kwargs=True)
+        kept = attention.register_forward_hook(
+            lambda module, inputs, output: found.append(output[1]) if output[1] is not None else None
+        )
+    model(source, lengths, target)
+    handle.remove()
+    if not isinstance(model, LSTMSeq2Seq):
+        kept.remove()
+    return found[0]
+
+
+@each_kind
+def test_a_later_target_token_changes_nothing_before_it(kind: type[EncoderDecoder]) -> None:
+    model, target = make_model(kind), make_target()
     changed = target.clone()
     changed[:, 4] = (changed[:, 4] - 3) % 7 + 4
     one, other = (model(make_source(), LENGTHS, tokens) for tokens in (target, changed))
@@ -78,26 +140,36 @@ def test_a_later_target_token_changes_nothing_before_it() -> None:
     assert not torch.allclose(one[:, 4], other[:, 4])
 
 
-def test_dropout_acts_on_what_attention_gives() -> None:
+def test_dropout_of_the_lstm_acts_on_what_attention_gives() -> None:
     model = make_model(layers=1, dropout=0.5)
     hidden = model(make_source(), LENGTHS, make_target())
     assert 0.2 < (hidden == 0).double().mean() < 0.8
+
+
+@each_kind
+def test_dropout_is_off_in_use(kind: type[EncoderDecoder]) -> None:
+    model, inputs = make_model(kind, dropout=0.5), (make_source(), LENGTHS, make_target())
+    one, other = (model(*inputs) for _ in range(2))
+    assert not torch.allclose(one, other)
     model.eval()
-    assert not (model(make_source(), LENGTHS, make_target()) == 0).any()
+    one, other = (model(*inputs) for _ in range(2))
+    torch.testing.assert_close(one, other)
 
 
-def test_shared_embedding() -> None:
-    model = make_model(shared_embedding=True)
+@each_kind
+def test_shared_embedding(kind: type[EncoderDecoder]) -> None:
+    model = make_model(kind, shared_embedding=True)
     assert model.source_embedding is model.target_embedding
-    assert sum(p.numel() for p in make_model().parameters()) - sum(p.numel() for p in model.parameters()) == V * 6
+    assert sum(p.numel() for p in make_model(kind).parameters()) - sum(p.numel() for p in model.parameters()) == V * 6
     with pytest.raises(
         ConfigError, match="shared_embedding: expected one vocabulary for both sides, got 5 and 6 words"
     ):
-        LSTMSeq2Seq(5, 6, shared_embedding=True)
+        kind(5, 6, 8, 8, 1, 0.0, shared_embedding=True)  # type: ignore[call-arg]
 
 
-def test_an_empty_share() -> None:
-    model = make_model()
+@each_kind
+def test_an_empty_share(kind: type[EncoderDecoder]) -> None:
+    model = make_model(kind)
     nothing = torch.zeros(0, 0, dtype=torch.int64)
     hidden = model(nothing, nothing.sum(1), torch.zeros(0, 1, dtype=torch.int64))
     assert hidden.shape == (0, 1, 8)
@@ -105,18 +177,40 @@ def test_an_empty_share() -> None:
     assert all(p.grad is not None and not p.grad.any() for p in model.parameters()), "all take part, none moves"
 
 
-def test_choices() -> None:
+def test_layers_of_the_transformer_start_apart() -> None:
+    model = make_model(TransformerSeq2Seq)
+    for stack in (model.encoder, model.decoder):
+        first, second = (dict(layer.named_parameters()) for layer in stack)  # type: ignore[union-attr]
+        assert not torch.equal(first["linear1.weight"], second["linear1.weight"])
+
+
+def test_places_are_sines_and_cosines() -> None:
+    code = places(2, 2, torch.zeros(1, 4, dtype=torch.float64))
+    angles = torch.tensor([[2.0, 2.0, 0.02, 0.02], [3.0, 3.0, 0.03, 0.03]], dtype=torch.float64)
+    sine = torch.tensor([True, False, True, False])
+    torch.testing.assert_close(code, torch.where(sine, angles.sin(), angles.cos()), atol=1e-6, rtol=0)
+    assert places(0, 3, torch.zeros(1, 5)).shape == (3, 5)
+
+
+@each_kind
+def test_choices(kind: type[EncoderDecoder]) -> None:
     with pytest.raises(ConfigError, match="hidden_size: .* got 0; layers: .* got 0; dropout: .* got 1"):
-        LSTMSeq2Seq(5, 5, hidden_size=0, layers=0, dropout=1)
+        kind(5, 5, hidden_size=0, layers=0, dropout=1)  # type: ignore[call-arg]
+
+
+def test_choices_of_their_own() -> None:
+    with pytest.raises(ConfigError, match=r"heads: expected a divisor of hidden_size \(8\), got 3"):
+        TransformerSeq2Seq(5, 5, 6, 8, heads=3)
     with pytest.raises(ConfigError, match="query_activation: expected none or tanh, got 'relu'"):
         LSTMSeq2Seq(5, 5, query_activation="relu")  # type: ignore[arg-type]
 
 
+@each_kind
 @pytest.mark.parametrize("impl", ["eager", "chunked"])
-def test_it_learns_under_the_label_embedding_loss(impl: str) -> None:
+def test_it_learns_under_the_label_embedding_loss(impl: str, kind: type[EncoderDecoder]) -> None:
     """Copying three words, a few steps: padding in the targets, every term on."""
     torch.manual_seed(0)
-    model = LSTMSeq2Seq(V, V, 16, 16, layers=1, dropout=0.0)
+    model = kind(V, V, 16, 16, layers=1, dropout=0.0)  # type: ignore[call-arg]
     embedding = CompressedLabelEmbedding(V, 8)
     objective = Objective(mix="sum", cap="absolute", reduction="token")
     loss = LabelEmbeddingLoss(16, V, embedding, objective, ignore_index=PAD, impl=impl)  # type: ignore[arg-type]

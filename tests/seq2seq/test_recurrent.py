@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from labelemb.seq2seq.recurrent import run_ragged
+from labelemb.seq2seq.recurrent import run_ragged, run_step
 
 
 @pytest.mark.parametrize("lengths", [[5], [1, 1], [7, 7, 7], [3, 7, 1, 7, 2], [2, 4]])
@@ -37,3 +37,17 @@ def test_padding_has_no_part_in_it() -> None:
     spoilt[1, 4:] = torch.nan
     for one, other in zip(run_ragged(lstm, inputs, lengths)[1], run_ragged(lstm, spoilt, lengths)[1], strict=True):
         assert torch.equal(one, other)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_step_is_one_token_of_the_lstm(layers: int) -> None:
+    """Rows that share what they go on from, and rows that share their word; one state that nobody goes on from."""
+    lstm, embedding = nn.LSTM(3, 4, layers, batch_first=True).double(), nn.Embedding(6, 3).double()
+    hidden, cell = torch.randn(2, layers, 3, 4, dtype=torch.float64)
+    words, origin = torch.tensor([5, 2, 5, 1]), torch.tensor([2, 2, 0, 2])
+    output, (last_hidden, last_cell) = lstm(embedding(words)[:, None], (hidden[:, origin], cell[:, origin]))
+    found, state = run_step(lstm, embedding, words, list(zip(hidden, cell, strict=True)), origin)
+    torch.testing.assert_close(found, output[:, 0])
+    torch.testing.assert_close(torch.stack([h for h, _ in state]), last_hidden)
+    torch.testing.assert_close(torch.stack([c for _, c in state]), last_cell)

@@ -4,6 +4,7 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from labelemb.errors import ConfigError
 
@@ -37,11 +38,32 @@ class GlobalAttention(nn.Module):
         memory  (B, S, D) encoder states
         mask    (B, S) bool, True where a source token is; at least one per sentence
         """
-        query = self.query(hidden)
-        if self.query_activation == "tanh":
-            query = query.tanh()
-        scores = query @ memory.transpose(1, 2)  # (B, T, S)
-        weights = scores.masked_fill(~mask[:, None, :], -torch.inf).softmax(dim=2)
+        weights = self._weights(self._query(hidden), memory, mask)
         context = weights @ memory  # (B, T, D)
         output: Tensor = self.output(torch.cat([context, hidden], dim=2)).tanh()
         return output, weights
+
+    def remember(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what ``look`` wants of the memory: keys and values (B, S, D).
+
+        W_in and the part of W_out that meets the context act on the memory once, not on every token of a search.
+        """
+        keys = memory @ self.query.weight if self.query_activation == "none" else memory
+        return keys, F.linear(memory, self._output_parts()[0])
+
+    def look(self, hidden: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what ``forward`` returns, from what ``remember`` made of the memory."""
+        weights = self._weights(hidden if self.query_activation == "none" else self._query(hidden), keys, mask)
+        return (weights @ values + F.linear(hidden, self._output_parts()[1])).tanh(), weights
+
+    def _query(self, hidden: Tensor) -> Tensor:
+        query: Tensor = self.query(hidden)
+        return query.tanh() if self.query_activation == "tanh" else query
+
+    def _weights(self, query: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+        scores = query @ keys.transpose(1, 2)  # (B, T, S)
+        return scores.masked_fill(~mask[:, None, :], -torch.inf).softmax(dim=2)
+
+    def _output_parts(self) -> tuple[Tensor, Tensor]:
+        context, hidden = self.output.weight.chunk(2, dim=1)
+        return context, hidden

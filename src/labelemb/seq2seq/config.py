@@ -1,7 +1,7 @@
 """Every choice of a language run."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, get_args
+from typing import ClassVar, Literal, get_args
 
 from labelemb.errors import Choices
 from labelemb.losses.implementations import Implementation
@@ -12,8 +12,11 @@ from labelemb.seq2seq.attention import QueryActivation
 from labelemb.seq2seq.batch import BatchBy
 from labelemb.seq2seq.scores import SCORES
 from labelemb.seq2seq.search import SearchSettings
+from labelemb.seq2seq.transformer import check_heads
 from labelemb.training.config import TrainingConfig
 from labelemb.training.loop import Best, FitSettings
+
+ModelName = Literal["lstm", "transformer"]
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,14 @@ class Seq2SeqConfig(TrainingConfig):
                       Stanford files; or the folder that labelemb preprocess wrote, as it is or below --data
     limit             first training pairs that are used; 0: all
     restore           checkpoint whose weights the run starts from; null: none
+    model             lstm, as published, or transformer
     embedding_size    of the words
     hidden_size       of encoder, decoder and the state in front of the classifier
     layers            of encoder and decoder
-    dropout           between the layers and on what attention gives
-    query_activation  none or tanh, on the attention query
+    dropout           lstm: between the layers and on what attention gives; transformer: see TransformerSeq2Seq
+    query_activation  lstm: none or tanh, on the attention query
+    heads             transformer: of attention; they divide hidden_size
+    feedforward       transformer: size inside the feed-forward blocks; null: 4 * hidden_size
     batch_size        sentences per optimiser step, or tokens; over all processes
     batch_by          what batch_size counts: sentences, or tokens of the longer side with their padding
     rank              of the compressed label embedding; null: hidden_size
@@ -51,11 +57,14 @@ class Seq2SeqConfig(TrainingConfig):
     corpus: str = numbers.NAME
     limit: int = 0
     restore: str | None = None
+    model: ModelName = "lstm"
     embedding_size: int = 512
     hidden_size: int = 512
     layers: int = 2
     dropout: float = 0.2
     query_activation: QueryActivation = "none"
+    heads: int = 8
+    feedforward: int | None = None
     epochs: int = 25
     batch_size: int = 64
     batch_by: BatchBy = "sentences"
@@ -78,7 +87,10 @@ class Seq2SeqConfig(TrainingConfig):
         """Note what cannot be."""
         for name in ("embedding_size", "hidden_size", "layers"):
             choices.expect(getattr(self, name) >= 1, name, "a whole number >= 1", getattr(self, name))
-        for name in ("rank", "eval_interval", "save_interval"):
+        choices.expect_one_of("model", self.model, get_args(ModelName))
+        if self.model == "transformer":
+            choices.include(lambda: check_heads(self.hidden_size, self.heads))
+        for name in ("rank", "eval_interval", "save_interval", "feedforward"):
             value = getattr(self, name)
             choices.expect(value is None or value >= 1, name, "a whole number >= 1, or null", value)
         choices.expect(self.limit >= 0, "limit", "a whole number >= 0", self.limit)

@@ -1,4 +1,4 @@
-"""The attentional LSTM encoder-decoder. B sentences, S source tokens, T target tokens, D hidden size, V words."""
+"""Encoder-decoders. B sentences, S source tokens, T target tokens, K beginnings, D hidden size, V words."""
 
 from typing import NamedTuple
 
@@ -7,33 +7,90 @@ from torch import Tensor, nn
 
 from labelemb.errors import Choices, ConfigError
 from labelemb.seq2seq.attention import GlobalAttention, QueryActivation
-from labelemb.seq2seq.recurrent import State, run_ragged
+from labelemb.seq2seq.decoding import Decoding
+from labelemb.seq2seq.recurrent import State, run_ragged, run_step
 from labelemb.seq2seq.vocab import PAD, UNKNOWN
 
 
 class Memory(NamedTuple):
-    """What the encoder leaves: its states (B, S, D), and mask (B, S) bool, True where a source token is."""
+    """What an encoder leaves: its states (B, S, D), and mask (B, S) bool, True where a source token is."""
 
     states: Tensor
     mask: Tensor
 
 
-class LSTMSeq2Seq(nn.Module):
-    """Encoder and decoder LSTMs with global attention. Source: arXiv 1710.10393, both language recipes.
-
-    The encoder reads left to right and its last state starts the decoder. No state depends on what attention gives (no
-    input feeding), so a whole target sequence is one call of the decoder LSTM. ``model(*batch.inputs)`` returns the
-    hidden state in front of ``head``.
+class EncoderDecoder(nn.Module):
+    """What the models have in common: ``model(*batch.inputs)`` returns the hidden state in front of ``head``.
 
     source_words, target_words  sizes of the vocabularies
     embedding_size              of the words
     hidden_size                 D, of encoder, decoder and the state in front of the head
-    layers                      of each LSTM
-    dropout                     between the layers and on what attention gives
-    query_activation            see ``GlobalAttention``
+    layers                      of encoder and decoder
+    dropout                     where, the model says
     shared_embedding            one embedding of words for both sides, which need one vocabulary then
 
     Raises ConfigError.
+    """
+
+    head: nn.Linear
+
+    def __init__(
+        self,
+        source_words: int,
+        target_words: int,
+        embedding_size: int,
+        hidden_size: int,
+        layers: int,
+        dropout: float,
+        shared_embedding: bool,
+    ) -> None:
+        super().__init__()
+        with Choices() as choices:
+            sizes = {"embedding_size": embedding_size, "hidden_size": hidden_size, "layers": layers}
+            for name, value in sizes.items():
+                choices.expect(value >= 1, name, "a whole number >= 1", value)
+            choices.expect(0 <= dropout < 1, "dropout", "a number from 0 to below 1", dropout)
+        if shared_embedding and source_words != target_words:
+            got = f"{source_words} and {target_words} words"
+            raise ConfigError("shared_embedding", "one vocabulary for both sides", got)
+        self.source_embedding = nn.Embedding(source_words, embedding_size, padding_idx=PAD)
+        self.target_embedding = (
+            self.source_embedding if shared_embedding else nn.Embedding(target_words, embedding_size, padding_idx=PAD)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, source: Tensor, lengths: Tensor, target_input: Tensor) -> Tensor:
+        """Return the hidden state in front of ``head``, (B, T, D).
+
+        source        (B, S) int64, padded
+        lengths       (B,) int64, source tokens of each sentence, >= 1; best on the CPU
+        target_input  (B, T) int64: the begin token, then the target
+        """
+        count = len(source)
+        if not count:  # a share of a small batch; one sentence stands in, since data parallelism waits for gradients
+            source, lengths = source.new_full((1, 1), UNKNOWN), lengths.new_ones(1)
+            target_input = target_input.new_full((1, target_input.shape[1]), PAD)
+        return self.hidden(source, lengths, target_input)[:count]
+
+    def hidden(self, source: Tensor, lengths: Tensor, target_input: Tensor) -> Tensor:
+        """Return what ``forward`` does, for at least one sentence."""
+        raise NotImplementedError
+
+    def start(self, source: Tensor, lengths: Tensor) -> Decoding:
+        """Read the sources for a search; see ``Searchable``."""
+        raise NotImplementedError
+
+
+class LSTMSeq2Seq(EncoderDecoder):
+    """Encoder and decoder LSTMs with global attention. Source: arXiv 1710.10393, both language recipes.
+
+    The encoder reads left to right and its last state starts the decoder. No state depends on what attention gives (no
+    input feeding), so a whole target sequence is one call of the decoder LSTM.
+
+    dropout           between the layers and on what attention gives
+    query_activation  see ``GlobalAttention``
+
+    The other arguments, and what is raised: see ``EncoderDecoder``.
     """
 
     def __init__(
@@ -47,40 +104,20 @@ class LSTMSeq2Seq(nn.Module):
         query_activation: QueryActivation = "none",
         shared_embedding: bool = False,
     ) -> None:
-        super().__init__()
-        with Choices() as choices:
-            sizes = {"embedding_size": embedding_size, "hidden_size": hidden_size, "layers": layers}
-            for name, value in sizes.items():
-                choices.expect(value >= 1, name, "a whole number >= 1", value)
-            choices.expect(0 <= dropout < 1, "dropout", "a number from 0 to below 1", dropout)
-        if shared_embedding and source_words != target_words:
-            got = f"{source_words} and {target_words} words"
-            raise ConfigError("shared_embedding", "one vocabulary for both sides", got)
+        super().__init__(source_words, target_words, embedding_size, hidden_size, layers, dropout, shared_embedding)
         between = dropout if layers > 1 else 0.0
-        self.source_embedding = nn.Embedding(source_words, embedding_size, padding_idx=PAD)
-        self.target_embedding = (
-            self.source_embedding if shared_embedding else nn.Embedding(target_words, embedding_size, padding_idx=PAD)
-        )
         self.encoder = nn.LSTM(embedding_size, hidden_size, layers, batch_first=True, dropout=between)
         self.decoder = nn.LSTM(embedding_size, hidden_size, layers, batch_first=True, dropout=between)
         self.attention = GlobalAttention(hidden_size, query_activation)
-        self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden_size, target_words)
 
-    def forward(self, source: Tensor, lengths: Tensor, target_input: Tensor) -> Tensor:
-        """Return the hidden state in front of ``head``, (B, T, D).
-
-        source        (B, S) int64, padded
-        lengths       (B,) int64, source tokens of each sentence, >= 1; best on the CPU
-        target_input  (B, T) int64: the begin token, then the target
-        """
-        count = len(source)
-        if not count:  # a share of a small batch; one sentence stands in, since data parallelism waits for gradients
-            source, lengths = source.new_full((1, 1), UNKNOWN), lengths.new_ones(1)
-            target_input = target_input.new_full((1, target_input.shape[1]), PAD)
+    def hidden(self, source: Tensor, lengths: Tensor, target_input: Tensor) -> Tensor:
+        """Return the hidden state in front of ``head``, (B, T, D)."""
         memory, state = self.encode(source, lengths)
-        hidden, _, _ = self.decode(target_input, state, memory)
-        return hidden[:count]
+        states, _ = self.decoder(self.target_embedding(target_input), state)
+        output, _ = self.attention(states, *memory)
+        hidden: Tensor = self.dropout(output)
+        return hidden
 
     def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, State]:
         """Return the memory and the state that the decoder starts from; padding has no part in either."""
@@ -88,11 +125,35 @@ class LSTMSeq2Seq(nn.Module):
         columns = torch.arange(source.shape[1], device=source.device)
         return Memory(states, columns < lengths.to(source.device)[:, None]), last
 
-    def decode(self, target_input: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
-        """Run the decoder over (B, T) tokens; return hidden (B, T, D), the state after them, attention (B, T, S).
+    def start(self, source: Tensor, lengths: Tensor) -> Decoding:
+        """Read the sources for a search; see ``Searchable``."""
+        memory, (hidden, cell) = self.encode(source, lengths)
+        return _LSTMDecoding(self, memory, list(zip(hidden, cell, strict=True)))
 
-        Token by token, handing the state on, gives what the whole sequence gives.
-        """
-        states, after = self.decoder(self.target_embedding(target_input), state)
-        output, weights = self.attention(states, memory.states, memory.mask)
-        return self.dropout(output), after, weights
+
+class _LSTMDecoding:
+    """State of the decoder LSTM, per layer hidden and cell, and who goes on from which of its rows (B, K).
+
+    One memory per sentence serves all K.
+    """
+
+    def __init__(self, model: LSTMSeq2Seq, memory: Memory, state: list[State]) -> None:
+        self.model, self.state = model, state
+        self.memory = (*model.attention.remember(memory.states), memory.mask)
+        self.origin = torch.arange(len(memory.mask), device=memory.mask.device)[:, None]
+
+    def step(self, last: Tensor) -> tuple[Tensor, Tensor]:
+        model = self.model
+        output, self.state = run_step(
+            model.decoder, model.target_embedding, last.flatten(), self.state, self.origin.flatten()
+        )
+        self.origin = torch.arange(last.numel(), device=last.device).view(last.shape)
+        return model.attention.look(output.view(*last.shape, -1), *self.memory)
+
+    def reorder(self, parents: Tensor) -> None:
+        self.origin = self.origin.gather(1, parents)
+
+    def keep(self, sentences: Tensor) -> None:
+        self.origin = self.origin[sentences]
+        keys, values, mask = self.memory
+        self.memory = (keys[sentences], values[sentences], mask[sentences])

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from labelemb.errors import Choices
 from labelemb.losses.base import upcast
-from labelemb.seq2seq.model import LSTMSeq2Seq, Memory
-from labelemb.seq2seq.recurrent import State
+from labelemb.seq2seq.decoding import Decoding, Searchable
 from labelemb.seq2seq.vocab import BEGIN, END, PAD, UNKNOWN, Vocabulary
 
 
@@ -54,7 +54,7 @@ class SearchSettings:
 
 
 @torch.no_grad()
-def search(model: LSTMSeq2Seq, source: Tensor, lengths: Tensor, settings: SearchSettings) -> list[Hypothesis]:
+def search(model: Searchable, source: Tensor, lengths: Tensor, settings: SearchSettings) -> list[Hypothesis]:
     """Return the best hypothesis of each sentence, in their order. The model should be in ``eval`` mode.
 
     source   (B, S) int64, padded
@@ -67,31 +67,30 @@ def search(model: LSTMSeq2Seq, source: Tensor, lengths: Tensor, settings: Search
 
 
 @torch.no_grad()
-def greedy(model: LSTMSeq2Seq, source: Tensor, lengths: Tensor, settings: SearchSettings) -> list[Hypothesis]:
+def greedy(model: Searchable, source: Tensor, lengths: Tensor, settings: SearchSettings) -> list[Hypothesis]:
     """Take the most probable token each time; see ``search``. A sentence that has ended leaves the batch."""
-    memory, state = model.encode(source, lengths)
-    count = len(source)
+    decoding, count = model.start(source, lengths), len(source)
     rows = torch.arange(count, device=source.device)  # which sentence each row still at work is
     tokens = torch.full((count, settings.max_length), END, device=source.device)
     attended = torch.zeros_like(tokens)
     scores = model.head.weight.new_zeros(count)
-    last = torch.full((count,), BEGIN, device=source.device)
+    last = torch.full((count, 1), BEGIN, device=source.device)
     for step in range(settings.max_length):
-        logs, place, state = _next(model, last, state, memory)
-        best, last = logs.max(dim=1)
-        tokens[rows, step], attended[rows, step] = last, place
-        scores[rows] += best
-        going = last != END
+        logits, sums, place = _next(model.head, decoding, last)
+        best, last = logits.max(dim=2)  # (B, 1)
+        tokens[rows, step], attended[rows, step] = last[:, 0], place[:, 0]
+        scores[rows] += (best - sums)[:, 0]
+        going = last[:, 0] != END
         if not going.all():
             rows, last = rows[going], last[going]
-            state, memory = _keep(state, memory, going)
             if not len(rows):
                 break
+            decoding.keep(going)
     return [_hypothesis(*found) for found in zip(tokens.tolist(), attended.tolist(), scores.tolist(), strict=True)]
 
 
 @torch.no_grad()
-def beam(model: LSTMSeq2Seq, source: Tensor, lengths: Tensor, settings: SearchSettings) -> list[Hypothesis]:
+def beam(model: Searchable, source: Tensor, lengths: Tensor, settings: SearchSettings) -> list[Hypothesis]:
     """Keep the K most probable beginnings; see ``search``. With K = 1 it finds what ``greedy`` finds.
 
     Each step ranks the continuations of a sentence. Those among the first K that end are finished; the first K that do
@@ -99,7 +98,7 @@ def beam(model: LSTMSeq2Seq, source: Tensor, lengths: Tensor, settings: SearchSe
     (how many have finished says nothing: those beside a good one are bad and end anywhere). At the greatest length the
     first K are taken as they are.
     """
-    beams = _Beams.start(model, source, lengths, settings)
+    beams = _Beams(model.head, model.start(source, lengths), settings, len(source))
     for step in range(settings.max_length):
         if beams.advance(step):
             break
@@ -107,43 +106,33 @@ def beam(model: LSTMSeq2Seq, source: Tensor, lengths: Tensor, settings: SearchSe
 
 
 class _Beams:
-    """The hypotheses of all sentences at work, K rows each, in one batch of B * K rows.
+    """The hypotheses of all sentences at work, K beginnings each: one at first, the beam size from then on.
 
-    scores            (B, K) of the beginnings; -inf where there is none yet
+    rows              (B,) which sentence each of those at work is
+    scores            (B, K) of the beginnings; -inf where there is none
+    last              (B, K) their last tokens
     tokens, attended  (B, K, steps so far)
     found             per sentence: the finished hypotheses with what they are compared by
     """
 
-    def __init__(self, model: LSTMSeq2Seq, memory: Memory, state: State, settings: SearchSettings, count: int) -> None:
-        size, device = settings.beam_size, memory.states.device
-        self.model, self.memory, self.state, self.settings = model, memory, state, settings
+    def __init__(self, head: nn.Linear, decoding: Decoding, settings: SearchSettings, count: int) -> None:
+        device = head.weight.device
+        self.head, self.decoding, self.settings = head, decoding, settings
         self.rows = torch.arange(count, device=device)
-        self.scores = model.head.weight.new_full((count, size), -torch.inf)
-        self.scores[:, 0] = 0.0
-        self.last = torch.full((count * size,), BEGIN, device=device)
-        self.tokens = torch.zeros(count, size, 0, dtype=torch.int64, device=device)
+        self.scores = head.weight.new_zeros(count, 1)
+        self.last = torch.full((count, 1), BEGIN, device=device)
+        self.tokens = torch.zeros(count, 1, 0, dtype=torch.int64, device=device)
         self.attended = torch.zeros_like(self.tokens)
         self.found: list[list[tuple[float, Hypothesis]]] = [[] for _ in range(count)]
-
-    @classmethod
-    def start(cls, model: LSTMSeq2Seq, source: Tensor, lengths: Tensor, settings: SearchSettings) -> "_Beams":
-        memory, (hidden, cell) = model.encode(source, lengths)
-        size = settings.beam_size
-        repeated = Memory(memory.states.repeat_interleave(size, dim=0), memory.mask.repeat_interleave(size, dim=0))
-        state = (hidden.repeat_interleave(size, dim=1), cell.repeat_interleave(size, dim=1))
-        return cls(model, repeated, state, settings, len(source))
 
     def advance(self, step: int) -> bool:
         """Add a token to every hypothesis; return whether all sentences are done."""
         size = self.settings.beam_size
-        logs, place, self.state = _next(self.model, self.last, self.state, self.memory)
-        words = logs.shape[1]
-        totals = self.scores[:, :, None] + logs.view(-1, size, words)  # (B, K, V)
+        logits, sums, place = _next(self.head, self.decoding, self.last)
         # Each beginning has one ending: among the first 2 K at least K go on.
-        ranked, index = totals.flatten(1).topk(min(2 * size, size * words), dim=1)
-        parent, token = index // words, index % words  # (B, 2 K)
+        ranked, parent, token = best_continuations(logits, self.scores - sums, 2 * size)  # (B, 2 K)
         tokens = torch.cat([_pick(self.tokens, parent), token[:, :, None]], dim=2)
-        attended = torch.cat([_pick(self.attended, parent), _pick(place.view(-1, size, 1), parent)], dim=2)
+        attended = torch.cat([_pick(self.attended, parent), _pick(place[:, :, None], parent)], dim=2)
         ends = token == END
         final = step + 1 == self.settings.max_length
         first = torch.arange(ends.shape[1], device=ends.device) < size
@@ -154,9 +143,8 @@ class _Beams:
         going = ends.to(torch.int8).argsort(dim=1, stable=True)[:, :size]
         self.scores = ranked.gather(1, going).masked_fill(ends.gather(1, going), -torch.inf)
         self.tokens, self.attended = _pick(tokens, going), _pick(attended, going)
-        parent, self.last = parent.gather(1, going), token.gather(1, going).flatten()
-        offset = torch.arange(len(parent), device=parent.device)[:, None] * size
-        self._reorder((parent + offset).flatten())
+        self.last = token.gather(1, going)
+        self.decoding.reorder(parent.gather(1, going))
         return self._retire(ends[:, 0].tolist())
 
     def best(self) -> list[Hypothesis]:
@@ -178,7 +166,7 @@ class _Beams:
 
         ended: per sentence, whether its most probable continuation has ended
         """
-        size, penalty = self.settings.beam_size, self.settings.length_penalty
+        penalty = self.settings.length_penalty
         # Scores only fall, so at the greatest length a score of now is worth the most.
         reach = (self.scores.max(dim=1).values / self.settings.max_length**penalty).tolist()
         going = []
@@ -188,16 +176,9 @@ class _Beams:
         if not all(going):
             keep = torch.tensor(going, device=self.rows.device)
             self.rows, self.scores = self.rows[keep], self.scores[keep]
-            self.tokens, self.attended = self.tokens[keep], self.attended[keep]
-            flat = keep.repeat_interleave(size)
-            self.last = self.last[flat]
-            self.state, self.memory = _keep(self.state, self.memory, flat)
+            self.last, self.tokens, self.attended = self.last[keep], self.tokens[keep], self.attended[keep]
+            self.decoding.keep(keep)
         return not len(self.rows)
-
-    def _reorder(self, rows: Tensor) -> None:
-        """Let each row of the decoder state be that of the beginning it continues; the memory is the sentence's."""
-        hidden, cell = self.state
-        self.state = (hidden[:, rows], cell[:, rows])
 
 
 def replace_unknown(hypothesis: Hypothesis, source: Sequence[str], vocabulary: Vocabulary) -> list[str]:
@@ -212,20 +193,47 @@ def replace_unknown(hypothesis: Hypothesis, source: Sequence[str], vocabulary: V
     return words
 
 
-def _next(model: LSTMSeq2Seq, last: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor, State]:
-    """Return the log-probabilities of the next token (rows, V), where attention is most (rows,), and the state.
+def best_continuations(logits: Tensor, offsets: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the greatest of logits (B, K, V) + offsets (B, K) of each sentence, in order, with beginning and word.
 
-    Padding and begin are no tokens of a sentence.
+    (B, count) each; fewer where there are not so many. The sum over all words is never made: the greatest lie in the
+    blocks of words whose own greatest are the greatest.
     """
-    hidden, state, weights = model.decode(last[:, None], state, memory)
-    logs = torch.log_softmax(upcast(model.head(hidden[:, 0])), dim=1)
-    logs[:, [PAD, BEGIN]] = -torch.inf
-    return logs, weights[:, 0].argmax(dim=1), state
+    words, width = logits.shape[2], 64
+    blocks = F.max_pool1d(logits, width, ceil_mode=True) + offsets[:, :, None]  # (B, K, blocks)
+    _, block = blocks.flatten(1).topk(min(count, blocks[0].numel()), dim=1)
+    parent, first = block // blocks.shape[2], block % blocks.shape[2] * width  # (B, count)
+    word = first[:, :, None] + torch.arange(width, device=logits.device)  # (B, count, width)
+    index = parent[:, :, None] * words + word.clamp(max=words - 1)
+    totals = logits.flatten(1).gather(1, index.flatten(1)).view(index.shape) + offsets.gather(1, parent)[:, :, None]
+    totals = totals.masked_fill(word >= words, -torch.inf).flatten(1)  # the last block may be a short one
+    ranked, place = totals.topk(min(count, logits[0].numel()), dim=1)
+    found = index.flatten(1).gather(1, place)
+    return ranked, found // words, found % words
 
 
-def _keep(state: State, memory: Memory, rows: Tensor) -> tuple[State, Memory]:
-    hidden, cell = state
-    return (hidden[:, rows], cell[:, rows]), Memory(memory.states[rows], memory.mask[rows])
+def log_sum_exp(logits: Tensor) -> Tensor:
+    """Return log(sum(exp)) over the words, (B, K), of logits (B, K, V).
+
+    On a CPU torch's own writes all exponentials to fresh memory and slows down (3 times here) where they are next to 0;
+    ``log_softmax`` does not, and a slab of rows at a time it stays in the cache.
+    """
+    rows = logits.flatten(0, 1)
+    slabs = torch.split(rows, 1 + 2**19 // rows.shape[1]) if rows.is_cpu else (rows,)
+    sums = [slab.amax(dim=1) - slab.log_softmax(dim=1).amax(dim=1) for slab in slabs]
+    return torch.cat(sums).view(logits.shape[:2])
+
+
+def _next(head: nn.Linear, decoding: Decoding, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the logits of the next token (B, K, V), log(sum(exp)) of them, where attention is most (both (B, K)).
+
+    Padding and begin are no tokens of a sentence, but have their part of the sum.
+    """
+    hidden, weights = decoding.step(last)
+    logits = upcast(head(hidden))
+    sums = log_sum_exp(logits)
+    logits[:, :, PAD] = logits[:, :, BEGIN] = -torch.inf
+    return logits, sums, weights.argmax(dim=2)
 
 
 def _pick(values: Tensor, which: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +21,12 @@ from labelemb.runs import RunFolder
 from labelemb.seq2seq.batch import BatchPlan, PairBatch, by_length
 from labelemb.seq2seq.config import Seq2SeqConfig
 from labelemb.seq2seq.corpus import Corpus
-from labelemb.seq2seq.model import LSTMSeq2Seq
+from labelemb.seq2seq.decoding import Searchable
+from labelemb.seq2seq.model import EncoderDecoder, LSTMSeq2Seq
 from labelemb.seq2seq.scores import score_all
 from labelemb.seq2seq.search import SearchSettings
 from labelemb.seq2seq.sentences import Split
+from labelemb.seq2seq.transformer import TransformerSeq2Seq
 from labelemb.seq2seq.translate import translate
 from labelemb.seq2seq.vocab import PAD
 from labelemb.seq2seq.wording import Wording
@@ -113,26 +116,21 @@ class Seq2SeqTask:
 
     def _scores(self, model: nn.Module, name: str, settings: SearchSettings) -> dict[str, Score]:
         """Search the outputs of a split and score them; both stay for ``leave``."""
-        assert isinstance(model, LSTMSeq2Seq)
         config, wording, split = self.config, self.corpus.wording, self.corpus.splits[name]
-        lines = translate(model, wording, split.src, split.src_lines, settings, config.batch_size, config.unk)
+        lines = translate(
+            cast(Searchable, model), wording, split.src, split.src_lines, settings, config.batch_size, config.unk
+        )
         scores = score_all(config.score_names, lines, split, wording.by_character)
         self._outputs[name] = lines, scores
         return scores
 
 
-def build_model(config: Seq2SeqConfig, wording: Wording) -> LSTMSeq2Seq:
+def build_model(config: Seq2SeqConfig, wording: Wording) -> EncoderDecoder:
     """Return the model of the config for the vocabularies of a corpus."""
-    return LSTMSeq2Seq(
-        len(wording.src_vocab),
-        len(wording.tgt_vocab),
-        embedding_size=config.embedding_size,
-        hidden_size=config.hidden_size,
-        layers=config.layers,
-        dropout=config.dropout,
-        query_activation=config.query_activation,
-        shared_embedding=wording.shared,
-    )
+    sizes = (len(wording.src_vocab), len(wording.tgt_vocab), config.embedding_size, config.hidden_size, config.layers)
+    if config.model == "transformer":
+        return TransformerSeq2Seq(*sizes, config.dropout, config.heads, config.feedforward, wording.shared)
+    return LSTMSeq2Seq(*sizes, config.dropout, config.query_activation, wording.shared)
 
 
 def restore(file: str, model: nn.Module, loss: nn.Module | None = None) -> None:

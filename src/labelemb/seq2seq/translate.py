@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from labelemb.seq2seq.batch import by_length, source_batch
-from labelemb.seq2seq.model import LSTMSeq2Seq
+from labelemb.seq2seq.decoding import Searchable
 from labelemb.seq2seq.search import SearchSettings, replace_unknown, search
 from labelemb.seq2seq.sentences import Sentences
 from labelemb.seq2seq.wording import Wording
 
 
 def translate(
-    model: LSTMSeq2Seq,
+    model: Searchable,
     wording: Wording,
     sentences: Sentences,
     lines: Sequence[str],

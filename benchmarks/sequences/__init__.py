@@ -1,0 +1,1 @@
+"""Training and decoding of the encoder-decoder: ``python -m benchmarks.sequences``."""

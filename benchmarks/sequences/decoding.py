@@ -1,0 +1,146 @@
+"""Sentences per second of greedy and beam search."""
+
+import copy
+import sys
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.measure import clock, interleaved
+from benchmarks.sequences import step_by_step
+from benchmarks.sequences.floor import Product
+from benchmarks.sequences.step_by_step import StepByStep
+from benchmarks.sequences.text import BATCH
+from benchmarks.tables import Peers
+from labelemb.seq2seq.batch import by_length, source_batch
+from labelemb.seq2seq.config import Seq2SeqConfig
+from labelemb.seq2seq.corpus import Corpus
+from labelemb.seq2seq.decoding import Decoding
+from labelemb.seq2seq.model import LSTMSeq2Seq
+from labelemb.seq2seq.search import Hypothesis, SearchSettings, search
+from labelemb.seq2seq.sentences import Sentences
+from labelemb.seq2seq.task import Seq2SeqTask
+from labelemb.seq2seq.vocab import END
+
+Find = Callable[[Tensor, Tensor, SearchSettings], list[Hypothesis]]
+
+
+def decoding(config: Seq2SeqConfig, corpus: Corpus, rounds: int, sentences: int) -> list[Peers]:
+    """Time greedy search and a beam of 10 over the first sentences of the test text."""
+    source = corpus.splits["test"].src
+    rows = np.flatnonzero(source.lengths)[:sentences]
+    source = Sentences(source.ids, source.spans[rows])
+    model = decodable(config, corpus, source)
+    tables, product = [], Product(config, corpus)
+    for size in (1, 10):
+        settings = SearchSettings(size, max_length=50)
+        plain_find = step_by_step.greedy if size == 1 else step_by_step.beam
+        ours, plain = partial(search, model), partial(plain_find, StepByStep(model))
+        check_decoding(model, source, settings)
+        calls = {"batches of tensors": partial(decoded, ours, source, settings)}
+        if size == 1:
+            calls["the same, 640 sentences a batch"] = partial(decoded, ours, source, settings, batch=10 * BATCH)
+        name = "an object per beam" if size > 1 else "plain loop"
+        calls[f"{name}, in the order of the text"] = partial(decoded, plain, source, settings, sort=False)
+        timings = interleaved({**calls, "product": product}, rounds, warmup=1, clock=clock())
+        rate = product.rate(timings.pop("product"))
+        best, *_, worst = timings.values()
+        watched = Watched(model)
+        lengths = [len(one.tokens) for one in decoded(partial(search, watched), source, settings)]
+        ratios = {
+            **{f"times as fast: {name} (aim >= 3)": worst.over(one) for name, one in list(timings.items())[:-1]},
+            "seconds over the floor of the products": best.median / (watched.operations(config, corpus) / rate),
+            "tokens of an output, mean": float(np.mean(lengths)),
+        }
+        title = f"decoding {len(source)} sentences, " + ("greedy" if size == 1 else f"beam {size}")
+        tables.append(Peers(title, timings, "sentences", len(source), ratios))
+    return tables
+
+
+@torch.no_grad()
+def decodable(config: Seq2SeqConfig, corpus: Corpus, source: Sentences) -> LSTMSeq2Seq:
+    """Return a model with random weights whose outputs end as those of a trained one do.
+
+    One unit of the last layer counts the source up and the output down, a fifth slower; where it comes to nothing the
+    end becomes likely. Logits of the other words spread with a standard deviation of 3.
+    """
+    torch.manual_seed(0)
+    model = Seq2SeqTask(config, corpus).model
+    assert isinstance(model, LSTMSeq2Seq)
+    width, last = config.hidden_size, config.layers - 1
+    for lstm, step in ((model.encoder, 0.02), (model.decoder, -0.02 / 1.2)):
+        gates = torch.arange(4) * width  # of unit 0: input, forget, cell, output
+        w_in, w_hidden, b_in, b_hidden = lstm.all_weights[last]
+        for weight in (w_in, w_hidden, b_hidden):
+            weight[gates] = 0
+        b_in[gates] = torch.tensor([30.0, 30.0, step, 30.0])
+    model.attention.output.weight[0] = 0
+    model.attention.output.weight[0, width] = 10.0
+    model.eval()
+    tokens, lengths = source_batch(source, np.arange(min(len(source), BATCH)))
+    hidden = model(tokens, lengths, torch.full((len(tokens), 5), END))
+    model.head.weight[:, 0] = 0
+    model.head.weight *= 3 / model.head(hidden).std()
+    model.head.weight[END] = 0
+    model.head.weight[END, 0] = -12.0
+    model.head.bias[END] = 2.0
+    return model
+
+
+def decoded(
+    find: Find, source: Sentences, settings: SearchSettings, sort: bool = True, batch: int = BATCH
+) -> list[Hypothesis]:
+    """Return the hypothesis of each sentence; batches of like lengths, or as the sentences come."""
+    count = len(source)
+    batches = by_length(source.lengths, batch) if sort else np.split(np.arange(count), range(batch, count, batch))
+    found: dict[int, Hypothesis] = {}
+    with torch.no_grad():
+        for rows in batches:
+            found |= dict(zip(rows.tolist(), find(*source_batch(source, rows), settings), strict=True))
+    return [found[row] for row in range(count)]
+
+
+def check_decoding(model: LSTMSeq2Seq, source: Sentences, settings: SearchSettings) -> None:
+    """Stop unless both give the same tokens and attention; where fp32 cannot tell two outputs apart, float64 has to."""
+    find = step_by_step.greedy if settings.beam_size == 1 else step_by_step.beam
+
+    def differing(model: LSTMSeq2Seq, source: Sentences) -> list[int]:
+        mine = decoded(partial(search, model), source, settings)
+        plain = decoded(partial(find, StepByStep(model)), source, settings, sort=False)
+        pairs = enumerate(zip(mine, plain, strict=True))
+        return [row for row, (a, b) in pairs if (a.tokens, a.attended) != (b.tokens, b.attended)]
+
+    rows = differing(model, source)
+    print(f"beam {settings.beam_size}: {len(rows)} of {len(source)} outputs differ in fp32", file=sys.stderr)
+    if rows:
+        exact = copy.deepcopy(model).double()
+        assert not differing(exact, Sentences(source.ids, source.spans[rows])), "in float64 too"
+
+
+class Watched:
+    """A model that counts how many beginnings its decoding works on, over all steps."""
+
+    def __init__(self, model: LSTMSeq2Seq) -> None:
+        self.model, self.head, self.beginnings, self.read = model, model.head, 0, 0
+
+    def start(self, source: Tensor, lengths: Tensor) -> Decoding:
+        """Start the model's own decoding, with a step that counts."""
+        decoding = self.model.start(source, lengths)
+        step = decoding.step
+        self.read += int(lengths.sum())
+
+        def counted(last: Tensor) -> tuple[Tensor, Tensor]:
+            self.beginnings += last.numel()
+            return step(last)
+
+        decoding.step = counted  # type: ignore[method-assign]
+        return decoding
+
+    def operations(self, config: Seq2SeqConfig, corpus: Corpus) -> float:
+        """Return those of the products, attention over the source left out."""
+        width = config.hidden_size
+        recurrent = (self.beginnings + self.read) * config.layers * 16 * width**2
+        return recurrent + self.beginnings * (6 * width**2 + 2 * width * len(corpus.tgt_vocab))

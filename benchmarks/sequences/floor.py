@@ -1,0 +1,25 @@
+"""What the matrix products alone would take, at the rate of one that is timed among the peers."""
+
+import torch
+
+from benchmarks.measure import Timing
+from labelemb.seq2seq.config import Seq2SeqConfig
+from labelemb.seq2seq.corpus import Corpus
+
+
+class Product:
+    """The head's product for 640 rows: 64 sentences, a beam of 10."""
+
+    def __init__(self, config: Seq2SeqConfig, corpus: Corpus) -> None:
+        width, labels = config.hidden_size, len(corpus.tgt_vocab)
+        self.operations = 2 * 640 * width * labels
+        self.hidden, self.weight = torch.randn(640, width), torch.randn(width, labels)
+        self.out = torch.empty(640, labels)
+
+    def __call__(self) -> None:
+        """Compute it."""
+        torch.mm(self.hidden, self.weight, out=self.out)
+
+    def rate(self, timing: Timing) -> float:
+        """Return operations per second."""
+        return self.operations / timing.median

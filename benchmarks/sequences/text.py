@@ -1,0 +1,31 @@
+"""Text without meaning, for a benchmark that needs nothing but the repository."""
+
+import numpy as np
+
+from labelemb.seq2seq.batch import Rows
+from labelemb.seq2seq.corpus import Corpus
+from labelemb.seq2seq.sentences import Sentences, Split
+from labelemb.seq2seq.vocab import SPECIAL, Vocabulary
+
+BATCH = 64  # sentences, as published
+
+
+def made_corpus() -> Corpus:
+    """Return text with lengths and vocabularies like those of talks, words drawn from 1 / rank."""
+    draw = np.random.default_rng(0)
+    source_words, target_words = (Vocabulary.of(f"word{number}" for number in range(size)) for size in (17_191, 7_709))
+    splits = {}
+    for name, pairs, longest in (("train", 40_000, 50), ("test", 1_268, 100)):
+        source = np.clip(draw.gamma(2.0, 9.0, pairs).astype(np.int64) + 1, 1, longest)
+        target = np.clip(np.rint(source * draw.normal(1.3, 0.25, pairs)).astype(np.int64), 1, longest)
+        splits[name] = Split(
+            made_sentences(draw, source, len(source_words)), made_sentences(draw, target, len(target_words))
+        )
+    return Corpus(splits, source_words, target_words, {"options": {"share": False, "char": False}})
+
+
+def made_sentences(draw: np.random.Generator, lengths: Rows, words: int) -> Sentences:
+    chances = 1 / np.arange(1, words - len(SPECIAL) + 1)
+    ids = draw.choice(np.arange(len(SPECIAL), words), int(lengths.sum()), p=chances / chances.sum())
+    stops = lengths.cumsum()
+    return Sentences(ids, np.stack([stops - lengths, stops], axis=1))

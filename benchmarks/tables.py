@@ -1,0 +1,75 @@
+"""Peers in a table and in a file of results, ratios below them."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.measure import Timing, machine
+
+
+@dataclass(frozen=True)
+class Peers:
+    """What was timed side by side.
+
+    title    of the table
+    timings  name -> seconds per round
+    unit     what a call works on, images say
+    count    how many of them, in each round; or by name, where peers or rounds differ (their mean then)
+    ratios   what it says -> figure
+    """
+
+    title: str
+    timings: Mapping[str, Timing]
+    unit: str
+    count: float | Mapping[str, float]
+    ratios: Mapping[str, float]
+
+    def rate(self, name: str) -> float:
+        """Return units per second at the median."""
+        count = self.count if isinstance(self.count, int | float) else self.count[name]
+        return count / self.timings[name].median
+
+    def show(self, console: Console) -> None:
+        """Print the table and the ratios."""
+        table = Table(self.title, "median ms", "20 % - 80 %", f"{self.unit}/s", box=None, title_justify="left")
+        for name, timing in self.timings.items():
+            low, high = timing.spread
+            spread = f"{1e3 * low:.4g} - {1e3 * high:.4g}"
+            table.add_row(name, f"{1e3 * timing.median:.4g}", spread, f"{self.rate(name):,.0f}")
+        console.print(table)
+        for name, ratio in self.ratios.items():
+            console.print(f"{ratio:6.3g}  {name}", highlight=False, soft_wrap=True)
+
+    def rows(self) -> list[list[object]]:
+        """Return the lines of the file: the peers under ``HEADER``, then the ratios."""
+        peers: list[list[object]] = []
+        for name, timing in self.timings.items():
+            milliseconds = [round(1e3 * value, 4) for value in (timing.median, *timing.spread)]
+            peers.append([name, *milliseconds, round(self.rate(name), 1), self.unit, len(timing.samples)])
+        return peers + [[name, round(ratio, 4), "", "", "", "", ""] for name, ratio in self.ratios.items()]
+
+
+HEADER = ["what", "median_ms", "low_ms", "high_ms", "per_second", "unit", "rounds"]
+
+
+def show(*tables: Peers, note: str = "") -> None:
+    """Print the machine and all tables."""
+    console = Console()
+    console.print(machine() + (f"; {note}" if note else ""), highlight=False, soft_wrap=True)
+    for table in tables:
+        table.show(console)
+
+
+def write(path: Path, *tables: Peers, note: str = "") -> None:
+    """Write the tables, with the machine in front."""
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        file.write(f"# {machine()}\n" + (f"# {note}\n" if note else ""))
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(HEADER)
+        for table in tables:
+            writer.writerows(table.rows())
