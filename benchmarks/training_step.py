@@ -3,8 +3,8 @@
     python -m benchmarks.training_step
 
 Aims on a CPU: label-embedding step over plain step <= 1.05 for the CNN and the ResNet, <= 1.20 for the MLP; the CNN as
-its preset runs it at least twice as fast as the same net in fp32 NCHW. A step is what the training loop does: batch from
-uint8, crop and flip where the preset has them, forward, loss, backward, Adam.
+its preset runs it at least twice as fast as the same net in fp32 NCHW. A step is what the training loop does: batch
+from uint8, crop and flip where the preset has them, forward, loss, backward, Adam.
 """
 
 import argparse
