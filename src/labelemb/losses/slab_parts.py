@@ -137,7 +137,7 @@ class SlabEmbedding(Protocol):
         """Accumulate what some rows of de mean for a bias, where there is one."""
 
     def gradients(self) -> list[Tensor | None]:
-        """Return the accumulated gradients of ``tensors``."""
+        """Return the accumulated gradients of ``tensors``; the first has rows by label, 0 but for those added."""
 
 
 class SlabDense:
