@@ -30,7 +30,7 @@ class Gradient:
         scale = self.factor * upstream
         if self.rows is None:
             return self.values.mul_(scale)
-        for rows in self.rows.split(ROWS_AT_ONCE):
+        for rows in torch.split(self.rows, ROWS_AT_ONCE):
             self.values[rows] *= scale
         return self.values
 
