@@ -40,8 +40,6 @@ class SlabLinear:
         self._weight, self._bias = weight, bias[0] if bias else None  # (V, D), (V,)
         self._weight_gradient, *bias_gradient = (_room(tensor, dtype, trains) for tensor in self.tensors)
         self._bias_gradient = bias_gradient[0].zero_() if bias_gradient and bias_gradient[0] is not None else None
-        # A CPU's fp32 product would copy the bias into all rows first: twice through memory.
-        self._bias_later = weight.device.type == "cpu" and dtype == torch.promote_types(dtype, torch.float32)
         self._fresh = True
 
     @property
@@ -49,17 +47,11 @@ class SlabLinear:
         """Whether ``add`` has anything to accumulate."""
         return self._weight_gradient is not None or self._bias_gradient is not None
 
-    def logits(self, x: Tensor, out: Tensor) -> None:
-        """X (n, D) -> x W^T + b in out, (n, V), which ``complete`` must see before it is read."""
-        if self._bias is None or self._bias_later:
-            torch.mm(x, self._weight.t(), out=out)
-        else:
-            torch.addmm(self._bias, x, self._weight.t(), out=out)
-
-    def complete(self, z: Tensor) -> None:
-        """Add what the product left out to some rows of logits, while they are in the caches."""
-        if self._bias is not None and self._bias_later:
-            z.add_(self._bias)
+    def logits(self, x: Tensor, out: Tensor) -> Tensor:
+        """X (n, D) -> x W^T + b in out, (n, V)."""
+        if self._bias is None:
+            return torch.mm(x, self._weight.t(), out=out)
+        return torch.addmm(self._bias, x, self._weight.t(), out=out)
 
     def input_gradient(self, dz: Tensor) -> Tensor:
         """Dz (n, V) -> dz W, (n, D)."""
@@ -135,11 +127,8 @@ class SlabEmbedding(Protocol):
     def trains(self) -> bool:
         """Whether ``add`` has anything to accumulate."""
 
-    def logits(self, labels: Tensor, out: Tensor) -> None:
-        """Labels (u,) -> e in out, (u, V), which ``complete`` must see before it is read."""
-
-    def complete(self, e: Tensor) -> None:
-        """Do what ``logits`` left to be done for some rows."""
+    def logits(self, labels: Tensor, out: Tensor) -> Tensor:
+        """Labels (u,) -> e in out, (u, V)."""
 
     def add(self, de: Tensor, labels: Tensor) -> None:
         """Accumulate what de (u, V) means for the parameters, but for a bias."""
@@ -168,12 +157,9 @@ class SlabDense:
         """See SlabEmbedding."""
         return self._gradient is not None
 
-    def logits(self, labels: Tensor, out: Tensor) -> None:
+    def logits(self, labels: Tensor, out: Tensor) -> Tensor:
         """See SlabEmbedding."""
-        torch.index_select(self._weight, 0, labels, out=out)
-
-    def complete(self, e: Tensor) -> None:
-        """See SlabEmbedding."""
+        return torch.index_select(self._weight, 0, labels, out=out)
 
     def add(self, de: Tensor, labels: Tensor) -> None:
         """See SlabEmbedding."""
@@ -206,14 +192,9 @@ class SlabCompressed:
         """See SlabEmbedding."""
         return self._gradient is not None or self._decoder.trains
 
-    def logits(self, labels: Tensor, out: Tensor) -> None:
+    def logits(self, labels: Tensor, out: Tensor) -> Tensor:
         """See SlabEmbedding."""
-        self._decoder.logits(self._codes[labels].to(self.dtype), out)
-
-    def complete(self, e: Tensor) -> None:
-        """See SlabEmbedding."""
-        self._decoder.complete(e)
-        e.relu_()
+        return self._decoder.logits(self._codes[labels].to(self.dtype), out).relu_()
 
     def add(self, de: Tensor, labels: Tensor) -> None:
         """See SlabEmbedding."""

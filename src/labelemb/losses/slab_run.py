@@ -68,9 +68,9 @@ class SlabRun:
             group_bytes = num_labels * self.soft.dtype.itemsize
         slabs = plan(self._rows.group.tolist(), row_bytes, group_bytes, slab_bytes)
         largest = max((slab.num_rows * row_bytes + slab.num_groups * group_bytes for slab in slabs), default=0)
-        with Arena.of(num_labels, largest + ALIGNMENT, self._hidden.device) as arena:
-            for slab in slabs:
-                self._add(slab, arena, slab.num_rows * row_bytes)
+        arena = Arena(num_labels, largest + ALIGNMENT, self._hidden.device)
+        for slab in slabs:
+            self._add(slab, arena, slab.num_rows * row_bytes)
 
     def _add(self, slab: Slab, arena: Arena, sums_at: int) -> None:
         """The auxiliary head first: the embedding learns from it, and the head from the embedding.
@@ -100,7 +100,6 @@ class SlabRun:
         trains = auxiliary.trains and self._parts.on("aux", "cap")
         auxiliary.logits(hidden, z)
         for block, rows, at in self._blocks(slab):
-            auxiliary.complete(z[block])
             found = self._work.statistics(z[block], at.labels, objective.tau if sums is not None else None)
             assert found.log_p is not None
             assert found.right is not None
@@ -136,7 +135,6 @@ class SlabRun:
         trains = embedding.trains and self._parts.on("embedding")
         embedding.logits(labels, e)
         for block in self._work.blocks(slab.num_groups):
-            embedding.complete(e[block])
             values, de = self._work.embedding_gradient(e[block], sums[block], counts[block], embedding.rectified)
             self.distilled += values.sum()
             if trains:
@@ -154,7 +152,6 @@ class SlabRun:
         )
         parts.head.logits(hidden, z)
         for block, rows, at in self._blocks(slab):
-            parts.head.complete(z[block])
             found = self._work.statistics(z[block], at.labels)
             assert found.log_p is not None
             assert found.right is not None

@@ -5,9 +5,7 @@ N counted rows, V labels, U distinct labels in the batch; within a slab n rows a
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -90,30 +88,11 @@ def _fill(group: list[int], row_bytes: int, group_bytes: int, budget: int) -> It
 
 
 class Arena:
-    """One block of memory that every slab carves its buffers from: fresh memory costs a page fault per 4 KiB.
+    """One block of memory that every slab carves its buffers from: fresh memory costs a page fault per 4 KiB."""
 
-    On a CPU the block is kept for the next step. (On a GPU torch's allocator keeps it.)
-    """
-
-    _spare: ClassVar[list[Tensor]] = []  # one block at the most; who takes it out has it alone
-
-    def __init__(self, width: int, block: Tensor) -> None:
-        """width: columns of each buffer; block: (bytes,) uint8."""
-        self._width, self._bytes = width, block
-
-    @classmethod
-    @contextmanager
-    def of(cls, width: int, size: int, device: torch.device) -> Iterator["Arena"]:
-        """Lend an arena of ``size`` bytes, ``ALIGNMENT`` for each buffer that starts after another among them."""
-        block = torch.empty(0, dtype=torch.uint8, device=device)
-        if device.type == "cpu":
-            with suppress(IndexError):
-                block = cls._spare.pop()
-        if not size <= len(block) <= 2 * size:
-            block = torch.empty(size, dtype=torch.uint8, device=device)
-        yield cls(width, block)
-        if device.type == "cpu":
-            cls._spare[:] = [block]
+    def __init__(self, width: int, size: int, device: torch.device) -> None:
+        """width: columns of each buffer; size: bytes, ``ALIGNMENT`` more for each buffer that starts after another."""
+        self._width, self._bytes = width, torch.empty(size, dtype=torch.uint8, device=device)
 
     def carve(self, height: int, dtype: torch.dtype, start: int = 0) -> Tensor:
         """Return a (height, width) buffer that starts at byte ``start`` or just after; values undefined.
