@@ -18,7 +18,18 @@ from labelemb.losses.row_work import CPU_BLOCK
 from labelemb.losses.slabs import plan
 from labelemb.losses.terms import TERMS
 
-from .vocabulary import FORMS, GRID_CASES, SEQ2SEQ, Built, Case, assert_matches_eager, build, run
+from .vocabulary import (
+    BUDGET,
+    FORMS,
+    GRID_CASES,
+    SEQ2SEQ,
+    Built,
+    Case,
+    assert_as_close,
+    assert_matches_eager,
+    build,
+    run,
+)
 
 ABLATIONS = {
     **{f"without {name}": Objective.vision().without(name) for name in TERMS},
@@ -240,6 +251,41 @@ def test_cross_entropy(impl: str) -> None:
     assert out.terms.keys() == {"hard"}
     assert out.count == 29
     assert all(close(a, b) for a, b in zip(built.gradients().values(), other.gradients().values(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("case", "autocast"),
+    [
+        (Case(n=30), torch.bfloat16),
+        (Case(n=30, denominator=77.0), None),
+        (Case(ignored=tuple(range(23))), None),
+        (Case(n=0), None),
+        (Case(gain=3000.0, bias=False), None),
+    ],
+)
+def test_cross_entropy_matches_eager(case: Case, autocast: torch.dtype | None) -> None:
+    def gradients(impl: str, dtype: torch.dtype) -> list[Tensor]:
+        built = build(case, "eager", dtype)
+        loss = CrossEntropyLoss(impl=impl, slab_bytes=2000)  # type: ignore[arg-type]
+        with torch.autocast("cpu", autocast, enabled=autocast is not None and dtype == torch.float32):
+            total = loss(built.hidden, built.head, built.targets, denominator=case.denominator).total
+        total.backward()
+        return [
+            total.detach(),
+            *(g for g in (built.hidden.grad, *(p.grad for p in built.head.parameters())) if g is not None),
+        ]
+
+    results = gradients("eager", torch.float64), gradients("eager", torch.float32), gradients("chunked", torch.float32)
+    for true, plain, mine in zip(*results, strict=True):
+        assert_as_close("cross entropy", true, plain, mine, BUDGET[autocast or torch.float32])
+
+
+@pytest.mark.parametrize("logits", [0, 1000, 512 * 16_000, 2048 * 32_000, 10**9])
+def test_default_buffers_are_a_sixteenth_of_eager(logits: int) -> None:
+    from labelemb.losses.chunked import default_slab_bytes  # brings torch's compiler along, and with it triton
+
+    eager, size = 8 * 4 * logits, default_slab_bytes(logits, "cpu")
+    assert size == eager / 16 or (eager < 16 * size and size == 4 << 20) or (eager > 16 * size and size == 128 << 20)
 
 
 @given(

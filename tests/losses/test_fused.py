@@ -56,6 +56,11 @@ def test_several_blocks_of_columns() -> None:
 
 
 @needs_triton
+def test_a_quarter_of_a_million_labels() -> None:
+    assert_matches_eager(Case(n=2, v=262_144, u=262_144, r=1, d=1, ignored=()), "fused", torch.float32, slab_bytes=None)
+
+
+@needs_triton
 @settings(max_examples=10, deadline=None, derandomize=True)
 @given(
     n=st.integers(0, 12),

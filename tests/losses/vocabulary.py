@@ -111,16 +111,17 @@ def assert_matches_eager(
         true, plain, mine = (out.total if name == "total" else out.terms[name] for out, _ in (exact, eager, other))
         assert mine.shape == ()
         assert mine.dtype == plain.dtype, name
-        _assert_as_close(name, true, plain, mine, budget)
+        assert_as_close(name, true, plain, mine, budget)
     for name, true in exact[1].items():
         plain, mine = eager[1][name], other[1][name]
         assert (true is None) == (plain is None) == (mine is None), name
         if true is not None and plain is not None and mine is not None:
             assert mine.dtype == plain.dtype, name
-            _assert_as_close(name, true, plain, mine, budget)
+            assert_as_close(name, true, plain, mine, budget)
 
 
-def _assert_as_close(name: str, true: Tensor, plain: Tensor, mine: Tensor, budget: float) -> None:
+def assert_as_close(name: str, true: Tensor, plain: Tensor, mine: Tensor, budget: float) -> None:
+    """Fail where mine is further from true than plain is, by more than the budget (of the largest entry)."""
     true, plain, mine = (tensor.detach().double() for tensor in (true, plain, mine))
     if true.numel() == 0:
         return

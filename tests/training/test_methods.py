@@ -60,6 +60,19 @@ def figures(run: RunFolder) -> list[Line]:
     return [{key: value for key, value in line.items() if key not in TIMINGS} for line in run.history()]
 
 
+@pytest.mark.parametrize("mode", ["baseline", "emb"])
+def test_a_chunked_run_follows_the_eager_run(mode: str, tmp_path: Path) -> None:
+    eager, chunked = (RunFolder(tmp_path / impl) for impl in ("eager", "chunked"))
+    fit_some(replace(CONFIG, mode=mode, impl="eager"), eager)
+    fit_some(replace(CONFIG, mode=mode, impl="chunked"), chunked)
+    for one, other in zip(figures(eager), figures(chunked), strict=True):
+        numbers = {key for key, value in one.items() if isinstance(value, float)}
+        assert one.keys() == other.keys()
+        assert len(numbers) > 3
+        for key in numbers:
+            assert other[key] == pytest.approx(one[key], rel=1e-3, abs=0.15 if "err" in key else 1e-4), key
+
+
 @pytest.mark.parametrize("evaluate_every", [None, 2, 7])
 def test_an_epoch_ends_once_whenever_it_is_evaluated(
     evaluate_every: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from labelemb.losses.base import LossOutput, Rows, global_sum, row_scale, world_size
-from labelemb.losses.computed_gradients import attach
+from labelemb.losses.computed_gradients import Gradient, attach
 from labelemb.losses.embedding import LabelEmbedding
 from labelemb.losses.objective import Objective
 from labelemb.losses.row_work import RowWork, TorchRowWork
@@ -28,7 +28,8 @@ from labelemb.losses.slab_parts import SlabLinear, slab_embedding
 from labelemb.losses.slab_run import Parts, SlabRun
 from labelemb.losses.slabs import SortedRows
 
-CPU_SLAB_BYTES = 32 << 20
+CPU_SLAB_BYTES = 128 << 20
+CPU_LEAST_BYTES = 4 << 20
 GPU_SLAB_BYTES = 256 << 20
 HARD_ALONE = Objective(mix="sum", terms=frozenset({"hard"}))
 
@@ -38,8 +39,8 @@ class Chunked:
     """The driver of both implementations for large vocabularies; they differ in who does the row work.
 
     row_work    makes the row work from (V, dtype of sums, device)
-    slab_bytes  memory for the buffers of a slab, all of them together; None: 32 MiB on a CPU, 256 MiB on a GPU, where
-                about 100 MB of it are logits. One row at least is done at a time, whatever it takes.
+    slab_bytes  memory for the buffers of a slab, all of them together; None: ``default_slab_bytes``. One row at least
+                is done at a time, whatever it takes.
     """
 
     row_work: Callable[[int, torch.dtype, torch.device], RowWork] = TorchRowWork
@@ -82,7 +83,7 @@ class Chunked:
         """Go over the slabs, add up the terms and hang the gradients on the total."""
         hidden_trains = torch.is_grad_enabled() and rows.hidden.requires_grad
         hidden, device = rows.hidden.detach(), rows.hidden.device
-        budget = self.slab_bytes or (CPU_SLAB_BYTES if device.type == "cpu" else GPU_SLAB_BYTES)
+        budget = self.slab_bytes or default_slab_bytes(len(hidden) * parts.head.num_labels, device.type)
         here = torch.cuda.device(device) if device.type == "cuda" else nullcontext()  # where kernels are launched
         with torch.no_grad(), torch.autocast(device.type, enabled=False), here:
             by_label = SortedRows.of(rows)
@@ -93,15 +94,18 @@ class Chunked:
             learned = _learned_scale(run, parts.objective, scales)
             values = _term_values(run, parts.objective, scales, learned)
             total = torch.stack(list(values.values())).sum()
-            gradients: list[tuple[Tensor, Tensor] | None] = [None]
+            gradients: list[Gradient | None] = [None]
             if run.hidden_gradient is not None:
                 spread = torch.zeros_like(hidden, dtype=scales.row.dtype)
-                gradients = [(spread.index_copy_(0, by_label.order, run.hidden_gradient), scales.row)]
+                gradients = [Gradient(spread.index_copy_(0, by_label.order, run.hidden_gradient), scales.row)]
         tensors = [rows.hidden]
-        for part, scale in ((parts.head, scales.row), (parts.auxiliary, scales.row), (parts.embedding, learned)):
+        for part, factor in ((parts.head, scales.row), (parts.auxiliary, scales.row), (parts.embedding, learned)):
             if part is not None:
                 tensors += part.tensors
-                gradients += [None if gradient is None else (gradient, scale) for gradient in part.gradients()]
+                found = [None if values is None else Gradient(values, factor) for values in part.gradients()]
+                if part is parts.embedding and found[0] is not None:
+                    found[0] = replace(found[0], rows=by_label.distinct)
+                gradients += found
         return LossOutput(
             total=attach(total, tensors, gradients), terms=values, correct=run.right1.sum(), count=rows.counted.sum()
         )
@@ -120,6 +124,17 @@ class Scales:
         wide = torch.promote_types(_product_dtype(rows.hidden), torch.float32)
         row = row_scale(global_sum(rows.counted.sum().to(wide)), denominator)
         return cls(row, torch.full_like(row, world_size()) if objective.reduction == "mean" else row)
+
+
+def default_slab_bytes(logits: int, device: str) -> int:
+    """Return the memory for the buffers of a slab, where nobody chose it. logits: N * V.
+
+    256 MiB on a GPU, about 100 MB of it logits. On a CPU half of what one matrix of N x V takes in fp32, of which
+    eager holds about eight; 4 MiB at the least, and 128 MiB at the most, from where larger slabs are hardly faster.
+    """
+    if device != "cpu":
+        return GPU_SLAB_BYTES
+    return min(max(2 * logits, CPU_LEAST_BYTES), CPU_SLAB_BYTES)
 
 
 def _learned_scale(run: SlabRun, objective: Objective, scales: Scales) -> Tensor:

@@ -1,7 +1,7 @@
 """What happens to a slab's rows between its matrix products: the part that chunked and fused do differently.
 
-n rows and u distinct labels of a slab, V labels. Two passes over each row, as losses of large vocabularies need:
-``statistics`` reads it once, a ``*_gradient`` turns it into the gradient in place. Nothing else looks at n x V numbers.
+n rows and u distinct labels at a time, V labels. Each row is read for its statistics and then turned into its gradient
+in place, as losses of large vocabularies need. Nothing else looks at n x V numbers.
 """
 
 import math
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 LOG2_E = 1 / math.log(2)
-CPU_BLOCK = 1 << 21  # bytes of fp32 per scratch buffer: small enough for the caches, few enough calls
+CPU_BLOCK = 1 << 20  # bytes of fp32 per scratch buffer: small enough for the caches, few enough calls
 GPU_BLOCK = 1 << 25
 
 
@@ -23,174 +23,175 @@ class Statistics:
 
     peak and log_sum stay apart: log p = (z - peak) - log_sum keeps the digits that their sum would round away.
 
-    argmax    int64, the first of equals
     peak      max z
     log_sum   log sum exp (z - peak)
+    log_p     log softmax(z)[y], when labels were given
+    right     bool, whether y is the first index of the max, when labels were given
     soft_sum  log sum exp ((z - peak) / tau), when a temperature was asked for
     tau       that temperature
     """
 
-    argmax: Tensor
     peak: Tensor
     log_sum: Tensor
+    log_p: Tensor | None = None
+    right: Tensor | None = None
     soft_sum: Tensor | None = None
     tau: float = 1.0
 
 
 @dataclass(frozen=True)
-class SlabLabels:
+class BlockLabels:
     """labels (n,) int64; group (n,) int64, row of the slab's distinct labels, ascending."""
 
     labels: Tensor
     group: Tensor
 
 
-@dataclass(frozen=True)
-class Teacher:
-    """Rows of the label embedding for the distinct labels of a slab.
+class RowWork(Protocol):
+    """The row work of a slab. Buffers have the dtype of the matrix products; sums are fp32, or fp64 with fp64.
 
-    logits     (u, V), e
-    found      their statistics
-    rectified  e came out of a relu: its gradient is zero where e is
+    A slab goes through it block by block, so that between the calls for one block its numbers stay where they are
+    fast. The calls that take ``found`` follow the ``statistics`` that made it, before those of another block.
     """
 
-    logits: Tensor
-    found: Statistics
-    rectified: bool
+    def blocks(self, height: int) -> Iterator[slice]:
+        """Cut so many rows of a slab into the blocks that are worked on together."""
 
-
-class RowWork(Protocol):
-    """The row work of a slab. Buffers have the dtype of the matrix products; sums are fp32, or fp64 with fp64."""
-
-    def statistics(self, z: Tensor, tau: float | None = None) -> Statistics:
-        """Z (n, V), read once."""
+    def statistics(self, z: Tensor, labels: Tensor | None = None, tau: float | None = None) -> Statistics:
+        """Z (n, V), labels (n,)."""
 
     def head_gradient(
-        self, z: Tensor, found: Statistics, at: SlabLabels, teacher: Teacher | None, weights: tuple[float, float]
-    ) -> Tensor:
-        """Turn z1 into hard * (p1 - onehot y) + soft * (p1 - q[y]) and return H(q[y], z1), (n,), 0 without a teacher.
+        self, z: Tensor, found: Statistics, at: BlockLabels, q: Tensor | None, weights: tuple[float, float]
+    ) -> tuple[Tensor, Tensor]:
+        """Turn z1 into hard * (p1 - onehot y) + soft * (p1 - q[y]). Return H(q[y], z1), (n,), 0 without q; and z1.
 
-        z (n, V), in place; weights (hard, soft), soft 0 without a teacher
+        z (n, V), in place: what is returned is z, or the same numbers before they were rounded to its dtype
+        q (u, V), softmax of the embedding's rows, None: soft is 0; weights (hard, soft)
         """
 
-    def auxiliary_gradient(self, z: Tensor, found: Statistics, at: SlabLabels, weight: Tensor) -> None:
-        """Turn z2 into weight * (p2 - onehot y). z (n, V), in place; weight (n,)."""
+    def auxiliary_gradient(self, z: Tensor, found: Statistics, at: BlockLabels, weight: Tensor) -> Tensor:
+        """Turn z2 into weight * (p2 - onehot y) and return it as above. z (n, V), in place; weight (n,)."""
 
-    def add_softmax_by_label(self, z: Tensor, found: Statistics, at: SlabLabels, chosen: Tensor, sums: Tensor) -> None:
+    def add_softmax_by_label(self, z: Tensor, found: Statistics, at: BlockLabels, chosen: Tensor, sums: Tensor) -> None:
         """Add softmax(z2 / tau) of each chosen row to its label's row of sums. chosen (n,) bool; sums (u, V)."""
 
-    def embedding_gradient(self, teacher: Teacher, sums: Tensor, counts: Tensor) -> Tensor:
-        """Turn e into counts * q - sums, zero where a relu was zero, and return -sum_k sums_k log q_k, (u,).
+    def embedding_gradient(self, e: Tensor, sums: Tensor, counts: Tensor, rectified: bool) -> tuple[Tensor, Tensor]:
+        """Turn e into counts * q - sums, sums into q = softmax(e). Return -sum_k sums_k log q_k, (u,), and e as above.
 
-        sums (u, V), of softmax(z2 / tau) over the label's chosen rows; counts (u,), how many they are
+        e (u, V) and sums (u, V), in place: sums of softmax(z2 / tau) over the label's chosen rows
+        counts     (u,), how many they are
+        rectified  e came out of a relu: its gradient is zero where e is
         """
 
 
 class TorchRowWork:
-    """The row work in plain torch calls, for any device: a few rows at a time, so that they stay in the caches."""
+    """The row work in plain torch calls, for any device: a few rows at a time, so that they stay in the caches.
+
+    ``statistics`` leaves in scratch what the gradients need, so that each exponential is computed once.
+    """
 
     def __init__(self, num_labels: int, dtype: torch.dtype, device: torch.device) -> None:
         """num_labels: V; dtype: of the sums, float32 or float64."""
         block = CPU_BLOCK if device.type == "cpu" else GPU_BLOCK
         self._height = max(1, block // (num_labels * dtype.itemsize))
-        self._x, self._y, self._q = torch.empty(3, self._height, num_labels, dtype=dtype, device=device).unbind()
-        self._countdown = torch.arange(num_labels, 0, -1, dtype=dtype, device=device)  # exact up to V = 2^24
+        scratch = torch.empty(3, self._height, num_labels, dtype=dtype, device=device)
+        self._shifted, self._powers, self._soft = scratch.unbind()  # z - peak; exp of it; exp of it / tau
 
-    def statistics(self, z: Tensor, tau: float | None = None) -> Statistics:
+    def blocks(self, height: int) -> Iterator[slice]:
         """See RowWork."""
-        peak, log_sum, soft_sum, first = self._x.new_empty(4, len(z)).unbind()
-        for rows in self._blocks(z):
-            x, shifted = self._wide(z[rows]), self._y[: len(z[rows])]
-            torch.amax(x, 1, out=peak[rows])
-            # torch.argmax takes longer than all the rest: look for the peak from the end of a falling sequence instead
-            torch.amax(torch.eq(x, peak[rows, None], out=shifted).mul_(self._countdown), 1, out=first[rows])
-            torch.sub(x, peak[rows, None], out=shifted)
-            if tau is not None:
-                scaled = torch.mul(shifted, LOG2_E / tau, out=self._q[: len(shifted)])
-                torch.sum(scaled.exp2_(), 1, out=soft_sum[rows])
-            torch.sum(_exp_(shifted), 1, out=log_sum[rows])
-        argmax = (len(self._countdown) - first).long()
-        if tau is None:
-            return Statistics(argmax, peak, log_sum.log_())
-        return Statistics(argmax, peak, log_sum.log_(), soft_sum.log_(), tau)
+        return (slice(start, min(start + self._height, height)) for start in range(0, height, self._height))
+
+    def statistics(self, z: Tensor, labels: Tensor | None = None, tau: float | None = None) -> Statistics:
+        """See RowWork."""
+        shifted, powers = self._shifted[: len(z)], self._powers[: len(z)]
+        x = self._wide(z, powers)
+        peak, right = (x.amax(1), None) if labels is None else _peak_and_right(x, labels)
+        torch.sub(x, peak[:, None], out=shifted)
+        soft_sum = None if tau is None else _exp(shifted, tau, out=self._soft[: len(z)]).sum(1).log_()
+        log_sum = _exp(shifted, 1.0, out=powers).sum(1).log_()
+        log_p = None if labels is None else shifted.gather(1, labels[:, None])[:, 0] - log_sum
+        return Statistics(peak, log_sum, log_p, right, soft_sum, 1.0 if tau is None else tau)
 
     def head_gradient(
-        self, z: Tensor, found: Statistics, at: SlabLabels, teacher: Teacher | None, weights: tuple[float, float]
-    ) -> Tensor:
+        self, z: Tensor, found: Statistics, at: BlockLabels, q: Tensor | None, weights: tuple[float, float]
+    ) -> tuple[Tensor, Tensor]:
         """See RowWork."""
         hard, soft = weights
         values = torch.zeros_like(found.peak)
-        scale = (hard + soft) * found.log_sum.neg().exp_()
-        for rows in self._blocks(z):
-            x = self._wide(z[rows]).sub_(found.peak[rows, None])
-            q, product = self._q[: len(x)], self._y[: len(x)]
-            if teacher is not None:
-                self._targets(teacher, at.group[rows], q)
-                values[rows] = found.log_sum[rows] - torch.mul(x, q, out=product).sum(1)
-            _exp_(x).mul_(scale[rows, None])
-            if teacher is not None:
-                x.sub_(q, alpha=soft)
-            x.scatter_add_(1, at.labels[rows, None], x.new_full((len(x), 1), -hard))  # before any down-cast
-            self._back(x, z[rows])
-        return values
+        shifted, target = self._shifted[: len(z)], self._soft[: len(z)]
+        if q is not None:
+            torch.index_select(q, 0, at.group, out=target)
+            values = found.log_sum - shifted.mul_(target).sum(1)
+        gradient = self._scaled(z, (hard + soft) * found.log_sum.neg().exp_())
+        if q is not None:
+            gradient.sub_(target, alpha=soft)
+        gradient.scatter_add_(1, at.labels[:, None], gradient.new_full((len(z), 1), -hard))  # before any down-cast
+        return values, _back(gradient, z)
 
-    def auxiliary_gradient(self, z: Tensor, found: Statistics, at: SlabLabels, weight: Tensor) -> None:
+    def auxiliary_gradient(self, z: Tensor, found: Statistics, at: BlockLabels, weight: Tensor) -> Tensor:
         """See RowWork."""
-        scale = weight * found.log_sum.neg().exp_()
-        for rows in self._blocks(z):
-            x = _exp_(self._wide(z[rows]).sub_(found.peak[rows, None])).mul_(scale[rows, None])
-            x.scatter_add_(1, at.labels[rows, None], -weight[rows, None])
-            self._back(x, z[rows])
+        gradient = self._scaled(z, weight * found.log_sum.neg().exp_())
+        gradient.scatter_add_(1, at.labels[:, None], -weight[:, None])
+        return _back(gradient, z)
 
-    def add_softmax_by_label(self, z: Tensor, found: Statistics, at: SlabLabels, chosen: Tensor, sums: Tensor) -> None:
+    def add_softmax_by_label(self, z: Tensor, found: Statistics, at: BlockLabels, chosen: Tensor, sums: Tensor) -> None:
         """See RowWork."""
         assert found.soft_sum is not None
         scale = chosen * found.soft_sum.neg().exp_()
-        for rows in self._blocks(z):
-            x = torch.sub(self._wide(z[rows]), found.peak[rows, None], out=self._y[: len(z[rows])])
-            sums.index_add_(0, at.group[rows], _exp_(x, found.tau).mul_(scale[rows, None]))
+        sums.index_add_(0, at.group, self._soft[: len(z)].mul_(scale[:, None]))
 
-    def embedding_gradient(self, teacher: Teacher, sums: Tensor, counts: Tensor) -> Tensor:
+    def embedding_gradient(self, e: Tensor, sums: Tensor, counts: Tensor, rectified: bool) -> tuple[Tensor, Tensor]:
         """See RowWork."""
-        e, found = teacher.logits, teacher.found
-        values = torch.empty_like(found.peak)
-        scale = counts * found.log_sum.neg().exp_()
-        for rows in self._blocks(e):
-            x, q, product = self._wide(e[rows]), self._y[: len(e[rows])], self._q[: len(e[rows])]
-            torch.sub(x, found.peak[rows, None], out=q)
-            values[rows] = counts[rows] * found.log_sum[rows] - torch.mul(sums[rows], q, out=product).sum(1)
-            gradient = _exp_(q).mul_(scale[rows, None]).sub_(sums[rows])
-            if teacher.rectified:
-                gradient.mul_(torch.gt(x, 0, out=product))
-            self._back(gradient, e[rows])
-        return values
+        found = self.statistics(e)
+        shifted, scratch = self._shifted[: len(e)], self._soft[: len(e)]
+        values = counts * found.log_sum - torch.mul(sums, shifted, out=scratch).sum(1)
+        inverse = found.log_sum.neg().exp_()
+        gradient = torch.mul(self._powers[: len(e)], (counts * inverse)[:, None], out=shifted).sub_(sums)
+        if rectified:
+            gradient.mul_(torch.gt(self._wide(e, scratch), 0, out=scratch))
+        torch.mul(self._powers[: len(e)], inverse[:, None], out=sums)
+        return values, _back(gradient, e)
 
-    def _blocks(self, z: Tensor) -> Iterator[slice]:
-        return (slice(start, min(start + self._height, len(z))) for start in range(0, len(z), self._height))
-
-    def _wide(self, rows: Tensor) -> Tensor:
-        """Return the rows in the dtype of the sums: themselves where they have it already."""
-        return rows if rows.dtype == self._x.dtype else self._x[: len(rows)].copy_(rows)
+    def _scaled(self, z: Tensor, scale: Tensor) -> Tensor:
+        """Return scale * exp(z - peak), in z itself where z has the dtype of the sums. scale (n,)."""
+        powers = self._powers[: len(z)]
+        return torch.mul(powers, scale[:, None], out=z if z.dtype == powers.dtype else powers)
 
     @staticmethod
-    def _back(x: Tensor, rows: Tensor) -> None:
-        if x.data_ptr() != rows.data_ptr():
-            rows.copy_(x)
-
-    @staticmethod
-    def _targets(teacher: Teacher, group: Tensor, out: Tensor) -> None:
-        """Write q = softmax(e) of each row's label into out, (rows, V)."""
-        if teacher.logits.dtype == out.dtype:
-            torch.index_select(teacher.logits, 0, group, out=out)
-        else:
-            out.copy_(teacher.logits.index_select(0, group))
-        _exp_(out.sub_(teacher.found.peak[group, None])).mul_(teacher.found.log_sum[group, None].neg().exp_())
+    def _wide(rows: Tensor, scratch: Tensor) -> Tensor:
+        """Return the rows in the dtype of the sums: themselves where they have it already, else in scratch."""
+        return rows if rows.dtype == scratch.dtype else scratch.copy_(rows)
 
 
-def _exp_(x: Tensor, tau: float = 1.0) -> Tensor:
-    """X <- exp(x / tau), for x <= 0.
+def _peak_and_right(x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Max of each row of x, (n,), and whether labels has its first index, (n,) bool.
 
-    By exp2, which torch vectorises itself: on a CPU its exp takes three times as long, and a hundred times where the
-    result is subnormal (0.29, 0.82 and 30 ns a number were measured), so that the time would depend on the data.
+    On a CPU argmax takes longer than all the rest of the row work. The max of the other labels tells as much, but for
+    ties; x is changed meanwhile.
     """
-    return x.mul_(LOG2_E / tau).exp2_()
+    if x.device.type != "cpu":
+        return x.amax(1), x.argmax(1) == labels
+    own = x.gather(1, labels[:, None])
+    others = x.scatter_(1, labels[:, None], -math.inf).amax(1)
+    x.scatter_(1, labels[:, None], own)
+    own = own[:, 0]
+    right = own > others
+    tied = (own == others).nonzero()[:, 0]
+    right[tied] = x[tied].argmax(1) == labels[tied]
+    return torch.maximum(own, others), right
+
+
+def _back(x: Tensor, rows: Tensor) -> Tensor:
+    """Write x into rows, if it is not there already, and return x."""
+    if x.data_ptr() != rows.data_ptr():
+        rows.copy_(x)
+    return x
+
+
+def _exp(x: Tensor, tau: float, out: Tensor) -> Tensor:
+    """Out <- exp(x / tau), for x <= 0.
+
+    By exp2, which torch vectorises itself. Its exp is the processor maker's: 30 % faster than this on a Xeon, on an
+    EPYC three times slower, and a hundred times where the result is subnormal, so that time depends on the data.
+    """
+    return torch.mul(x, LOG2_E / tau, out=out).exp2_()

@@ -13,7 +13,6 @@ from labelemb.errors import ConfigError
 from labelemb.losses.embedding import CompressedLabelEmbedding, DenseLabelEmbedding, LabelEmbedding
 
 CPU_PRODUCT_BLOCK = 1024  # labels per low-precision product: (1024, D) bf16 stays in the caches until it is added
-CPU_SUM_ROWS = 16  # a low-precision sum makes a wide copy first on a CPU
 
 
 class SlabLinear:
@@ -59,13 +58,15 @@ class SlabLinear:
         return dz @ self._weight
 
     def add(self, dz: Tensor, x: Tensor) -> None:
-        """Accumulate dz^T x and the column sums of dz. The first slab writes, so that nothing is zeroed before."""
-        if self._bias_gradient is not None:
-            for rows in torch.split(dz, CPU_SUM_ROWS if dz.device.type == "cpu" else len(dz)):
-                self._bias_gradient.add_(rows.sum(0, dtype=self._bias_gradient.dtype))
+        """Accumulate dz^T x, the weight's gradient. The first slab writes, so that nothing is zeroed before."""
         if self._weight_gradient is not None:
             add_product(self._weight_gradient, dz.t(), x, keep=not self._fresh)
             self._fresh = False
+
+    def add_sums(self, dz: Tensor) -> None:
+        """Accumulate the column sums of some rows of dz, the bias's gradient: while they are wide and in the caches."""
+        if self._bias_gradient is not None:
+            self._bias_gradient.add_(dz.sum(0, dtype=self._bias_gradient.dtype))
 
     def gradients(self) -> list[Tensor | None]:
         """Return the accumulated gradients of ``tensors``; zero when nothing was added."""
@@ -130,10 +131,13 @@ class SlabEmbedding(Protocol):
         """Labels (u,) -> e in out, (u, V)."""
 
     def add(self, de: Tensor, labels: Tensor) -> None:
-        """Accumulate what de (u, V) means for the parameters."""
+        """Accumulate what de (u, V) means for the parameters, but for a bias."""
+
+    def add_sums(self, de: Tensor) -> None:
+        """Accumulate what some rows of de mean for a bias, where there is one."""
 
     def gradients(self) -> list[Tensor | None]:
-        """Return the accumulated gradients of ``tensors``."""
+        """Return the accumulated gradients of ``tensors``; the first has rows by label, 0 but for those added."""
 
 
 class SlabDense:
@@ -162,13 +166,16 @@ class SlabDense:
         if self._gradient is not None:
             self._gradient.index_add_(0, labels, de.to(self._gradient.dtype))
 
+    def add_sums(self, de: Tensor) -> None:
+        """See SlabEmbedding."""
+
     def gradients(self) -> list[Tensor | None]:
         """See SlabEmbedding."""
         return [self._gradient]
 
 
 class SlabCompressed:
-    """e = relu(decoder(codes)); ``de`` comes with the relu's zeros already in it (``Teacher.rectified``)."""
+    """e = relu(decoder(codes)); ``de`` comes with the relu's zeros already in it (``rectified``)."""
 
     rectified = True
 
@@ -194,6 +201,10 @@ class SlabCompressed:
         self._decoder.add(de, self._codes[labels].to(self.dtype))
         if self._gradient is not None:
             self._gradient.index_add_(0, labels, self._decoder.input_gradient(de).to(self._gradient.dtype))
+
+    def add_sums(self, de: Tensor) -> None:
+        """See SlabEmbedding."""
+        self._decoder.add_sums(de)
 
     def gradients(self) -> list[Tensor | None]:
         """See SlabEmbedding."""

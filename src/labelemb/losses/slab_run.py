@@ -3,13 +3,14 @@
 n rows and u distinct labels of a slab, N counted rows, V labels, D hidden size.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from labelemb.losses.objective import Objective
-from labelemb.losses.row_work import RowWork, SlabLabels, Statistics, Teacher
+from labelemb.losses.row_work import BlockLabels, RowWork
 from labelemb.losses.slab_parts import SlabEmbedding, SlabLinear
 from labelemb.losses.slabs import ALIGNMENT, Arena, Slab, SortedRows, plan
 from labelemb.losses.terms import confidence_cap
@@ -34,6 +35,11 @@ class Parts:
         """Whether any of the named terms is on."""
         return not self.objective.terms.isdisjoint(names)
 
+    @property
+    def teaches(self) -> bool:
+        """Whether the embedding's rows are needed: to learn (term 4) or to teach (term 2)."""
+        return self.embedding is not None and self.on("soft", "embedding")
+
 
 class SlabRun:
     """Collects what the slabs of one batch add up to; the parts collect the gradients of the parameters.
@@ -56,52 +62,54 @@ class SlabRun:
     def add_all(self, num_labels: int, slab_bytes: int) -> None:
         """Go through the rows in slabs whose buffers take ``slab_bytes``; num_labels: V."""
         row_bytes, group_bytes = num_labels * self._hidden.dtype.itemsize, 0
-        if self._parts.embedding is not None and self._parts.on("soft", "embedding"):
-            group_bytes = num_labels * (self._parts.embedding.dtype.itemsize + self.soft.dtype.itemsize)
+        if self._parts.teaches:
+            assert self._parts.embedding is not None
+            row_bytes = max(row_bytes, num_labels * self._parts.embedding.dtype.itemsize)
+            group_bytes = num_labels * self.soft.dtype.itemsize
         slabs = plan(self._rows.group.tolist(), row_bytes, group_bytes, slab_bytes)
         largest = max((slab.num_rows * row_bytes + slab.num_groups * group_bytes for slab in slabs), default=0)
-        arena = Arena(num_labels, largest + 2 * ALIGNMENT, self._hidden.device)
+        arena = Arena(num_labels, largest + ALIGNMENT, self._hidden.device)
         for slab in slabs:
-            self._add(slab, arena)
+            self._add(slab, arena, slab.num_rows * row_bytes)
 
-    def _add(self, slab: Slab, arena: Arena) -> None:
-        """The embedding's rows first: the head learns from them, and the auxiliary head they learn from.
+    def _add(self, slab: Slab, arena: Arena, sums_at: int) -> None:
+        """The auxiliary head first: the embedding learns from it, and the head from the embedding.
 
-        One buffer (n, V) serves both heads in turn; each holds logits first, then their gradient.
+        One buffer serves them in turn: (n, V) logits of a head or (u, V) of the embedding, then their gradient. The
+        other one, (u, V) from byte ``sums_at`` on, holds what the embedding learns from, then what it teaches.
         """
         parts = self._parts
-        labels = self._rows.distinct[slab.groups]
-        at = SlabLabels(self._rows.labels[slab.rows], self._rows.group[slab.rows] - slab.groups.start)
-        teacher, sums = None, None
-        if parts.embedding is not None and parts.on("soft", "embedding"):
-            z, e, sums = arena.carve(
-                (slab.num_rows, self._hidden.dtype),
-                (slab.num_groups, parts.embedding.dtype),
-                (slab.num_groups, self.soft.dtype),
-            )
-            parts.embedding.logits(labels, e)
-            teacher = Teacher(e, self._work.statistics(e), parts.embedding.rectified)
-        else:
-            (z,) = arena.carve((slab.num_rows, self._hidden.dtype))
+        z = arena.carve(slab.num_rows, self._hidden.dtype)
+        sums = arena.carve(slab.num_groups, self.soft.dtype, sums_at).zero_() if parts.teaches else None
         if parts.auxiliary is not None and parts.on("aux", "cap", "embedding"):
-            self._add_auxiliary(slab, z, at, parts.auxiliary, sums if parts.on("embedding") else None)
-        self._add_head(slab, z, at, teacher if parts.on("soft") else None)
-        if parts.embedding is not None and parts.on("embedding"):
-            assert teacher is not None
-            assert sums is not None
-            self._add_embedding(slab, at, teacher, sums)
+            self._add_auxiliary(slab, z, parts.auxiliary, sums if parts.on("embedding") else None)
+        if parts.embedding is not None and sums is not None:
+            self._add_embedding(slab, arena.carve(slab.num_groups, parts.embedding.dtype), parts.embedding, sums)
+        self._add_head(slab, z, sums if parts.on("soft") else None)
 
-    def _add_auxiliary(self, slab: Slab, z: Tensor, at: SlabLabels, auxiliary: SlabLinear, sums: Tensor | None) -> None:
+    def _blocks(self, slab: Slab) -> Iterator[tuple[slice, slice, BlockLabels]]:
+        """Cut a slab's rows for the row work: each block within the slab, within the batch, and its labels."""
+        first = slab.rows.start
+        for block in self._work.blocks(slab.num_rows):
+            rows = slice(first + block.start, first + block.stop)
+            yield block, rows, BlockLabels(self._rows.labels[rows], self._rows.group[rows] - slab.groups.start)
+
+    def _add_auxiliary(self, slab: Slab, z: Tensor, auxiliary: SlabLinear, sums: Tensor | None) -> None:
         """Terms 3 and 5, and in sums (u, V) the target of term 4: softmax(z2 / tau) of the correct rows, by label."""
         objective, hidden = self._parts.objective, self._hidden[slab.rows]
+        trains = auxiliary.trains and self._parts.on("aux", "cap")
         auxiliary.logits(hidden, z)
-        found = self._work.statistics(z, objective.tau if sums is not None else None)
-        right = torch.eq(found.argmax, at.labels, out=self.right2[slab.rows])
-        log_p = _log_p(z, found, at.labels, out=self.log_p2[slab.rows])
-        if sums is not None:
-            self._work.add_softmax_by_label(z, found, at, right, sums.zero_())
-        if auxiliary.trains and self._parts.on("aux", "cap"):
-            self._work.auxiliary_gradient(z, found, at, self._auxiliary_weight(log_p))
+        for block, rows, at in self._blocks(slab):
+            found = self._work.statistics(z[block], at.labels, objective.tau if sums is not None else None)
+            assert found.log_p is not None
+            assert found.right is not None
+            self.log_p2[rows], self.right2[rows] = found.log_p, found.right
+            if sums is not None:
+                self._work.add_softmax_by_label(z[block], found, at, found.right, sums)
+            if trains:
+                weight = self._auxiliary_weight(found.log_p)
+                auxiliary.add_sums(self._work.auxiliary_gradient(z[block], found, at, weight))
+        if trains:
             auxiliary.add(z, hidden)
 
     def _auxiliary_weight(self, log_p: Tensor) -> Tensor:
@@ -117,44 +125,47 @@ class SlabRun:
             weight -= self._parts.cap_ratio * slope * p
         return weight
 
-    def _add_head(self, slab: Slab, z: Tensor, at: SlabLabels, teacher: Teacher | None) -> None:
-        """Terms 1 and 2."""
+    def _add_embedding(self, slab: Slab, e: Tensor, embedding: SlabEmbedding, sums: Tensor) -> None:
+        """Term 4; turns sums (u, V) into softmax(e), the target of term 2. e: (u, V), room for logits."""
+        labels = self._rows.distinct[slab.groups]
+        group = self._rows.group[slab.rows] - slab.groups.start
+        counts = sums.new_zeros(len(sums))
+        if self._parts.on("embedding"):
+            counts.index_add_(0, group, self.right2[slab.rows].to(counts.dtype))
+        trains = embedding.trains and self._parts.on("embedding")
+        embedding.logits(labels, e)
+        for block in self._work.blocks(slab.num_groups):
+            values, de = self._work.embedding_gradient(e[block], sums[block], counts[block], embedding.rectified)
+            self.distilled += values.sum()
+            if trains:
+                embedding.add_sums(de)
+        if trains:
+            embedding.add(e, labels)
+
+    def _add_head(self, slab: Slab, z: Tensor, q: Tensor | None) -> None:
+        """Terms 1 and 2. q: (u, V), softmax of the embedding's rows."""
         parts, hidden = self._parts, self._hidden[slab.rows]
-        parts.head.logits(hidden, z)
-        found = self._work.statistics(z)
-        torch.eq(found.argmax, at.labels, out=self.right1[slab.rows])
-        _log_p(z, found, at.labels, out=self.log_p1[slab.rows])
         trains = (parts.head.trains or self.hidden_gradient is not None) and parts.on("hard", "soft")
-        if not trains and teacher is None:
-            return
         weights = (
             parts.objective.hard_weight if parts.on("hard") else 0.0,
             parts.objective.soft_weight if parts.on("soft") else 0.0,
         )
-        self.soft[slab.rows] = self._work.head_gradient(z, found, at, teacher, weights)
+        parts.head.logits(hidden, z)
+        for block, rows, at in self._blocks(slab):
+            found = self._work.statistics(z[block], at.labels)
+            assert found.log_p is not None
+            assert found.right is not None
+            self.log_p1[rows], self.right1[rows] = found.log_p, found.right
+            if trains or q is not None:
+                self.soft[rows], dz = self._work.head_gradient(z[block], found, at, q, weights)
+                if trains:
+                    parts.head.add_sums(dz)
         if trains:
             parts.head.add(z, hidden)
             if self.hidden_gradient is not None:
                 self.hidden_gradient[slab.rows] = parts.head.input_gradient(z)
 
-    def _add_embedding(self, slab: Slab, at: SlabLabels, teacher: Teacher, sums: Tensor) -> None:
-        """Term 4."""
-        embedding = self._parts.embedding
-        assert embedding is not None
-        counts = torch.zeros_like(teacher.found.peak).index_add_(
-            0, at.group, self.right2[slab.rows].to(self.soft.dtype)
-        )
-        self.distilled += self._work.embedding_gradient(teacher, sums, counts).sum()
-        if embedding.trains:
-            embedding.add(teacher.logits, self._rows.distinct[slab.groups])
-
     def cap(self) -> Tensor:
         """Term 5, (N,)."""
         first = torch.zeros_like(self._rows.labels)
         return confidence_cap(self.log_p2[:, None], first, self._parts.objective.alpha, self._parts.objective.cap)
-
-
-def _log_p(z: Tensor, found: Statistics, labels: Tensor, out: Tensor) -> Tensor:
-    """Log softmax(z)[y]. z (n, V), labels (n,) -> out (n,)."""
-    at_label = z.gather(1, labels[:, None])[:, 0].to(out.dtype)
-    return torch.sub(at_label, found.peak, out=out).sub_(found.log_sum)

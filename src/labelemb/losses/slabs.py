@@ -91,14 +91,14 @@ class Arena:
     """One block of memory that every slab carves its buffers from: fresh memory costs a page fault per 4 KiB."""
 
     def __init__(self, width: int, size: int, device: torch.device) -> None:
-        """width: columns of each buffer; size: bytes, ``ALIGNMENT`` more for each buffer but the first."""
+        """width: columns of each buffer; size: bytes, ``ALIGNMENT`` more for each buffer that starts after another."""
         self._width, self._bytes = width, torch.empty(size, dtype=torch.uint8, device=device)
 
-    def carve(self, *wanted: tuple[int, torch.dtype]) -> list[Tensor]:
-        """Return one (height, width) buffer for each wanted (height, dtype); values undefined, old ones overwritten."""
-        buffers, start = [], 0
-        for height, dtype in wanted:
-            stop = start + height * self._width * dtype.itemsize
-            buffers.append(self._bytes[start:stop].view(dtype).view(height, self._width))
-            start = -(-stop // ALIGNMENT) * ALIGNMENT
-        return buffers
+    def carve(self, height: int, dtype: torch.dtype, start: int = 0) -> Tensor:
+        """Return a (height, width) buffer that starts at byte ``start`` or just after; values undefined.
+
+        What lies there already is overwritten along with it: two buffers in one place take turns.
+        """
+        start = -(-start // ALIGNMENT) * ALIGNMENT
+        stop = start + height * self._width * dtype.itemsize
+        return self._bytes[start:stop].view(dtype).view(height, self._width)

@@ -45,7 +45,7 @@ def statistics_kernel(
 
 @triton.jit
 def head_gradient_kernel(
-    z, peaks, log_sums, labels, groups, e, e_peaks, e_log_sums, values, V,
+    z, peaks, log_sums, labels, groups, q, values, V,
     TAUGHT: tl.constexpr, HARD: tl.constexpr, SOFT: tl.constexpr, WIDE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Program i: z1 of row i <- HARD * (p1 - onehot) + SOFT * (p1 - q); value i <- H(q, z1), when TAUGHT."""
@@ -55,15 +55,14 @@ def head_gradient_kernel(
     dot = tl.zeros([BLOCK], WIDE)
     if TAUGHT:
         group = tl.load(groups + row)
-        e_peak, e_log_sum = tl.load(e_peaks + group), tl.load(e_log_sums + group)
     for start in range(0, V, BLOCK):
         at = start + columns
         x = tl.load(z + row * V + at, mask=at < V, other=0.0).to(WIDE) - peak
         gradient = (HARD + SOFT) * tl.exp(x - log_sum)
         if TAUGHT:
-            q = tl.exp(tl.load(e + group * V + at, mask=at < V, other=0.0).to(WIDE) - e_peak - e_log_sum)
-            dot += tl.where(at < V, q * x, 0.0)
-            gradient -= SOFT * q
+            target = tl.load(q + group * V + at, mask=at < V, other=0.0)
+            dot += target * x
+            gradient -= SOFT * target
         gradient = tl.where(at == label, gradient - HARD, gradient)  # before the down-cast of the store
         tl.store(z + row * V + at, gradient.to(z.dtype.element_ty), mask=at < V)
     if TAUGHT:
@@ -104,7 +103,7 @@ def softmax_by_label_kernel(
 def embedding_gradient_kernel(
     e, peaks, log_sums, sums, counts, values, V, RECTIFIED: tl.constexpr, WIDE: tl.constexpr, BLOCK: tl.constexpr
 ):
-    """Program g: row g of e <- count * q - sums, zero where a relu was; value g <- -sum_k sums_k log q_k."""
+    """Program g: value g <- -sum_k sums_k log q_k, row g of e <- count * q - sums, zero where a relu was, sums <- q."""
     group = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, BLOCK)
     peak, log_sum, count = tl.load(peaks + group), tl.load(log_sums + group), tl.load(counts + group)
@@ -114,9 +113,11 @@ def embedding_gradient_kernel(
         logits = tl.load(e + group * V + at, mask=at < V, other=0.0).to(WIDE)
         target = tl.load(sums + group * V + at, mask=at < V, other=0.0)
         log_q = logits - peak - log_sum
+        q = tl.exp(log_q)
         dot += target * log_q
-        gradient = count * tl.exp(log_q) - target
+        gradient = count * q - target
         if RECTIFIED:
             gradient = tl.where(logits > 0, gradient, 0.0)
         tl.store(e + group * V + at, gradient.to(e.dtype.element_ty), mask=at < V)
+        tl.store(sums + group * V + at, q, mask=at < V)
     tl.store(values + group, -tl.sum(dot, axis=0))

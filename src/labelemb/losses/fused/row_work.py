@@ -4,6 +4,8 @@ n rows and u distinct labels of a slab, V labels.
 """
 
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 import triton
@@ -18,7 +20,7 @@ from labelemb.losses.fused.kernels import (
     softmax_by_label_kernel,
     statistics_kernel,
 )
-from labelemb.losses.row_work import SlabLabels, Statistics, Teacher
+from labelemb.losses.row_work import BlockLabels, Statistics
 
 MOST_COLUMNS = 4096  # of one block; with WARPS, 16 numbers a thread: registers hold them with their running sums
 WARPS = 8
@@ -49,7 +51,11 @@ class TritonRowWork:
             "num_warps": WARPS,
         }
 
-    def statistics(self, z: Tensor, tau: float | None = None) -> Statistics:
+    def blocks(self, height: int) -> Iterator[slice]:
+        """See RowWork: all rows at once, for a launch has a program for each."""
+        return iter([slice(0, height)])
+
+    def statistics(self, z: Tensor, labels: Tensor | None = None, tau: float | None = None) -> Statistics:
         """See RowWork."""
         peak, log_sum, soft_sum = torch.empty(3, len(z), dtype=self._dtype, device=z.device).unbind()
         argmax = torch.empty(len(z), dtype=torch.int64, device=z.device)
@@ -57,43 +63,46 @@ class TritonRowWork:
             z, peak, log_sum, soft_sum, argmax, self._width,
             TEMPERED=tau is not None, INVERSE_TAU=1 / (tau or 1.0), **self._options,
         )  # fmt: skip
-        return Statistics(argmax, peak, log_sum) if tau is None else Statistics(argmax, peak, log_sum, soft_sum, tau)
+        found = Statistics(peak, log_sum) if tau is None else Statistics(peak, log_sum, soft_sum=soft_sum, tau=tau)
+        if labels is None:
+            return found
+        own = z.gather(1, labels[:, None])[:, 0].to(self._dtype)
+        return replace(found, log_p=own - peak - log_sum, right=argmax == labels)
 
     def head_gradient(
-        self, z: Tensor, found: Statistics, at: SlabLabels, teacher: Teacher | None, weights: tuple[float, float]
-    ) -> Tensor:
+        self, z: Tensor, found: Statistics, at: BlockLabels, q: Tensor | None, weights: tuple[float, float]
+    ) -> tuple[Tensor, Tensor]:
         """See RowWork."""
         values = torch.zeros_like(found.peak)
-        e, of_e = (z, found) if teacher is None else (teacher.logits, teacher.found)
         head_gradient_kernel[(len(z),)](
-            z, found.peak, found.log_sum, at.labels, at.group, e, of_e.peak, of_e.log_sum, values, self._width,
-            TAUGHT=teacher is not None, HARD=weights[0], SOFT=weights[1], **self._options,
+            z, found.peak, found.log_sum, at.labels, at.group, z if q is None else q, values, self._width,
+            TAUGHT=q is not None, HARD=weights[0], SOFT=weights[1], **self._options,
         )  # fmt: skip
-        return values
+        return values, z
 
-    def auxiliary_gradient(self, z: Tensor, found: Statistics, at: SlabLabels, weight: Tensor) -> None:
+    def auxiliary_gradient(self, z: Tensor, found: Statistics, at: BlockLabels, weight: Tensor) -> Tensor:
         """See RowWork."""
-        auxiliary_gradient_kernel[(len(z), self._blocks)](
+        auxiliary_gradient_kernel[(len(z), self._columns)](
             z, found.peak, found.log_sum, at.labels, weight, self._width, **self._options
         )
+        return z
 
-    def add_softmax_by_label(self, z: Tensor, found: Statistics, at: SlabLabels, chosen: Tensor, sums: Tensor) -> None:
+    def add_softmax_by_label(self, z: Tensor, found: Statistics, at: BlockLabels, chosen: Tensor, sums: Tensor) -> None:
         """See RowWork."""
         starts = torch.searchsorted(at.group, torch.arange(len(sums) + 1, device=z.device))
-        softmax_by_label_kernel[(len(sums), self._blocks)](
+        softmax_by_label_kernel[(len(sums), self._columns)](
             z, found.peak, found.soft_sum, chosen.to(torch.int32), starts, sums, self._width,
             INVERSE_TAU=1 / found.tau, **self._options,
         )  # fmt: skip
 
-    def embedding_gradient(self, teacher: Teacher, sums: Tensor, counts: Tensor) -> Tensor:
+    def embedding_gradient(self, e: Tensor, sums: Tensor, counts: Tensor, rectified: bool) -> tuple[Tensor, Tensor]:
         """See RowWork."""
-        values = torch.empty_like(counts)
+        found, values = self.statistics(e), torch.empty_like(counts)
         embedding_gradient_kernel[(len(sums),)](
-            teacher.logits, teacher.found.peak, teacher.found.log_sum, sums, counts, values, self._width,
-            RECTIFIED=teacher.rectified, **self._options,
-        )  # fmt: skip
-        return values
+            e, found.peak, found.log_sum, sums, counts, values, self._width, RECTIFIED=rectified, **self._options
+        )
+        return values, e
 
     @property
-    def _blocks(self) -> int:
+    def _columns(self) -> int:
         return triton.cdiv(self._width, self._options["BLOCK"])  # type: ignore[no-any-return]
