@@ -64,12 +64,13 @@ def show(*tables: Peers, note: str = "") -> None:
         table.show(console)
 
 
-def write(path: Path, *tables: Peers, note: str = "") -> None:
-    """Write the tables, with the machine in front."""
+def write(path: Path, *tables: Peers, note: str = "", keep: bool = False) -> None:
+    """Write the tables, with the machine in front; keep: behind what the file has."""
     path.parent.mkdir(exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("a" if keep else "w", newline="", encoding="utf-8") as file:
         file.write(f"# {machine()}\n" + (f"# {note}\n" if note else ""))
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
         for table in tables:
+            writer.writerow([table.title, *[""] * (len(HEADER) - 1)])
             writer.writerows(table.rows())
