@@ -18,20 +18,19 @@ class Peers:
     title    of the table
     timings  name -> seconds per round
     unit     what a call works on, images say
-    count    how many of them, in each round; or by name, where peers or rounds differ (their mean then)
+    count    how many of them
     ratios   what it says -> figure
     """
 
     title: str
     timings: Mapping[str, Timing]
     unit: str
-    count: float | Mapping[str, float]
+    count: int
     ratios: Mapping[str, float]
 
     def rate(self, name: str) -> float:
         """Return units per second at the median."""
-        count = self.count if isinstance(self.count, int | float) else self.count[name]
-        return count / self.timings[name].median
+        return self.count / self.timings[name].median
 
     def show(self, console: Console) -> None:
         """Print the table and the ratios."""
@@ -64,12 +63,13 @@ def show(*tables: Peers, note: str = "") -> None:
         table.show(console)
 
 
-def write(path: Path, *tables: Peers, note: str = "") -> None:
-    """Write the tables, with the machine in front."""
+def write(path: Path, *tables: Peers, note: str = "", keep: bool = False) -> None:
+    """Write the tables, with the machine in front; keep: behind what the file has."""
     path.parent.mkdir(exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("a" if keep else "w", newline="", encoding="utf-8") as file:
         file.write(f"# {machine()}\n" + (f"# {note}\n" if note else ""))
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
         for table in tables:
+            writer.writerow([table.title, *[""] * (len(HEADER) - 1)])
             writer.writerows(table.rows())
