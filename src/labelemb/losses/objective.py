@@ -96,8 +96,8 @@ class Objective:
     def at(self, step: int) -> "Objective":
         """Return the objective of an optimiser step, counted from 0: what ``soft_start`` and ``soft_end`` make of it.
 
-        >>> [Objective(beta=0.2, soft_end=4).at(step).hard_weight for step in (0, 1, 2)]
-        [0.2, 0.4, 0.6]
+        >>> [Objective(soft_end=4).at(step).hard_weight for step in (0, 1, 2)]
+        [0.5, 0.625, 0.75]
         """
         if step < self.soft_start:
             return self.without("soft")
