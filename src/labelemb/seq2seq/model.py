@@ -1,5 +1,6 @@
 """Encoder-decoders. B sentences, S source tokens, T target tokens, K beginnings, D hidden size, V words."""
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
@@ -19,7 +20,7 @@ class Memory(NamedTuple):
     mask: Tensor
 
 
-class EncoderDecoder(nn.Module):
+class EncoderDecoder(nn.Module, ABC):
     """What the models have in common: ``model(*batch.inputs)`` returns the hidden state in front of ``head``.
 
     source_words, target_words  sizes of the vocabularies
@@ -72,13 +73,13 @@ class EncoderDecoder(nn.Module):
             target_input = target_input.new_full((1, target_input.shape[1]), PAD)
         return self.hidden(source, lengths, target_input)[:count]
 
+    @abstractmethod
     def hidden(self, source: Tensor, lengths: Tensor, target_input: Tensor) -> Tensor:
         """Return what ``forward`` does, for at least one sentence."""
-        raise NotImplementedError
 
+    @abstractmethod
     def start(self, source: Tensor, lengths: Tensor) -> Decoding:
         """Read the sources for a search; see ``Searchable``."""
-        raise NotImplementedError
 
 
 class LSTMSeq2Seq(EncoderDecoder):
