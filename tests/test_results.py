@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"<!-- labelemb report (.*?) -->\n(.*?)<!-- end -->", flags=re.S)
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/results.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/results.md", "docs/search.md"])
 def test_tables_come_from_the_histories(document: str) -> None:
     blocks = BLOCK.findall((ROOT / document).read_text(encoding="utf-8"))
     assert blocks
