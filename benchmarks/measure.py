@@ -41,12 +41,14 @@ def interleaved(
 ) -> dict[str, Timing]:
     """Call the peers in turn, ``repeats`` rounds of all, after ``warmup`` rounds that do not count.
 
+    Every second round goes backwards: what the peer before leaves in the caches is nobody's advantage.
+
     clock  see ``clock``
     rest   seconds before each call, for what the peer before it still does in the background
     """
     samples: dict[str, list[float]] = {name: [] for name in callables}
     for number in range(-warmup, repeats):
-        for name, call in callables.items():
+        for name, call in list(callables.items())[:: -1 if number % 2 else 1]:
             _synchronise()
             time.sleep(rest)
             start = clock()
