@@ -210,6 +210,12 @@ def test_a_fade_that_cannot_be_is_refused(choices: dict[str, object], says: str)
         Objective(**choices)
 
 
+@pytest.mark.parametrize("share", [0.0, 1.5, -1.0])
+def test_a_share_that_is_none(share: float) -> None:
+    with pytest.raises(ConfigError, match="share: expected a number above 0 and up to 1"):
+        Objective().fading(share, 10)
+
+
 def test_the_identity_start_is_nearly_uniform() -> None:
     """softmax of an identity row: e / (e + V - 1) on the own label (0.232 for V = 10)."""
     loss = LabelEmbeddingLoss(3, 10)

@@ -90,7 +90,11 @@ class Objective:
 
         >>> Objective(beta=0.0).fading(0.5, 100).at(100).soft_weight
         0.5
+
+        Raises ConfigError.
         """
+        if not 0 < share <= 1:
+            raise ConfigError("share", "a number above 0 and up to 1", share)
         left = max(steps - self.soft_start, 1)  # a run that ends before its soft_start is for others to refuse
         return replace(self, soft_end=self.soft_start + round(left / share))
 
