@@ -22,11 +22,12 @@ SWEEP = Verb(
     "Train {preset} with every combination of some values, and show which does best on validation data: {summary}",
     """\
 a session:
-  $ labelemb sweep digits tau=0.5,1,2,4 beta=0.25,0.5,0.75 --seeds 5 --jobs 2
+  $ labelemb sweep digits tau=0.5,1,2,4 beta=0.25,0.5,0.75 --seeds 3 --epochs 15 --jobs 2
   ...
-  tau  beta  valid_error
-  ──────────────────────────────
-  1    0.5   1.11 ± 0.31 (5)
+  tau  beta  validation error %
+  ─────────────────────────────
+  1    0.25  0.37 ± 0.32 (3)
+  2    0.25  0.37 ± 0.32 (3)
   ...
   The picture: report/sweep.png
 
