@@ -1,5 +1,7 @@
 """Files and folders that are there whole or not at all."""
 
+import fcntl
+import glob
 import os
 import shutil
 import tempfile
@@ -40,17 +42,42 @@ def write_text(path: Path | str, text: str) -> None:
 def folder_in_one_step(path: Path | str) -> Iterator[Path]:
     """Give an empty folder beside ``path`` to fill; it takes the place of ``path`` when the block ends without error.
 
-    Whatever stood at ``path`` is gone then: the caller has looked at it before. After an error nothing is left behind.
+    Whatever stood at ``path`` is gone then: the caller has looked at it before. After an error nothing is left behind;
+    what a killed process has left beside ``path`` goes when the next one comes.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        with _held(left) as ours:
+            if ours:
+                shutil.rmtree(left, ignore_errors=True)
     workplace = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    with _held(workplace):
+        try:
+            filled = workplace / "new"
+            filled.mkdir()
+            yield filled
+            if path.exists():
+                path.rename(workplace / "old")
+            filled.rename(path)
+        finally:
+            shutil.rmtree(workplace)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """Lock a folder, if no other process does, and say whether; the lock goes with the process, however it dies."""
     try:
-        filled = workplace / "new"
-        filled.mkdir()
-        yield filled
-        if path.exists():
-            path.rename(workplace / "old")
-        filled.rename(path)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:  # another process has swept it
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
     finally:
-        shutil.rmtree(workplace)
+        os.close(descriptor)

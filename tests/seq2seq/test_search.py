@@ -77,7 +77,8 @@ def reference(model: EncoderDecoder, source: Tensor, settings: SearchSettings) -
                 found.append((compared, Hypothesis(tuple(tokens[:cut]), tuple(attended[:cut]), score)))
         beginnings = [candidate for candidate in candidates if candidate[1][-1] != END][:size]
         reach = beginnings[0][0] / settings.max_length**settings.length_penalty
-        if candidates[0][1][-1] == END or (found and max(found, key=lambda entry: entry[0])[0] >= reach):
+        settled = candidates[0][1][-1] == END and len(found) >= size
+        if settled or (found and max(found, key=lambda entry: entry[0])[0] >= reach):
             break
     return max(found, key=lambda entry: entry[0])[1], step + 1
 

@@ -94,9 +94,9 @@ def beam(model: Searchable, source: Tensor, lengths: Tensor, settings: SearchSet
     """Keep the K most probable beginnings; see ``search``. With K = 1 it finds what ``greedy`` finds.
 
     Each step ranks the continuations of a sentence. Those among the first K that end are finished; the first K that do
-    not end go on. A sentence is done when the very first ends, or when none that goes on can overtake the best finished
-    (how many have finished says nothing: those beside a good one are bad and end anywhere). At the greatest length the
-    first K are taken as they are.
+    not end go on. A sentence is done when none that goes on can overtake the best finished; with a length penalty,
+    which lets long ones catch up until late, also when the very first ends and K have finished (K alone say nothing:
+    those beside a good one are bad and end anywhere). At the greatest length the first K are taken as they are.
     """
     beams = _Beams(model.head, model.start(source, lengths), settings, len(source))
     for step in range(settings.max_length):
@@ -172,7 +172,8 @@ class _Beams:
         going = []
         for row, most, first in zip(self.rows.tolist(), reach, ended, strict=True):
             best = max((entry[0] for entry in self.found[row]), default=-torch.inf)
-            going.append(not first and best < most)
+            settled = first and len(self.found[row]) >= self.settings.beam_size
+            going.append(not settled and best < most)
         if not all(going):
             keep = torch.tensor(going, device=self.rows.device)
             self.rows, self.scores = self.rows[keep], self.scores[keep]

@@ -1,0 +1,48 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from labelemb.files import folder_in_one_step
+
+KILLED_HALF_WAY = """
+import os, signal, sys
+from labelemb.files import folder_in_one_step
+with folder_in_one_step(sys.argv[1]) as filled:
+    (filled / "half").write_text("a")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_swept_by_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "corpus[1]"  # a name that a pattern would take for something else
+    (tmp_path / ".corpus1.abc.partial").mkdir()
+    killed = subprocess.run([sys.executable, "-c", KILLED_HALF_WAY, str(path)], env=os.environ)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 2
+    assert not path.exists()
+    with folder_in_one_step(path) as filled:
+        (filled / "whole").write_text("b")
+    assert sorted(tmp_path.iterdir()) == [tmp_path / ".corpus1.abc.partial", path]
+    assert [file.name for file in path.iterdir()] == ["whole"]
+
+
+def test_a_folder_that_is_being_filled_is_left_alone(tmp_path: Path) -> None:
+    with folder_in_one_step(tmp_path / "a") as first:
+        (first / "first").touch()
+        with folder_in_one_step(tmp_path / "a") as second:
+            (second / "second").touch()
+    assert [file.name for file in (tmp_path / "a").iterdir()] == ["first"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
+
+
+def test_after_an_error_the_old_folder_stands_alone(tmp_path: Path) -> None:
+    with folder_in_one_step(tmp_path / "a") as filled:
+        (filled / "old").touch()
+    with pytest.raises(FileNotFoundError), folder_in_one_step(tmp_path / "a") as filled:
+        (filled / "missing" / "new").touch()
+    assert [file.name for file in (tmp_path / "a").iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
