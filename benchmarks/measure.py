@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from labelemb.runs import make_signature
+from labelemb.signature import make_signature
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ ALLOWED = {
     "files": {"errors"},
     "losses": {"errors", "files"},
     "metrics": {"errors"},
-    "runs": {"errors", "files", ""},  # "": the package itself, for its version
-    "training": {"errors", "files", "losses", "metrics", "runs"},
+    "runs": {"errors", "files"},
+    "signature": {""},  # the package itself, for its version
+    "training": {"errors", "files", "losses", "metrics", "runs", "signature"},
     "report": {"errors", "files", "metrics", "runs", "losses.embedding"},
     "vision": {"errors", "files", "losses", "metrics", "runs", "training"},
     "seq2seq": {"errors", "files", "losses", "metrics", "runs", "training"},

@@ -7,7 +7,8 @@ import pytest
 
 from labelemb.errors import ConfigError, DataError
 from labelemb.files import write_atomically
-from labelemb.runs import RunFolder, find_runs, make_signature
+from labelemb.runs import RunFolder, find_runs
+from labelemb.signature import make_signature
 
 SIGNATURE = {"data_digest": "abc"}
 

@@ -1,24 +1,22 @@
 """A run folder: what one training run leaves on disk, read and written here alone.
 
 OUT/PRESET/MODE/seed-N/
-    config.yaml         every choice, resolved
-    signature.json      versions, git commit, machine, threads, seed, digest of the data
-    history.jsonl       one line per evaluation
-    labels.safetensors  the label embedding, where the method learns one
-    data.json           what the model must know about its input: label names, sizes, normalisation
-    last.pt  best.pt    checkpoints: to go on from, and the best on the validation data
-    best-SCORE.pt       language: the best on the validation text by a score
-    scores.json         language: the last scores with their signatures
-    SPLIT.output.txt    language: the last output for "valid" and "test"; best-SCORE.output.txt, "valid" by the best
-    finished.json       written last: the run is complete
-        error.txt           traceback of a failure that nobody foresaw
+    config.yaml           every choice, resolved
+    signature.json        versions, git commit, machine, threads, seed, digest of the data
+    history.jsonl         one line per evaluation
+    errors-by-label.json  images: the error of each label, as of the last evaluation
+    labels.safetensors    the label embedding, where the method learns one
+    data.json             what the model must know about its input: label names, sizes, normalisation
+    last.pt  best.pt      checkpoints: to go on from, and the best on the validation data
+    best-SCORE.pt         language: the best on the validation text by a score
+    scores.json           language: the last scores with their signatures
+    SPLIT.output.txt      language: the last output for "valid" and "test"; best-SCORE.output.txt, "valid" by the best
+    finished.json         written last: the run is complete
+    error.txt             traceback of a failure that nobody foresaw
 """
 
 import fcntl
 import json
-import os
-import platform
-import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,10 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
-import labelemb
 from labelemb.errors import ConfigError, DataError
 from labelemb.files import write_text
 
@@ -266,46 +262,6 @@ def embedding_file(source: Path) -> Path:
         hint = "One-hot runs learn none; take a seed-N folder below .../emb"
         raise DataError(str(source), "a run with a label embedding", "none", hint)
     return file
-
-
-def make_signature(seed: int, data_digest: str, device: str) -> dict[str, Any]:
-    """Say what a number came from: versions, git commit, machine, threads, seed, data.
-
-    device: as torch names it, such as "cpu" or "cuda:0".
-    """
-    gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else None
-    return {
-        "labelemb": labelemb.__version__,
-        "git_commit": _git_commit(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "machine": gpu or _processor(),
-        "device": device,
-        "threads": torch.get_num_threads(),
-        "seed": seed,
-        "data_digest": data_digest,
-    }
-
-
-def _git_commit() -> str | None:
-    """Return the commit of the checkout this package runs from, with + when it has changes; None when installed."""
-    here = Path(__file__).resolve().parent
-    command = ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
-    try:
-        tracked = subprocess.run(["git", "-C", str(here), "ls-files", "--error-unmatch", __file__], capture_output=True)
-        answer = subprocess.run(command, capture_output=True, text=True)
-    except OSError:
-        return None
-    return answer.stdout.strip() or None if tracked.returncode == 0 else None
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
 
 
 def _mapping(path: Path, read: Any) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 from labelemb.errors import ConfigError
 from labelemb.losses.modes import KEYS
-from labelemb.runs import RunFolder, make_signature
+from labelemb.runs import RunFolder
+from labelemb.signature import make_signature
 from labelemb.training.config import TrainingConfig
 from labelemb.training.device import make_accelerator
 from labelemb.training.loop import fit
