@@ -18,7 +18,7 @@ ALLOWED = {
     "vision": {"errors", "files", "losses", "metrics", "runs", "training"},
     "seq2seq": {"errors", "files", "losses", "metrics", "runs", "training"},
     "presets": {"errors"},
-    "cli": {"", "errors", "files", "losses", "presets", "report", "runs", "seq2seq", "training", "vision"},
+    "cli": {"", "errors", "files", "losses", "metrics", "presets", "report", "runs", "seq2seq", "training", "vision"},
     "__main__": {"cli"},
     "": {"losses"},
 }

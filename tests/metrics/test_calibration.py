@@ -11,6 +11,7 @@ from labelemb.metrics.calibration import (
     adaptive_calibration_error,
     calibration_error,
     fit_temperature,
+    pinned,
 )
 
 
@@ -71,5 +72,12 @@ def test_temperature_is_found_again() -> None:
         RowScores.of(logits / fit_temperature(logits, labels), labels).figures()["nll"],
         atol=1e-3,
     )
+    assert not pinned(fit_temperature(logits, labels))
     with pytest.raises(DataError, match="rows"):
         fit_temperature(logits[:0], labels[:0])
+
+
+def test_rows_that_are_all_right_or_all_wrong_pin_the_temperature() -> None:
+    logits, _ = drawn()
+    assert pinned(fit_temperature(logits, logits.argmax(dim=1)))
+    assert pinned(fit_temperature(logits, logits.argmin(dim=1)))

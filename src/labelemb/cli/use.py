@@ -9,6 +9,7 @@ from typing import get_args
 from labelemb.cli.arguments import Parser
 from labelemb.cli.language import add_text_options, evaluate_text, is_language
 from labelemb.errors import ConfigError
+from labelemb.metrics.calibration import pinned
 from labelemb.runs import RunFolder
 from labelemb.vision.trained import Checkpoint, TrainedModel, files_among
 
@@ -91,6 +92,8 @@ def evaluate(arguments: list[str]) -> int:
     if chosen.calibrate:
         before = model.evaluate(images)
         print(f"temperature {temperature:.3f}; without it nll {before.nll:.3f}  ECE {before.ece:.2f} %")
+        if pinned(temperature):
+            print("the validation images set no limit to it: all of them are right, or too many wrong, to calibrate by")
     worst = sorted(found.errors_by_label.items(), key=lambda pair: -pair[1])[:WORST]
     print("most often wrong: " + ", ".join(f"{name} {error:.1f} %" for name, error in worst))
     return 0

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from labelemb.errors import DataError
 
+TEMPERATURES = (0.05, 20.0)  # the lowest and the highest that are looked at
 BINS = 15  # as in Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599
 
 
@@ -94,7 +95,8 @@ def _weighted_gap(places: Tensor, confidence: Tensor, right: Tensor, bins: int) 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """Return the temperature T > 0 for which softmax(z / T) has the lowest negative log-likelihood.
 
-    It changes no prediction. Fit it on rows that neither train nor test. Source: arXiv 1706.04599.
+    It changes no prediction. Fit it on rows that neither train nor test. Where every row is right no temperature is too
+    low, and the lowest of ``TEMPERATURES`` is what comes; ``pinned`` tells. Source: arXiv 1706.04599.
 
     logits (N, V), labels (N,) int64, N >= 1. Raises DataError for no rows.
     """
@@ -108,5 +110,11 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         return float(torch.nn.functional.cross_entropy(z / np.exp(log_temperature), labels.cpu()))
 
     # In 1 / T the negative log-likelihood is convex: there is one minimum.
-    found = minimize_scalar(nll, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
+    found = minimize_scalar(nll, bounds=np.log(TEMPERATURES), method="bounded")
     return float(np.exp(found.x))
+
+
+def pinned(temperature: float) -> bool:
+    """Say whether a fitted temperature is an end of ``TEMPERATURES``, and so no minimum."""
+    lowest, highest = TEMPERATURES
+    return not lowest * 1.01 < temperature < highest / 1.01
