@@ -1,6 +1,7 @@
 """Errors that teach: each names the argument, what was expected and what came."""
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from types import TracebackType
 from typing import Self
 
@@ -42,6 +43,12 @@ class SeveralConfigErrors(ConfigError):  # noqa: N818 - it is several
     def __reduce__(self) -> tuple[type[LabelembError], tuple[object, ...]]:
         """Travel whole between processes."""
         return type(self), (self.errors,)
+
+
+def check_at_least_one(argument: str, value: object) -> None:
+    """Refuse what is no whole number >= 1. Raises ConfigError."""
+    if not isinstance(value, Integral) or value < 1:
+        raise ConfigError(argument, "a whole number >= 1", value)
 
 
 class Choices:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import combinations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -178,6 +179,18 @@ def test_a_faded_objective_goes_on_from_a_state_dict() -> None:
     assert float(outputs[1].terms["hard"]) == pytest.approx(want)
 
 
+def test_another_objective_counts_at_once_and_goes_by_the_steps_so_far() -> None:
+    case = make_case(Objective.vision())
+    for _ in range(3):
+        case.loss.advance()
+    case.loss.objective = Objective(soft_start=3, tau=1.5, terms=frozenset({"hard", "soft"}))
+    terms = case.loss(case.hidden, case.head, case.targets).terms
+    assert {name for name, value in terms.items() if value != 0} == {"hard", "soft"}
+    case.loss.objective = Objective(soft_start=4)
+    assert case.loss(case.hidden, case.head, case.targets).terms["soft"] == 0
+    assert Objective(tau=np.float32(2), soft_start=np.int64(2)) == Objective(soft_start=2)
+
+
 def test_after_its_end_a_faded_objective_is_one_hot() -> None:
     objective = Objective(beta=0.0).fading(1.0, 10)
     assert objective.at(9).soft_weight == pytest.approx(0.1)
@@ -271,29 +284,22 @@ def test_compiled_gradients_are_the_same() -> None:
 class TestRefusals:
     """Each error names the argument, what was expected and what came."""
 
-    def call(self, **changes: object) -> None:
-        case = make_case(Objective.vision())
-        arguments = {"hidden": case.hidden, "head": case.head, "targets": case.targets} | changes
-        for loss in (case.loss, CrossEntropyLoss()):
-            if loss is not case.loss and "head" not in changes and "hidden" in changes and changes["hidden"].ndim == 0:
-                continue
-            loss(**arguments)
-
     @pytest.mark.parametrize(
         ("changes", "error", "says"),
         [
             (
                 {"hidden": torch.randn(12, 3).double()},
                 ShapeError,
-                r"hidden: expected shape \(\.\.\., 4\), got \(12, 3\)",
+                r"(hidden|head.weight): expected shape \((\.\.\.|5), [43]\), got \((12, 3|5, 4)\)",
             ),
             ({"hidden": torch.ones(12, 4, dtype=torch.int64)}, ShapeError, "hidden: expected a floating point dtype"),
             ({"hidden": torch.randn(12, 4)}, ShapeError, "hidden: expected the dtype of head, torch.float64"),
             ({"head": nn.Sequential()}, ShapeError, "head: expected an nn.Linear.*got Sequential"),
             ({"targets": [0] * 12}, ShapeError, "targets: expected a tensor, got list"),
-            ({"denominator": 0}, ConfigError, "denominator: expected a number of rows > 0, got 0"),
+            ({"denominator": 0}, ConfigError, "denominator: expected a number of rows >= 1, got 0"),
+            ({"denominator": 0.25}, ConfigError, "denominator: expected a number of rows >= 1, got 0.25"),
             ({"denominator": float("nan")}, ConfigError, "denominator: .* got nan"),
-            ({"head": nn.Linear(4, 6).double()}, ShapeError, r"head.weight: expected shape \(5, 4\), got \(6, 4\)"),
+            ({"denominator": torch.tensor([6])}, ConfigError, r"denominator: expected a scalar, got shape \(1,\)"),
             ({"targets": torch.zeros(12, dtype=torch.int32)}, ShapeError, "targets: expected dtype torch.int64"),
             ({"targets": torch.zeros(11, dtype=torch.int64)}, ShapeError, r"targets: expected shape \(12,\)"),
             (
@@ -309,9 +315,23 @@ class TestRefusals:
             ),
         ],
     )
-    def test_input(self, changes: dict[str, object], error: type[Exception], says: str) -> None:
+    @pytest.mark.parametrize("one_hot", [False, True])
+    def test_input(self, one_hot: bool, changes: dict[str, object], error: type[Exception], says: str) -> None:
+        case = make_case(Objective.vision())
+        loss = CrossEntropyLoss() if one_hot else case.loss
         with pytest.raises(error, match=says):
-            self.call(**changes)
+            loss(**({"hidden": case.hidden, "head": case.head, "targets": case.targets} | changes))
+
+    def test_a_head_of_another_number_of_labels(self) -> None:
+        case = make_case(Objective.vision())
+        with pytest.raises(ShapeError, match=r"head.weight: expected shape \(5, 4\), got \(6, 4\)"):
+            case.loss(case.hidden, nn.Linear(4, 6).double(), case.targets)
+
+    @pytest.mark.parametrize("denominator", [6, np.int64(6), np.float32(6), torch.tensor(6), torch.tensor(6.0)])
+    def test_a_denominator_of_any_kind(self, denominator: object) -> None:
+        case = make_case(Objective.vision())
+        want = case.loss(case.hidden, case.head, case.targets, 6.0).total
+        torch.testing.assert_close(case.loss(case.hidden, case.head, case.targets, denominator).total, want)
 
     def test_a_loss_of_another_dtype(self) -> None:
         case = make_case(Objective.vision())
@@ -333,7 +353,9 @@ class TestRefusals:
             (lambda: Objective(alpha=1.5, beta=-1), "alpha: .*; beta: "),
             (lambda: Objective(terms=frozenset({"hard", "sort"})), "terms: .* got sort"),
             (lambda: Objective(cap="soft"), "cap: expected hinge or absolute, got 'soft'"),
+            (lambda: Objective.recommended(0), "steps: expected a whole number >= 1, got 0"),
             (lambda: LabelEmbeddingLoss(0, 3), "hidden_size: expected a whole number >= 1, got 0"),
+            (lambda: LabelEmbeddingLoss(4.5, 3), "hidden_size: expected a whole number >= 1, got 4.5"),
             (
                 lambda: LabelEmbeddingLoss(3, 4, CompressedLabelEmbedding(5, 2)),
                 "embedding: expected .* 4 labels, got 5",

@@ -24,6 +24,13 @@ def make(rows: int = 12, beta: float = 0.3) -> tuple[ReusedEmbeddingLoss, nn.Lin
     return ReusedEmbeddingLoss(embedding, beta), nn.Linear(4, 5).double(), hidden, torch.randint(5, (rows,))
 
 
+def test_the_embedding_that_was_handed_over_goes_on_learning() -> None:
+    embedding = DenseLabelEmbedding(3)
+    loss = ReusedEmbeddingLoss(embedding)
+    assert embedding.weight.requires_grad
+    assert not [p for p in loss.parameters() if p.requires_grad]
+
+
 def test_by_hand() -> None:
     """Two labels, E the identity, logits (0, log 3), label 0."""
     head = nn.Linear(1, 2, bias=False)

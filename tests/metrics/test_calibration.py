@@ -46,6 +46,17 @@ def test_confidence_one_is_in_the_last_bin_and_zero_in_the_first() -> None:
     assert calibration_error(torch.cat([ones, zeros]), torch.tensor([1, 1, 0, 0, 1])) == pytest.approx(40)
 
 
+def test_bins_of_equally_many_rows_do_not_part_rows_of_equal_confidence() -> None:
+    half = torch.full((3000,), 0.5)
+    right = torch.arange(3000) % 2
+    assert adaptive_calibration_error(half, right) == 0
+    assert adaptive_calibration_error(half, right.sort().values) == 0
+    assert adaptive_calibration_error(half, torch.zeros(3000)) == pytest.approx(50)
+    levels = torch.randint(1, 7, (20_000,), generator=torch.Generator().manual_seed(0)) / 7
+    drawn_right = torch.rand(20_000, generator=torch.Generator().manual_seed(1)) < levels
+    assert adaptive_calibration_error(levels, drawn_right) < 1
+
+
 @pytest.mark.parametrize("error", [calibration_error, adaptive_calibration_error])
 def test_the_order_of_rows_does_not_matter(error) -> None:  # type: ignore[no-untyped-def]
     confidence = torch.randint(1, 10, (101,), generator=torch.Generator().manual_seed(1)) / 10  # many are equal

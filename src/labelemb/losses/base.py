@@ -4,6 +4,7 @@ N rows (images or target tokens), V labels, D hidden size.
 """
 
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 import torch.distributed as dist
@@ -129,21 +130,32 @@ def check_layer(name: str, layer: nn.Module, hidden: Tensor, num_labels: int) ->
         raise ShapeError(f"{name}.weight", f"shape ({num_labels}, {hidden.shape[-1]})", tuple(weight.shape))
     if weight.device != hidden.device:
         raise ShapeError(f"{name}.weight", f"the device of hidden, {hidden.device}", weight.device, "Use .to(device)")
+    check_same_dtype(name, weight, hidden)
+
+
+def check_same_dtype(name: str, weight: Tensor, hidden: Tensor) -> None:
+    """Refuse a hidden state that cannot be multiplied with the weight of ``name``.
+
+    Raises ShapeError.
+    """
     # Autocast brings both to its own precision, but leaves float64 alone.
     autocast = torch.is_autocast_enabled(hidden.device.type) and torch.float64 not in (hidden.dtype, weight.dtype)
     if hidden.dtype != weight.dtype and not autocast:
         raise ShapeError("hidden", f"the dtype of {name}, {weight.dtype}, outside autocast", hidden.dtype)
 
 
-def check_denominator(denominator: Tensor | float | None) -> None:
-    """Refuse a number of rows that is none; a tensor is taken as it is, since looking at it may wait for a GPU.
+def check_denominator(denominator: object) -> None:
+    """Refuse a number of rows that is none; in a tensor only the shape is looked at, the value may be on a GPU.
 
     Raises ConfigError.
     """
-    if denominator is None or isinstance(denominator, Tensor):
+    if denominator is None:
         return
-    if not (isinstance(denominator, int | float) and 0 < denominator < float("inf")):
-        raise ConfigError("denominator", "a number of rows > 0", denominator)
+    if isinstance(denominator, Tensor):
+        if denominator.dim():
+            raise ConfigError("denominator", "a scalar", f"shape {tuple(denominator.shape)}")
+    elif not (isinstance(denominator, Real) and 1 <= float(denominator) < float("inf")):
+        raise ConfigError("denominator", "a number of rows >= 1", denominator)
 
 
 def check_values(hidden: Tensor, targets: Tensor, num_labels: int, ignore_index: int) -> None:
@@ -206,6 +218,11 @@ def wants_value_checks(chosen: bool | None, hidden: Tensor) -> bool:
     return hidden.device.type == "cpu" if chosen is None else chosen
 
 
+def chosen_sum(values: Tensor, chosen: Tensor) -> Tensor:
+    """Sum of the chosen rows; ``where`` rather than a product, so that an infinite row that is not chosen stays out."""
+    return torch.where(chosen, values, 0.0).sum()
+
+
 def world_size() -> int:
     """Return how many processes share the batch (1 when torch.distributed is not in use)."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
@@ -223,16 +240,17 @@ def global_sum(values: Tensor) -> Tensor:
     return values
 
 
-def row_scale(counts: Tensor, denominator: Tensor | float | None) -> Tensor:
+def row_scale(count: Tensor, denominator: Tensor | float | None) -> Tensor:
     """Return the factor that turns this process's sum over rows into its share of the mean over the whole batch.
 
     With n processes it is n / rows: averaging over processes afterwards, as data parallelism does, divides by n.
 
-    counts       scalar, rows over all processes
-    denominator  what to divide by instead, for a batch that comes in several pieces
+    count        scalar, rows of this process, in the dtype that is wanted; the processes add theirs up
+    denominator  what to divide by instead, for a batch that comes in several pieces; nobody has to be asked then
     """
-    rows = counts if denominator is None else torch.as_tensor(denominator, device=counts.device, dtype=counts.dtype)
-    return world_size() / rows.clamp(min=1)
+    if denominator is None:
+        return world_size() / global_sum(count).clamp(min=1)
+    return world_size() / torch.as_tensor(denominator, device=count.device, dtype=count.dtype).clamp(min=1)
 
 
 def upcast(logits: Tensor) -> Tensor:

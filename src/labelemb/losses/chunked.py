@@ -122,7 +122,7 @@ class Scales:
     def of(cls, rows: Rows, objective: Objective, denominator: Tensor | float | None) -> "Scales":
         """Return the factors that ``eager.py`` has."""
         wide = torch.promote_types(_product_dtype(rows.hidden), torch.float32)
-        row = row_scale(global_sum(rows.counted.sum().to(wide)), denominator)
+        row = row_scale(rows.counted.sum().to(wide), denominator)
         return cls(row, torch.full_like(row, world_size()) if objective.reduction == "mean" else row)
 
 

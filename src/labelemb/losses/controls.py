@@ -1,16 +1,15 @@
-"""Controls of a learned embedding: soft labels as soft as the learned ones, without what was learned.
+"""Controls of a learned embedding: soft labels with the learned own mass, without what was learned beside it.
 
 K rows, V labels; q (K, V) is softmax(E[y]), y (K,) the gold label of each row.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from labelemb.errors import ConfigError
+from labelemb.errors import ConfigError, ShapeError
+from labelemb.losses.own_state import OwnState
 
 MOST_SHUFFLED = torch.iinfo(torch.int16).max
 
@@ -27,6 +26,9 @@ class Matched(Control):
     """Label smoothing of the same own mass, label by label: q[y] stays, the rest is spread evenly.
 
     t[y] = q[y],   t[k] = (1 - q[y]) / (V - 1) for k != y
+
+    Spread evenly the rest has the most entropy it can have, so that where the learned rest is far from even (100 labels
+    and more) the control is the softer of the two; ``Shuffled`` keeps mass and entropy alike.
 
     >>> Matched()(torch.tensor([[0.1, 0.6, 0.3]]), torch.tensor([1]))
     tensor([[0.2000, 0.6000, 0.2000]])
@@ -61,15 +63,11 @@ class Shuffled(Control):
             others = torch.cat([labels[:label], labels[label + 1 :]])
             permuted = others[torch.randperm(len(others), generator=random)]
             places[label] = torch.cat([permuted[:label], labels[label : label + 1], permuted[label:]])
-        # No buffer: data parallelism would send it round at every step, and not every backend can send int16.
-        self.places = places
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Let ``to(device)`` move the permutations."""
-        self.places = fn(self.places)
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        return self
+        self.places = OwnState(places)
 
     def forward(self, q: Tensor, labels: Tensor) -> Tensor:
-        """(K, V) and (K,) -> (K, V)."""
-        return q.gather(1, self.places[labels].long())
+        """(K, V) and (K,) -> (K, V). Raises ShapeError for another V."""
+        places = self.places.value
+        if q.shape[1] != len(places):
+            raise ShapeError("shuffled", f"soft labels of {len(places)} labels", q.shape[1])
+        return q.gather(1, places[labels].long())

@@ -19,6 +19,7 @@ class CrossEntropyLoss(RowLoss):
     def __init__(
         self,
         ignore_index: int = -100,
+        *,
         value_checks: bool | None = None,
         impl: Implementation = "eager",
         slab_bytes: int | None = None,

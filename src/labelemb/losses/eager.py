@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from labelemb.losses.base import LossOutput, Rows, global_sum, row_scale, upcast, world_size
+from labelemb.losses.base import LossOutput, Rows, chosen_sum, global_sum, row_scale, upcast, world_size
 from labelemb.losses.controls import Control
 from labelemb.losses.embedding import LabelEmbedding
 from labelemb.losses.objective import Objective
@@ -47,26 +47,25 @@ def label_embedding_loss(
     log_p1, log_p2, log_q = (torch.log_softmax(z, dim=1) for z in (z1, z2, e))
     learnable = predicted_right(z2, labels) & counted  # m, (N,)
 
-    totals = global_sum(torch.stack([counted.sum(), learnable.sum()]).to(z1.dtype))
-    per_row = row_scale(totals[0], denominator)
     means = objective.reduction == "mean"
-    per_learnable = world_size() / (totals[1] + 1e-8) if means else per_row
+    per_row = row_scale(counted.sum().to(z1.dtype), denominator)
+    per_learnable = world_size() / (global_sum(learnable.sum().to(z1.dtype)) + 1e-8) if means else per_row
     per_cap = world_size() if means else per_row
 
     values = dict.fromkeys(TERMS, z1.new_zeros(()))
     if "hard" in on:
-        values["hard"] = objective.hard_weight * per_row * _sum(cross_entropy(log_p1, labels), counted)
+        values["hard"] = objective.hard_weight * per_row * chosen_sum(cross_entropy(log_p1, labels), counted)
     if "soft" in on:
         q = log_q.exp()
         taught = q if control is None else control(q, labels)
-        values["soft"] = objective.soft_weight * per_row * _sum(soft_cross_entropy(log_p1, taught), counted)
+        values["soft"] = objective.soft_weight * per_row * chosen_sum(soft_cross_entropy(log_p1, taught), counted)
     if "aux" in on:
-        values["aux"] = per_row * _sum(cross_entropy(log_p2, labels), counted)
+        values["aux"] = per_row * chosen_sum(cross_entropy(log_p2, labels), counted)
     if "embedding" in on:
         teacher = distillation_targets(z2, objective.tau)
-        values["embedding"] = per_learnable * _sum(soft_cross_entropy(log_q, teacher), learnable)
+        values["embedding"] = per_learnable * chosen_sum(soft_cross_entropy(log_q, teacher), learnable)
     if "cap" in on:
-        values["cap"] = per_cap * _sum(confidence_cap(log_p2, labels, objective.alpha, objective.cap), counted)
+        values["cap"] = per_cap * chosen_sum(confidence_cap(log_p2, labels, objective.alpha, objective.cap), counted)
 
     total = torch.stack(list(values.values())).sum()
     return LossOutput(
@@ -75,11 +74,6 @@ def label_embedding_loss(
         correct=(predicted_right(z1, labels) & counted).sum(),
         count=counted.sum(),
     )
-
-
-def _sum(values: Tensor, chosen: Tensor) -> Tensor:
-    """Sum of the chosen rows; ``where`` rather than a product, so that an infinite row that is not chosen stays out."""
-    return torch.where(chosen, values, 0.0).sum()
 
 
 def without_a_path(

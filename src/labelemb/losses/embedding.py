@@ -15,8 +15,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labelemb.errors import ConfigError, DataError
+from labelemb.errors import ConfigError, DataError, check_at_least_one
 from labelemb.files import write_atomically
+from labelemb.losses.base import upcast
 
 FORMAT = "labelemb.embedding.v1"
 
@@ -43,8 +44,8 @@ class LabelEmbedding(nn.Module, ABC):
         return self.rows(torch.arange(self.num_labels, device=next(self.parameters()).device))
 
     def soft_labels(self) -> Tensor:
-        """Return softmax of ``matrix()`` over its last axis, (V, V), rows sum to 1."""
-        return torch.softmax(self.matrix(), dim=-1)
+        """Return softmax of ``matrix()`` over its last axis, (V, V) in fp32 at least, rows sum to 1."""
+        return torch.softmax(upcast(self.matrix()), dim=-1)
 
     def matched(self, names: Sequence[str]) -> Self:
         """Return a new embedding of the labels with these names, in that order, without the rest.
@@ -120,7 +121,7 @@ class DenseLabelEmbedding(LabelEmbedding):
     def __init__(self, num_labels: int) -> None:
         """num_labels: V >= 1."""
         super().__init__()
-        _check_at_least_one("num_labels", num_labels)
+        check_at_least_one("num_labels", num_labels)
         self.num_labels = num_labels
         self.weight = nn.Parameter(torch.eye(num_labels))
 
@@ -154,8 +155,8 @@ class CompressedLabelEmbedding(LabelEmbedding):
     def __init__(self, num_labels: int, rank: int) -> None:
         """num_labels: V >= 1; rank: R >= 1."""
         super().__init__()
-        _check_at_least_one("num_labels", num_labels)
-        _check_at_least_one("rank", rank)
+        check_at_least_one("num_labels", num_labels)
+        check_at_least_one("rank", rank)
         self.num_labels, self.rank = num_labels, rank
         self.codes = nn.Embedding(num_labels, rank)
         self.decoder = nn.Linear(rank, num_labels)
@@ -175,11 +176,6 @@ class CompressedLabelEmbedding(LabelEmbedding):
         embedding = cls(*codes.shape).to(codes.dtype)
         embedding.load_state_dict(tensors)
         return embedding
-
-
-def _check_at_least_one(name: str, value: int) -> None:
-    if value < 1:
-        raise ConfigError(name, "a whole number >= 1", value)
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from labelemb.errors import ConfigError
+from labelemb.errors import ConfigError, check_at_least_one
 from labelemb.losses.base import (
     Loss,
     LossOutput,
@@ -33,10 +33,10 @@ class LabelEmbeddingLoss(Loss):
     embedding     holds E; None: DenseLabelEmbedding(V), the identity at the start
     objective     the choices; None: Objective.vision()
     ignore_index  target of rows that are not rows (padding)
+    value_checks  look for labels out of range and NaN; None: on a CPU only (a GPU would have to wait)
     impl          "eager": plain torch, logits materialised; "chunked": same value and gradients, a slab of rows at a
                   time, for large V; "fused": the same with Triton kernels; "auto": the fitting one of these
     slab_bytes    memory for the buffers of "chunked" and "fused"; None: a default for the device (see ``Chunked``)
-    value_checks  look for labels out of range and NaN; None: on a CPU only (a GPU would have to wait)
     control       None; or the model learns from what this makes of the embedding (``controls.py``) while the embedding
                   is learned as ever; for impl "eager", and so it is for "auto"
 
@@ -54,15 +54,15 @@ class LabelEmbeddingLoss(Loss):
         embedding: LabelEmbedding | None = None,
         objective: Objective | None = None,
         ignore_index: int = -100,
-        impl: Implementation = "eager",
+        *,
         value_checks: bool | None = None,
+        impl: Implementation = "eager",
         slab_bytes: int | None = None,
         control: Control | None = None,
     ) -> None:
         super().__init__()
         for name, value in (("hidden_size", hidden_size), ("num_labels", num_labels)):
-            if value < 1:
-                raise ConfigError(name, "a whole number >= 1", value)
+            check_at_least_one(name, value)
         if embedding is not None and not isinstance(embedding, LabelEmbedding):
             raise ConfigError("embedding", "a label embedding of this library", type(embedding).__name__)
         if embedding is not None and embedding.num_labels != num_labels:
@@ -70,17 +70,29 @@ class LabelEmbeddingLoss(Loss):
         check_implementation(impl, slab_bytes)
         if control is not None and impl not in ("auto", "eager"):
             raise ConfigError("impl", "eager or auto with a control", repr(impl))
-        if objective is not None and objective.soft_end is not None and impl == "fused":
-            hint = "The kernels of fused are compiled for weights that stay"
-            raise ConfigError("impl", "eager, chunked or auto for a soft term that fades", repr(impl), hint)
         self.hidden_size, self.num_labels = hidden_size, num_labels
         self.embedding = embedding if embedding is not None else DenseLabelEmbedding(num_labels)
         self.auxiliary = nn.Linear(hidden_size, num_labels)
-        self.objective = objective if objective is not None else Objective.vision()
         self.ignore_index, self.value_checks = ignore_index, value_checks
         self.impl, self.slab_bytes, self.control = impl, slab_bytes, control
-        self._objective_now = self.objective
-        self._set_steps(0)
+        self.steps = 0
+        self.objective = objective if objective is not None else Objective.vision()
+
+    @property
+    def objective(self) -> Objective:
+        """The choices; others may be put in their place at any time.
+
+        Setting it raises ConfigError for a soft term that fades with impl "fused".
+        """
+        return self._objective
+
+    @objective.setter
+    def objective(self, objective: Objective) -> None:
+        if objective.soft_end is not None and self.impl == "fused":
+            hint = "The kernels of fused are compiled for weights that stay"
+            raise ConfigError("impl", "eager, chunked or auto for a soft term that fades", repr(self.impl), hint)
+        self._objective = self._objective_now = objective
+        self._set_steps(self.steps)
 
     def forward(
         self,

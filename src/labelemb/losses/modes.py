@@ -147,7 +147,7 @@ def _running(choices: MethodChoices, around: Surroundings, control: Control | No
         around.make_embedding() if around.make_embedding else None,
         objective,
         around.ignore_index,
-        choices.impl,
+        impl=choices.impl,
         control=control,
     )
 

@@ -1,9 +1,10 @@
 """Objective: the frozen choices of the label-embedding loss. Both published forms are made of it."""
 
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Literal, get_args
 
-from labelemb.errors import Choices, ConfigError
+from labelemb.errors import Choices, ConfigError, check_at_least_one
 from labelemb.losses.terms import TERMS
 
 Mix = Literal["convex", "sum"]
@@ -23,7 +24,7 @@ class Objective:
     reduction   "mean": hard, soft, aux are means over rows, the embedding term is a mean over the rows that the
                 auxiliary head gets right, the cap is a SUM over rows (the published vision program);
                 "token": every term is a sum over rows divided by the number of rows (the published seq2seq program)
-    soft_start  optimiser steps before the soft term is switched on
+    soft_start  optimiser steps before the soft term is switched on; the loss counts steps by ``loss.advance()``
     soft_end    optimiser step at which the soft term has faded out, for a convex mix: from soft_start on its weight
                 falls evenly to 0, and the hard term gets what it loses; it may lie beyond the end of the run; None: the
                 weight stays, as published
@@ -47,7 +48,7 @@ class Objective:
         unknown = sorted(map(str, self.terms - set(TERMS)))
         for name in ("tau", "alpha", "beta", "soft_start", "soft_end"):
             value = getattr(self, name)
-            if not (isinstance(value, int | float) or (name == "soft_end" and value is None)):
+            if not (isinstance(value, Real) or (name == "soft_end" and value is None)):
                 raise ConfigError(name, "a number", repr(value))
         with Choices() as choices:
             choices.expect(0 < self.tau < float("inf"), "tau", "a temperature > 0", self.tau)
@@ -69,7 +70,7 @@ class Objective:
 
     @classmethod
     def seq2seq(cls) -> "Objective":
-        """Return the form published for LCSTS and IWSLT15 en-vi."""
+        """Return the form published for LCSTS and IWSLT15 en-vi; its soft term waits for 20,000 ``loss.advance()``."""
         return cls(mix="sum", cap="absolute", reduction="token", soft_start=20_000)
 
     @classmethod
@@ -79,14 +80,17 @@ class Objective:
         Chosen on held-out images: fewer errors than well-tuned label smoothing on digits and on MNIST with 100 images a
         label, no difference shown on a small CIFAR-100 (docs/search.md, with what is not known of it).
 
-        steps  optimiser steps of the whole run
+        steps  optimiser steps of the whole run; the loss counts them by ``loss.advance()``, without which nothing fades
+               and the hard term stays off
+
+        Raises ConfigError.
         """
         return cls(beta=0.0).fading(0.75, steps)
 
     def fading(self, share: float, steps: int) -> "Objective":
         """Return the same objective whose soft term loses that share of its weight, above 0 to 1, by the end of a run.
 
-        steps  optimiser steps of the whole run
+        steps  optimiser steps of the whole run, >= 1, counted by ``loss.advance()``
 
         >>> Objective(beta=0.0).fading(0.5, 100).at(100).soft_weight
         0.5
@@ -95,6 +99,7 @@ class Objective:
         """
         if not 0 < share <= 1:
             raise ConfigError("share", "a number above 0 and up to 1", share)
+        check_at_least_one("steps", steps)
         left = max(steps - self.soft_start, 1)  # a run that ends before its soft_start is for others to refuse
         return replace(self, soft_end=self.soft_start + round(left / share))
 

@@ -1,5 +1,7 @@
 """Reuse: a learned label embedding, frozen, teaches a new model; or a control of it does."""
 
+import copy
+
 import torch
 from torch import Tensor
 
@@ -16,7 +18,7 @@ class ReusedEmbeddingLoss(SoftTargetLoss):
     auxiliary head and nothing to train here, so the model may be of any size; only the labels must be those of E, in
     its order (``LabelEmbedding.matched`` puts them there).
 
-    embedding     a learned one; it is frozen
+    embedding     a learned one; a frozen copy of it teaches
     beta          weight of the hard term, 0..1
     ignore_index, value_checks  as in ``RowLoss``
     control       teach with what it makes of softmax(E[y]) instead (``controls.py``)
@@ -34,7 +36,7 @@ class ReusedEmbeddingLoss(SoftTargetLoss):
     ) -> None:
         super().__init__(embedding.num_labels, ignore_index, value_checks)
         check_weight("beta", beta)
-        self.embedding = embedding.requires_grad_(False)
+        self.embedding = copy.deepcopy(embedding).requires_grad_(False)
         self.hard_weight, self.control = beta, control
 
     def soft_targets(self, rows: Rows, like: Tensor) -> Tensor:

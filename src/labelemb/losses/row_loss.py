@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from labelemb.errors import ConfigError, ShapeError
+from labelemb.errors import ConfigError, ShapeError, check_at_least_one
 from labelemb.losses.base import (
     Loss,
     LossOutput,
@@ -22,7 +22,7 @@ from labelemb.losses.base import (
     check_mixed_values,
     check_shapes,
     check_values,
-    global_sum,
+    chosen_sum,
     row_scale,
     upcast,
     wants_value_checks,
@@ -40,8 +40,8 @@ class RowLoss(Loss, ABC):
 
     def __init__(self, num_labels: int | None, ignore_index: int = -100, value_checks: bool | None = None) -> None:
         super().__init__()
-        if num_labels is not None and num_labels < 1:
-            raise ConfigError("num_labels", "a whole number >= 1", num_labels)
+        if num_labels is not None:
+            check_at_least_one("num_labels", num_labels)
         self.num_labels, self.ignore_index, self.value_checks = num_labels, ignore_index, value_checks
 
     @abstractmethod
@@ -53,7 +53,10 @@ class RowLoss(Loss, ABC):
         """
 
     def observe(self, log_p: Tensor, rows: Rows) -> None:
-        """Note what a later step or epoch needs of a training batch. ``log_p`` is detached. By default: nothing."""
+        """Note what a later step or epoch needs of a training batch. ``log_p`` is detached. By default: nothing.
+
+        A batch is one to train on in training mode and with gradients on: a loss is easily forgotten in ``eval()``.
+        """
 
     def forward(
         self,
@@ -102,12 +105,12 @@ class RowLoss(Loss, ABC):
             others = self.row_terms(log_p, replace(rows, labels=second))
             values = {name: weight * value + (1 - weight) * others[name] for name, value in values.items()}
             labels = MixedTargets(labels, second, weight).heavier
-        if self.training:
+        if self.training and torch.is_grad_enabled():
             with torch.no_grad():
                 self.observe(log_p.detach(), rows)
         count = rows.counted.sum()
-        per_row = row_scale(global_sum(count.to(logits.dtype)), denominator)
-        terms = {name: torch.where(rows.counted, value, 0.0).sum() * per_row for name, value in values.items()}
+        per_row = row_scale(count.to(logits.dtype), denominator)
+        terms = {name: chosen_sum(value, rows.counted) * per_row for name, value in values.items()}
         return LossOutput(
             total=torch.stack(list(terms.values())).sum(),
             terms={name: value.detach() for name, value in terms.items()},

@@ -42,8 +42,8 @@ def paper_bleu(hypotheses: Sequence[str], references: Sequence[str], sources: Se
 
     Raises DataError as ``bleu`` does, and when every pair is longer.
     """
-    _check(hypotheses, references)
-    _check(sources, references)
+    check_pairs(hypotheses, references)
+    check_pairs(sources, references)
     short = [
         number
         for number, pair in enumerate(zip(sources, references, strict=True))
@@ -58,7 +58,7 @@ def paper_bleu(hypotheses: Sequence[str], references: Sequence[str], sources: Se
 
 def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
     """Return chrF2 of a corpus: character n-grams up to 6, white space left out. Raises DataError as ``bleu`` does."""
-    _check(hypotheses, references)
+    check_pairs(hypotheses, references)
     metric = _sacrebleu().CHRF()
     value = metric.corpus_score(list(hypotheses), [list(references)]).score
     return Score(value, metric.get_signature().format(), len(references))
@@ -67,7 +67,7 @@ def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
 def _bleu(
     hypotheses: Sequence[str], references: Sequence[str], lowercase: bool, smooth_method: str, tokenize: str
 ) -> Score:
-    _check(hypotheses, references)
+    check_pairs(hypotheses, references)
     metrics = _sacrebleu()
     known = sorted(metrics.BLEU.TOKENIZERS)
     if tokenize not in known:
@@ -78,7 +78,8 @@ def _bleu(
     return Score(value, metric.get_signature().format(), len(references))
 
 
-def _check(hypotheses: Sequence[str], references: Sequence[str]) -> None:
+def check_pairs(hypotheses: Sequence[str], references: Sequence[str]) -> None:
+    """Refuse unequal numbers of sentences, and none. Raises DataError."""
     if not references or len(hypotheses) != len(references):
         raise DataError(
             "hypotheses", f"as many sentences as references ({len(references)}, at least 1)", len(hypotheses)

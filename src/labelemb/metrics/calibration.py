@@ -75,14 +75,21 @@ def adaptive_calibration_error(confidence: Tensor, right: Tensor, bins: int = BI
     """Return the calibration error in percent, in bins of equally many rows (up to one) of like confidence.
 
     Equal widths leave most bins of a good classifier empty. Source: Nguyen, O'Connor 2015; Nixon et al. 2019,
-    arXiv 1904.01685. Rows of equal confidence are put in an order of their own, so that theirs does not matter.
+    arXiv 1904.01685. Of rows with equal confidence, which may fall into two bins, each counts as right as all of them
+    are, so that their order does not matter.
 
     confidence (N,), right (N,) bool or 0 and 1
+
+    >>> adaptive_calibration_error(torch.tensor([0.5, 0.5, 0.5, 0.5]), torch.tensor([0, 0, 1, 1]), bins=2)
+    0.0
     """
-    order = np.lexsort((right.double().cpu().numpy(), confidence.double().cpu().numpy()))
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order)) * bins // max(len(order), 1)
-    return _weighted_gap(torch.from_numpy(place).to(confidence.device), confidence, right, bins)
+    confidence, right = confidence.double(), right.double()
+    distinct, group = torch.unique(confidence, return_inverse=True)  # sorted
+    sums, sizes = (torch.zeros_like(distinct).index_add_(0, group, of) for of in (right, torch.ones_like(right)))
+    order = group.argsort(stable=True)
+    places = torch.empty_like(order)
+    places[order] = torch.arange(len(order), device=order.device) * bins // max(len(order), 1)
+    return _weighted_gap(places, confidence, (sums / sizes)[group], bins)
 
 
 def _weighted_gap(places: Tensor, confidence: Tensor, right: Tensor, bins: int) -> float:

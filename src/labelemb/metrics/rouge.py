@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Literal, get_args
 
 from labelemb.errors import ConfigError, DataError
+from labelemb.metrics.bleu import check_pairs
 
 Unit = Literal["character", "word"]
 ROUGES = ("rouge1", "rouge2", "rougeL")
@@ -39,10 +40,7 @@ def rouge(hypotheses: Sequence[str], references: Sequence[str], unit: Unit = "ch
 
     Raises DataError for unequal numbers of sentences, for none, and without rouge-score; ConfigError for the unit.
     """
-    if not references or len(hypotheses) != len(references):
-        raise DataError(
-            "hypotheses", f"as many sentences as references ({len(references)}, at least 1)", len(hypotheses)
-        )
+    check_pairs(hypotheses, references)
     try:
         from rouge_score.rouge_scorer import RougeScorer
     except ImportError:

@@ -43,7 +43,7 @@ def past() -> PastPredictionLoss:
     """In its second epoch of three; it has seen every other sample."""
     torch.manual_seed(5)
     loss = PastPredictionLoss(LABELS, SAMPLES, epochs=3)
-    loss.past[:SAMPLES:2] = torch.randn(SAMPLES, LABELS).softmax(1)[::2]
+    loss.past.value[:SAMPLES:2] = torch.randn(SAMPLES, LABELS).softmax(1)[::2]
     loss.advance_epoch()
     return loss
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from labelemb import ConfusionLoss
-from labelemb.errors import ConfigError
+from labelemb.errors import ConfigError, ShapeError
 
 from .cases import LABELS, SIZE, make_case
 
@@ -42,6 +42,14 @@ def test_a_large_alpha_leaves_the_one_hot_label() -> None:
     case.loss.alpha = 60.0
     got = case.loss(case.hidden, case.head, case.targets).total
     torch.testing.assert_close(got, torch.nn.functional.cross_entropy(case.head(case.hidden), case.targets))
+
+
+def test_a_hidden_state_that_does_not_fit_it() -> None:
+    case = make_case("lcm")
+    with pytest.raises(ShapeError, match=r"hidden: expected shape \(\.\.\., 4\), got \(\.\.\., 3\)"):
+        case.loss(case.hidden[:, :3], torch.nn.Linear(3, LABELS).double(), case.targets)
+    with pytest.raises(ShapeError, match="hidden: expected the dtype of the loss, torch.float32"):
+        case.loss.float()(case.hidden, case.head, case.targets)
 
 
 def test_refusals() -> None:

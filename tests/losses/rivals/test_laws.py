@@ -11,6 +11,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from labelemb.errors import ConfigError, DataError, ShapeError
 from labelemb.losses.base import MixedTargets
+from labelemb.losses.own_state import OwnState
+from labelemb.losses.row_loss import RowLoss
 
 from .cases import LABELS, METHODS, ROWS, make_case
 
@@ -20,8 +22,12 @@ every_method = pytest.mark.parametrize("method", METHODS)
 
 def same_state(one: torch.nn.Module, other: torch.nn.Module) -> None:
     """Also what is not saved."""
-    for (name, value), (_, wanted) in zip(one.named_buffers(), other.named_buffers(), strict=True):
-        torch.testing.assert_close(value, wanted, msg=lambda text, name=name: f"{name}: {text}")
+
+    def state(loss: torch.nn.Module) -> dict[str, torch.Tensor]:
+        own = {name: part.value for name, part in loss.named_modules() if isinstance(part, OwnState)}
+        return own | dict(loss.named_buffers())
+
+    torch.testing.assert_close(state(one), state(other))
 
 
 @every_method
@@ -199,6 +205,17 @@ def test_refusals(method: str) -> None:
         case.loss(case.hidden, case.head, case.targets, 0, case.index)
 
 
+class Whole(torch.nn.Module):
+    """A model that has the loss inside, as people wrap it: data parallelism then sees what belongs to the loss."""
+
+    def __init__(self, loss: RowLoss, head: torch.nn.Linear) -> None:
+        super().__init__()
+        self.loss, self.head = loss, head
+
+    def forward(self, hidden: torch.Tensor, targets: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        return self.loss(hidden, self.head, targets, None, index).total
+
+
 def run(part: int, parts: int, folder: str) -> None:
     """Two batches and an epoch's end of every method; of two processes the first has 3 rows, then none."""
     torch.set_num_threads(1)
@@ -208,24 +225,25 @@ def run(part: int, parts: int, folder: str) -> None:
     for method in METHODS:
         case = make_case(method, 2 * ROWS)
         loss = case.loss
-        trains = parts > 1 and any(parameter.requires_grad for parameter in loss.parameters())
-        wrapped = DistributedDataParallel(loss) if trains else loss
+        whole = Whole(loss, case.head)
+        wrapped = DistributedDataParallel(whole) if parts > 1 else whole
         totals = []
         for start, cut in ((0, 3), (ROWS, ROWS)):
             rows = slice(start if part == 0 else cut, start + ROWS if part or parts == 1 else cut)
-            out = wrapped(case.hidden[rows], case.head, case.targets[rows], None, case.index[rows])
-            out.total.backward()
-            totals.append(out.total.detach())
+            total = wrapped(case.hidden[rows], case.targets[rows], case.index[rows])
+            total.backward()
+            totals.append(total.detach())
         loss.unite()
         middle = copy.deepcopy(loss.state_dict())
         loss.advance_epoch()
-        final = loss(case.hidden, case.head, case.targets, None, case.index).total.detach()
+        end = copy.deepcopy(loss.state_dict())
+        next_epoch = loss(case.hidden, case.head, case.targets, None, case.index).total.detach()  # alike in all
         sums = [*totals, case.head.weight.grad]
         if parts > 1:
             for tensor in sums:
                 dist.all_reduce(tensor)
         own = [p.grad for p in loss.parameters() if p.requires_grad]
-        results[method] = ([value / parts for value in sums], own, middle, loss.state_dict(), final / parts)
+        results[method] = ([value / parts for value in sums], own, middle, end, next_epoch)
     torch.save(results, f"{folder}/{parts}-{part}.pt")
     if parts > 1:
         dist.destroy_process_group()
@@ -238,4 +256,29 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     for part in range(2):
         together = torch.load(tmp_path / f"2-{part}.pt")
         for method, want in alone.items():
-            torch.testing.assert_close(together[method][:4], want[:4], msg=lambda text, m=method: f"{m}: {text}")
+            torch.testing.assert_close(together[method], want, msg=lambda text, m=method: f"{m}: {text}")
+
+
+@every_method
+def test_where_it_does_not_train_nothing_is_noted(method: str) -> None:
+    """Neither in ``eval()`` nor without gradients: the loss is no part of the model that one sets to ``eval()``."""
+    case, untouched = make_case(method), make_case(method).loss
+    with torch.no_grad():
+        case.loss(case.hidden, case.head, case.targets, None, case.index)
+    same_state(case.loss, untouched)
+    case.loss.eval()
+    case.loss(case.hidden, case.head, case.targets, None, case.index)
+    case.loss(case.hidden, case.head, case.targets)  # validation samples have no numbers
+    same_state(case.loss, untouched)
+
+
+@every_method
+def test_a_loaded_state_forgets_what_was_noted_before(method: str) -> None:
+    case = make_case(method)
+    case.loss(case.hidden, case.head, case.targets, None, case.index)
+    case.loss.unite()
+    saved = copy.deepcopy(case.loss.state_dict())
+    case.loss(case.hidden, case.head, case.targets.roll(1), None, case.index.roll(3))
+    case.loss.load_state_dict(saved)
+    case.loss.unite()
+    torch.testing.assert_close(case.loss.state_dict(), saved)

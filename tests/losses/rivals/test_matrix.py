@@ -1,5 +1,6 @@
 """Soft labels of one's own: the loss against torch's, and files of every form, damaged ones too."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -52,11 +53,17 @@ def test_what_export_writes_is_read(tmp_path: Path) -> None:
         torch.testing.assert_close(read_soft_labels(file, names), want, rtol=1e-5, atol=1e-6)
 
 
+def test_a_learned_embedding_can_be_handed_over_as_it_is() -> None:
+    loss = SoftLabelMatrixLoss(DenseLabelEmbedding(3).soft_labels())
+    assert not copy.deepcopy(loss).soft_labels.requires_grad
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("m.csv", CSV.replace("0.7", "0.9"), "expected rows of sum 1, got 1.2 in row 0"),
         ("m.csv", CSV.replace("0.25,0.75", "-0.25,1.25"), "expected probabilities >= 0, got -0.25 in row 1"),
+        ("m.csv", CSV.replace("0.7,", "inf,"), "expected probabilities >= 0, got inf in row 0"),
         ("m.csv", CSV.replace("0.7,", "nan,"), "expected probabilities >= 0, got nan in row 0"),
         ("m.csv", CSV.replace("0.7", "much"), "expected 3 numbers in each row, got could not convert"),
         ("m.csv", CSV.replace("0.7,", ""), "expected 3 numbers in each row"),

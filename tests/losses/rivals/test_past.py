@@ -42,7 +42,17 @@ def test_samples_must_be_known() -> None:
         with pytest.raises(DataError, match=rf"index: expected numbers 0\.\.5, got {wrong}"):
             loss(hidden, head, labels, None, torch.tensor([0, wrong]))
     loss(hidden, head, torch.tensor([0, -100]), None, torch.tensor([0, 999]))
-    assert not loss.past[1:].any(), "an ignored row is nowhere"
+    assert not loss.past.value[1:].any(), "an ignored row is nowhere"
+
+
+def test_of_a_sample_that_two_processes_saw_the_mean_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samplers fill up the last batch with samples that another process has."""
+    monkeypatch.setattr("labelemb.losses.rivals.past.global_sum", lambda values: 2 * values)  # the other has the same
+    loss = PastPredictionLoss(LABELS, 6, 2)
+    loss(torch.randn(2, SIZE), nn.Linear(SIZE, LABELS), torch.tensor([0, 1]), None, torch.tensor([4, 2]))
+    loss.unite()
+    sums = loss.past.value.sum(1)
+    torch.testing.assert_close(sums, torch.tensor([0.0, 0, 1, 0, 1, 0, 0]))
 
 
 def test_a_memory_that_would_be_huge() -> None:

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from labelemb.errors import ConfigError
-from labelemb.losses.base import Rows, upcast
+from labelemb.errors import ConfigError, ShapeError, check_at_least_one
+from labelemb.losses.base import Rows, check_same_dtype, upcast
 from labelemb.losses.row_loss import RowLoss
 
 
@@ -52,8 +52,7 @@ class ConfusionLoss(RowLoss):
     ) -> None:
         super().__init__(num_labels, ignore_index, value_checks)
         for name, value in (("hidden_size", hidden_size), ("code_size", code_size)):
-            if value < 1:
-                raise ConfigError(name, "a whole number >= 1", value)
+            check_at_least_one(name, value)
         if not 0 <= alpha < float("inf"):
             raise ConfigError("alpha", "a number >= 0", alpha)
         self.alpha = alpha
@@ -66,6 +65,9 @@ class ConfusionLoss(RowLoss):
         return torch.tanh(self.encoder(self.codes.weight))
 
     def row_terms(self, log_p: Tensor, rows: Rows) -> dict[str, Tensor]:
-        """(N, V) -> (N,)."""
+        """(N, V) -> (N,). Raises ShapeError for a hidden state of another size or dtype."""
+        if rows.hidden.shape[1] != self.encoder.out_features:
+            raise ShapeError("hidden", f"shape (..., {self.encoder.out_features})", f"(..., {rows.hidden.shape[1]})")
+        check_same_dtype("the loss", self.similarity.weight, rows.hidden)
         confusion = upcast(self.similarity(rows.hidden @ self.label_vectors().T))
         return {"confusion": confusion_divergence(log_p, rows.labels, confusion, self.alpha)}

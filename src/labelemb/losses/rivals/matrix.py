@@ -37,7 +37,7 @@ class SoftLabelMatrixLoss(SoftTargetLoss):
         super().__init__(len(soft_labels), ignore_index, value_checks)
         check_weight("beta", beta)
         self.hard_weight = beta
-        self.register_buffer("soft_labels", soft_labels.clone())
+        self.register_buffer("soft_labels", soft_labels.detach().clone())
 
     def soft_targets(self, rows: Rows, like: Tensor) -> Tensor:
         """M[y], (N, V)."""
@@ -48,9 +48,10 @@ def check_soft_labels(name: str, matrix: Tensor) -> None:
     """Refuse what is no matrix of soft labels. Raises DataError that names the first row that is wrong."""
     if matrix.dim() != 2 or matrix.shape[0] != matrix.shape[1] or not len(matrix) or not matrix.is_floating_point():
         raise DataError(name, "a square matrix of numbers, a row per label", f"{tuple(matrix.shape)}, {matrix.dtype}")
-    if not matrix.isfinite().all() or (matrix < 0).any():
-        row = int(((matrix < 0) | ~matrix.isfinite()).any(1).nonzero()[0])
-        raise DataError(name, "probabilities >= 0", f"{matrix[row].min():g} in row {row}")
+    wrong = (matrix < 0) | ~matrix.isfinite()
+    if wrong.any():
+        row, column = wrong.nonzero()[0].tolist()
+        raise DataError(name, "probabilities >= 0", f"{matrix[row, column]:g} in row {row}")
     sums = matrix.double().sum(1)
     if ((sums - 1).abs() > 1e-3).any():
         row = int(((sums - 1).abs() > 1e-3).nonzero()[0])

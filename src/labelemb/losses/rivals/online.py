@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from labelemb.losses.base import Rows, global_sum
+from labelemb.losses.own_state import Notes
 from labelemb.losses.row_loss import SoftTargetLoss, check_weight
 from labelemb.losses.terms import predicted_right
 
@@ -28,8 +29,6 @@ class OnlineSmoothingLoss(SoftTargetLoss):
     soft: Tensor
     sums: Tensor
     counts: Tensor
-    new_sums: Tensor
-    new_counts: Tensor
 
     def __init__(
         self, num_labels: int, hard_weight: float = 0.5, ignore_index: int = -100, value_checks: bool | None = None
@@ -39,10 +38,9 @@ class OnlineSmoothingLoss(SoftTargetLoss):
         self.hard_weight = hard_weight
         self.register_buffer("soft", torch.zeros(num_labels, num_labels))
         # Sums over the right rows of this epoch: what all processes know, and what this one has seen since.
-        for name, kept in (("sums", True), ("new_sums", False)):
-            self.register_buffer(name, torch.zeros(num_labels, num_labels), persistent=kept)
-        for name, kept in (("counts", True), ("new_counts", False)):
-            self.register_buffer(name, torch.zeros(num_labels), persistent=kept)
+        self.register_buffer("sums", torch.zeros(num_labels, num_labels))
+        self.register_buffer("counts", torch.zeros(num_labels))
+        self.new_sums, self.new_counts = Notes(num_labels, num_labels), Notes(num_labels)
 
     def soft_targets(self, rows: Rows, like: Tensor) -> Tensor:
         """S[y], (N, V)."""
@@ -50,17 +48,17 @@ class OnlineSmoothingLoss(SoftTargetLoss):
 
     def observe(self, log_p: Tensor, rows: Rows) -> None:
         """Add the predictions of the right rows to the sums of their labels."""
-        right = (predicted_right(log_p, rows.labels) & rows.counted).to(self.sums.dtype)
-        p = torch.where(right[:, None] > 0, log_p.exp().to(self.sums.dtype), 0.0)
-        self.new_sums.index_add_(0, rows.labels, p)
-        self.new_counts.index_add_(0, rows.labels, right)
+        sums, counts = self.new_sums.value, self.new_counts.value
+        right = (predicted_right(log_p, rows.labels) & rows.counted).to(counts.dtype)
+        p = torch.where(right[:, None] > 0, log_p.exp().to(sums.dtype), 0.0)
+        sums.index_add_(0, rows.labels, p)
+        counts.index_add_(0, rows.labels, right)
 
     def unite(self) -> None:
         """Add up what the processes have seen since they last did."""
-        self.sums += global_sum(self.new_sums)
-        self.counts += global_sum(self.new_counts)
-        self.new_sums.zero_()
-        self.new_counts.zero_()
+        for known, new in ((self.sums, self.new_sums.value), (self.counts, self.new_counts.value)):
+            known += global_sum(new)
+            new.zero_()
 
     def advance_epoch(self) -> None:
         """Make S of the epoch that ends here and start the sums anew."""

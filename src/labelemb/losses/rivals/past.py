@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from labelemb.errors import ConfigError, DataError
+from labelemb.errors import ConfigError, DataError, check_at_least_one
 from labelemb.losses.base import Rows, global_sum, wants_value_checks
+from labelemb.losses.own_state import Notes, SavedState
 from labelemb.losses.row_loss import SoftTargetLoss, check_weight
 
 MOST_BYTES = 4 << 30
@@ -25,11 +26,12 @@ class PastPredictionLoss(SoftTargetLoss):
     weight        a in the last epoch, 0..1
     ignore_index, value_checks  as in ``RowLoss``
 
-    ``past``  P of each sample, (samples, V) fp32; raises ConfigError where that is over 4 GiB
-    """
+    ``past``  its ``value`` is P of each sample, (samples + 1, V) fp32, the last row nobody's; raises ConfigError where
+              that is over 4 GiB
 
-    past: Tensor
-    written: Tensor
+    Where it does not train (``eval()``) a batch may come without ``index``: the hard label is alone then. What it
+    remembers is of training data, and no number of a validation sample is of use to it.
+    """
 
     def __init__(
         self,
@@ -42,8 +44,7 @@ class PastPredictionLoss(SoftTargetLoss):
     ) -> None:
         super().__init__(num_labels, ignore_index, value_checks)
         for name, value in (("samples", samples), ("epochs", epochs)):
-            if value < 1:
-                raise ConfigError(name, "a whole number >= 1", value)
+            check_at_least_one(name, value)
         check_weight("weight", weight)
         if 4 * samples * num_labels > MOST_BYTES:
             size = f"{4 * samples * num_labels / 2**30:.1f} GiB for {samples} x {num_labels}"
@@ -52,21 +53,24 @@ class PastPredictionLoss(SoftTargetLoss):
         self._set_epoch(0)
         # The row behind the last one takes what ignored rows would write. A row is read before it is written, and
         # once an epoch, so one memory serves both epochs.
-        self.register_buffer("past", torch.zeros(samples + 1, num_labels))
-        self.register_buffer("written", torch.zeros(samples + 1, dtype=torch.bool), persistent=False)
+        self.past = SavedState(torch.zeros(samples + 1, num_labels))
+        self.written = Notes(samples + 1, dtype=torch.bool)
 
     def soft_targets(self, rows: Rows, like: Tensor) -> Tensor:
         """P, (N, V)."""
-        past = self.past[self._places(rows)].to(like.dtype)
+        onehot = F.one_hot(rows.labels, like.shape[1]).to(like.dtype)
+        if rows.index is None and not self.training:
+            return onehot
+        past = self.past.value[self._places(rows)].to(like.dtype)
         seen = past.sum(1, keepdim=True) > 0
-        return torch.where(seen, past, F.one_hot(rows.labels, past.shape[1]).to(like.dtype))
+        return torch.where(seen, past, onehot)
 
     def observe(self, log_p: Tensor, rows: Rows) -> None:
         """Put the predictions of the batch in the place of those of the epoch before."""
         places = self._places(rows)
-        self.past[places] = log_p.exp().to(self.past.dtype)
-        self.written[places] = True
-        self.past[self.samples] = 0
+        self.past.value[places] = log_p.exp().to(self.past.value.dtype)
+        self.written.value[places] = True
+        self.past.value[self.samples] = 0
 
     def _places(self, rows: Rows) -> Tensor:
         """Return the row of the memory for each row, (N,)."""
@@ -80,12 +84,15 @@ class PastPredictionLoss(SoftTargetLoss):
         return places
 
     def unite(self) -> None:
-        """Let every process know what the others have written since they last did; no two write one row."""
-        mine = self.written[:, None]
-        fresh = global_sum(torch.where(mine, self.past, 0.0))
-        anyone = global_sum(mine.to(torch.uint8)) > 0
-        self.past.copy_(torch.where(anyone, fresh, self.past))
-        self.written.zero_()
+        """Let every process know what the others have written since they last did.
+
+        Of a sample that several have seen, as samplers that fill up a last batch let them, the mean counts.
+        """
+        past, mine = self.past.value, self.written.value[:, None]
+        writers = global_sum(mine.to(past.dtype))
+        fresh = global_sum(torch.where(mine, past, 0.0)) / writers.clamp(min=1)
+        past.copy_(torch.where(writers > 0, fresh, past))
+        mine.zero_()
 
     def advance_epoch(self) -> None:
         """Count the epoch and bring together what the processes predicted."""
