@@ -19,15 +19,29 @@ with folder_in_one_step(sys.argv[1]) as filled:
 
 def test_what_a_killed_process_left_is_swept_by_the_next(tmp_path: Path) -> None:
     path = tmp_path / "corpus[1]"  # a name that a pattern would take for something else
-    (tmp_path / ".corpus1.abc.partial").mkdir()
+    others = [tmp_path / ".corpus1.abcdefgh.partial", tmp_path / ".corpus[1].b.abcdefgh.partial"]
+    for other in others:
+        other.mkdir()
     killed = subprocess.run([sys.executable, "-c", KILLED_HALF_WAY, str(path)], env=os.environ)
     assert killed.returncode == -signal.SIGKILL
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 3
     assert not path.exists()
     with folder_in_one_step(path) as filled:
         (filled / "whole").write_text("b")
-    assert sorted(tmp_path.iterdir()) == [tmp_path / ".corpus1.abc.partial", path]
+    assert set(tmp_path.iterdir()) == {*others, path}
     assert [file.name for file in path.iterdir()] == ["whole"]
+
+
+def test_a_folder_whose_replacement_was_killed_is_put_back(tmp_path: Path) -> None:
+    """Between the two renames: the old one is away, the new one not yet in its place."""
+    left = tmp_path / ".a.12345678.partial"
+    for part in ("old", "new"):
+        (left / part).mkdir(parents=True)
+        (left / part / part).touch()
+    with pytest.raises(FileNotFoundError), folder_in_one_step(tmp_path / "a") as filled:
+        (filled / "missing" / "new").touch()
+    assert [file.name for file in (tmp_path / "a").iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
 
 
 def test_a_folder_that_is_being_filled_is_left_alone(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def test_open_is_idempotent_and_refuses_another_run(tmp_path: Path) -> None:
     run = RunFolder.of(tmp_path, "digits", "emb", 3)
     assert run.path == tmp_path / "digits" / "emb" / "seed-3"
     run.open({"epochs": 2, "tau": 2.0}, SIGNATURE)
-    run.open({"epochs": 2, "tau": 2.0}, SIGNATURE | {"torch": "other"})
+    run.open({"epochs": 2, "tau": 2.0}, SIGNATURE)
     with pytest.raises(ConfigError, match="epochs 2 there, 3 here, tau 2.0 there, None here.*Choose another --out"):
         run.open({"epochs": 3}, SIGNATURE)
     with pytest.raises(ConfigError, match="data_digest 'abc' there, 'other' here"):
@@ -30,7 +30,37 @@ def test_a_key_that_is_newer_than_the_run_meant_its_default(tmp_path: Path) -> N
     run.open({"epochs": 2}, SIGNATURE)
     run.open({"epochs": 2, "mixup": 0.0}, SIGNATURE, {"mixup": 0.0, "epochs": 15})
     with pytest.raises(ConfigError, match="mixup 0.0 there, 0.4 here"):
-        run.check({"epochs": 2, "mixup": 0.4}, "abc", {"mixup": 0.0, "epochs": 15})
+        run.check({"epochs": 2, "mixup": 0.4}, SIGNATURE, {"mixup": 0.0, "epochs": 15})
+
+
+def test_where_a_run_went_on_is_added_to_its_signature(tmp_path: Path) -> None:
+    run = RunFolder.of(tmp_path, "digits", "emb", 0)
+    first = SIGNATURE | {"torch": "1", "machine": "a"}
+    for signature in (first, first, first | {"torch": "2"}, first | {"torch": "2"}, first):
+        run.open({"epochs": 2}, signature)
+    assert run.signature() == first | {"resumed": [{"torch": "2"}, {}]}
+    run.finish({})
+    run.open({"epochs": 2}, first | {"machine": "b"})
+    assert run.signature() == first | {"resumed": [{"torch": "2"}, {}]}
+
+
+def test_a_run_that_began_with_another_file_is_another_run(tmp_path: Path) -> None:
+    run = RunFolder.of(tmp_path, "digits", "reuse", 0)
+    run.open({}, SIGNATURE | {"embedding_digest": "1"})
+    with pytest.raises(ConfigError, match="another data.*embedding_digest '1' there, '2' here"):
+        run.open({}, SIGNATURE | {"embedding_digest": "2"})
+    run.check({}, SIGNATURE | {"newer_digest": "3"})  # an older version did not write that one
+
+
+def test_damaged_files_are_named(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    for content, says in ((b"\xff\xfe", "one JSON object per line"), (b"[1]\n", r"with an epoch per line, got \[1\]")):
+        run.history_file.write_bytes(content)
+        with pytest.raises(DataError, match=says):
+            run.history()
+    run.config_file.write_bytes(b"a: \xff")
+    with pytest.raises(DataError, match="config.yaml: expected a readable file of a run folder"):
+        run.config()
 
 
 def test_history_comes_back(tmp_path: Path) -> None:

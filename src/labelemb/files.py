@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 
@@ -47,12 +47,11 @@ def folder_in_one_step(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        with _held(left) as ours:
-            if ours:
-                shutil.rmtree(left, ignore_errors=True)
-    workplace = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
-    with _held(workplace):
+    with ExitStack() as stack:
+        with _locked(path.parent, wait=True):  # nobody sweeps a workplace between its making and its lock
+            _sweep(path)
+            workplace = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+            stack.enter_context(_locked(workplace))
         try:
             filled = workplace / "new"
             filled.mkdir()
@@ -64,20 +63,26 @@ def folder_in_one_step(path: Path | str) -> Iterator[Path]:
             shutil.rmtree(workplace)
 
 
+def _sweep(path: Path) -> None:
+    """Put ``path`` back if a process was killed between taking it away and replacing it, and clear up behind others."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.????????.partial"):
+        with _locked(left) as ours:
+            if ours and not path.exists() and (left / "old").is_dir():
+                (left / "old").rename(path)
+            if ours:
+                shutil.rmtree(left, ignore_errors=True)
+
+
 @contextmanager
-def _held(folder: Path) -> Iterator[bool]:
+def _locked(folder: Path, wait: bool = False) -> Iterator[bool]:
     """Lock a folder, if no other process does, and say whether; the lock goes with the process, however it dies."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except FileNotFoundError:  # another process has swept it
-        yield False
-        return
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ours = True
+    except BlockingIOError:
+        ours = False
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield ours
     finally:
         os.close(descriptor)

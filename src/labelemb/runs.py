@@ -127,37 +127,59 @@ class RunFolder:
         """Read the lines, oldest first; none when no evaluation is complete. Raises DataError for a damaged line."""
         if not self.history_file.is_file():
             return []
-        lines = self.history_file.read_text(encoding="utf-8").splitlines()
         try:
-            return [json.loads(line) for line in lines]
-        except json.JSONDecodeError as error:
+            lines = [json.loads(line) for line in self.history_file.read_text(encoding="utf-8").splitlines()]
+        except ValueError as error:  # no JSON, or no UTF-8
             raise DataError(str(self.history_file), "one JSON object per line", error) from error
+        for line in lines:
+            if not isinstance(line, dict) or not isinstance(line.get("epoch"), int | float):
+                raise DataError(str(self.history_file), "one JSON object with an epoch per line", repr(line))
+        return lines
 
-    def check(self, config: Mapping[str, Any], data_digest: str, defaults: Mapping[str, Any] | None = None) -> None:
-        """Raise ConfigError when the folder holds a run with another config or other data.
+    def check(
+        self, config: Mapping[str, Any], digests: Mapping[str, str], defaults: Mapping[str, Any] | None = None
+    ) -> None:
+        """Raise ConfigError when the folder holds a run with another config, or of other data or files.
 
+        digests   what the signature says of data and files that the run starts from: KEY_digest -> digest
         defaults  what a key meant before there was one: a run of an older version lacks it
         """
         if self.config_file.is_file():
             self._refuse_another("config", {**(defaults or {}), **self.config()}, config)
-            there = {"data_digest": self.signature().get("data_digest")}
-            self._refuse_another("data", there, {"data_digest": data_digest})
+            there = self.signature()
+            known = [key for key in digests if key in there]
+            here = {key: digests[key] for key in known}
+            self._refuse_another("data", {key: there[key] for key in known}, here)
 
     def open(
         self, config: Mapping[str, Any], signature: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
     ) -> None:
         """Claim the folder for this config and data, or accept that they are already there.
 
+        What the signature says otherwise than when the run began, of an unfinished run that goes on on another machine
+        say, is added to it: "resumed", a list.
+
         defaults  as in ``check``
 
         Raises ConfigError when the folder holds another run.
         """
         if self.config_file.is_file():
-            self.check(config, signature["data_digest"], defaults)
+            digests = {key: value for key, value in signature.items() if key.endswith("_digest")}
+            self.check(config, digests, defaults)
+            self._note_resumed(signature)
             return
         write_text(self.signature_file, json.dumps(signature, indent=2, ensure_ascii=False) + "\n")
         # Last, since its presence says that the folder is claimed.
         write_text(self.config_file, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+
+    def _note_resumed(self, signature: Mapping[str, Any]) -> None:
+        there = self.signature()
+        resumed = there.pop("resumed", [])
+        now = {**there, **(resumed[-1] if resumed else {})}
+        if not self.finished and any(now.get(key) != value for key, value in signature.items()):
+            changes = {key: value for key, value in signature.items() if there.get(key) != value}
+            there["resumed"] = [*resumed, changes]
+            write_text(self.signature_file, json.dumps(there, indent=2, ensure_ascii=False) + "\n")
 
     def write_history(self, lines: Iterable[Line]) -> None:
         """Replace the history."""
@@ -269,8 +291,8 @@ def _mapping(path: Path, read: Any) -> dict[str, Any]:
         content = read(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(str(path), "a file of a run folder", "no such file") from None
-    except (yaml.YAMLError, json.JSONDecodeError) as error:
-        raise DataError(str(path), "a readable file of a run folder", error) from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no JSON, or no UTF-8
+        raise DataError(str(path), "a readable file of a run folder", " ".join(str(error).split())) from error
     if not isinstance(content, dict):
         raise DataError(str(path), "a mapping", type(content).__name__)
     return content

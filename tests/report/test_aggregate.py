@@ -1,10 +1,12 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from labelemb.errors import DataError
 from labelemb.report.aggregate import Convergence, collect
+from labelemb.report.checks import warnings_of
 from labelemb.report.statistics import PairedDifference, paired_difference, summarise
 from tests.report.conftest import WriteRun, write
 
@@ -31,8 +33,22 @@ def test_interval_by_hand() -> None:
     assert paired.high == pytest.approx(0.4 + half, abs=1e-6)
 
 
-def test_equal_differences_give_an_interval_of_no_width() -> None:
-    assert paired_difference({0: 2.0, 1: 3.0}, {0: 1.0, 1: 2.0}) == PairedDifference(1.0, 1.0, 1.0, 2)
+def test_a_handful_of_equal_differences_gives_no_interval() -> None:
+    assert paired_difference({0: 2.0, 1: 3.0}, {0: 1.0, 1: 2.0}) == PairedDifference(1.0, None, None, 2)
+    six = paired_difference(dict.fromkeys(range(6), 2.0), dict.fromkeys(range(6), 1.0))
+    assert six == PairedDifference(1.0, 1.0, 1.0, 6, 2 / 2**6)
+
+
+def test_modes_that_are_alike_are_seldom_said_to_differ() -> None:
+    """Of ten modes with three seeds one is outside its own interval in two of five reports; none makes a claim."""
+    random = np.random.default_rng(0)
+    outside = 0
+    for _ in range(200):
+        values = random.normal(5, 0.3, (10, 3))
+        pairs = [paired_difference(dict(enumerate(values[0])), dict(enumerate(other))) for other in values[1:]]
+        outside += any(pair.low > 0 or pair.high < 0 for pair in pairs if pair and pair.low is not None)
+        assert all(pair is not None and pair.p is None for pair in pairs)
+    assert outside > 40, "the interval alone would claim"
 
 
 def test_no_shared_seed_is_no_pair() -> None:
@@ -102,7 +118,38 @@ def test_evaluations_within_an_epoch(write_run: WriteRun, runs: Path) -> None:
     (task,), _ = collect([runs])
     (read,) = task.groups["emb"].runs
     assert read.curve("test_error") == [(0.5, 4.0), (1.0, 3.0), (1.5, 2.0), (2.0, 1.0)]
-    assert read.seconds_per_epoch() == [2.0, 2.0]
+    assert read.seconds_per_epoch() == [2.0] * 4
+
+
+def test_seconds_per_epoch_of_evaluations_that_lie_anyhow(write_run: WriteRun, runs: Path) -> None:
+    """A hundred steps an epoch, evaluated every 150, a second for a hundred steps."""
+    run = write_run("emb", 0, test=[4.0])
+    lines = [
+        {"epoch": -(-step // 100), "step": step, "seconds": 1.5, "test_error": 1.0} for step in (150, 300, 450, 600)
+    ]
+    run.write_history(lines)
+    (task,), _ = collect([runs])
+    assert task.groups["emb"].seconds == pytest.approx(1.0)
+
+
+def test_runs_of_the_published_scripts_have_their_task_and_mode(tmp_path: Path) -> None:
+    for log, mode in (("baseline", "baseline"), ("label_embedding", "emb")):
+        run = write(tmp_path, mode, 7, test=[2.0])
+        place = tmp_path / "data" / "iwslt15" / log
+        place.parent.mkdir(parents=True, exist_ok=True)
+        run.path.rename(place)
+    (task,), warnings = collect([tmp_path / "data"])
+    assert (task.name, list(task.groups), warnings) == ("iwslt15", ["baseline", "emb"], [])
+
+
+def test_figures_that_are_not_finite_are_left_out_and_told(write_run: WriteRun, runs: Path) -> None:
+    run = write_run("emb", 3, test=[4.0, 3.0])
+    lines = [line | {"test_nll": nll} for line, nll in zip(run.history(), (0.5, float("nan")), strict=True)]
+    run.write_history(lines)
+    (task,), _ = collect([runs])
+    (read,) = task.groups["emb"].runs
+    assert (read.curve("test_nll"), task.groups["emb"].last("test_nll")) == ([(1.0, 0.5)], {})
+    assert any("test_nll of seed 3 is not finite after the last epoch; it is left out" in w for w in warnings_of(task))
 
 
 def test_a_seed_that_is_there_twice_counts_once(tmp_path: Path) -> None:

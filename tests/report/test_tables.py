@@ -54,8 +54,8 @@ def test_a_finding_is_one_sentence_with_its_interval(tasks: list[Task]) -> None:
         "median of 3 seeds."
     )
     assert sentence == (
-        "mnist-mlp: label embedding against one-hot: better by 0.60 (0.35 to 0.85) points, "
-        "3 paired seeds, too few seeds for a test."
+        "mnist-mlp: label embedding against one-hot: 0.60 points lower (0.35 to 0.85), "
+        "but 3 paired seeds, too few seeds for a test: no claim."
     )
 
 
@@ -63,7 +63,9 @@ def test_a_finding_is_one_sentence_with_its_interval(tasks: list[Task]) -> None:
     ("one_hot", "soft", "expected"),
     [
         ([2.0, 2.0], [1.0, 3.0], "no difference could be shown: 0.00 (-12.71 to 12.71) points, 2 paired seeds"),
-        ([1.0, 1.0], [2.0, 2.0], "worse by 1.00 (1.00 to 1.00) points, 2 paired seeds"),
+        ([1.0, 1.0], [2.0, 2.0], "1.00 points higher on each of 2 pairs of runs: too few for an interval"),
+        ([1.0] * 5 + [1.1], [2.0] * 6, "worse by 0.98 (0.94 to 1.03) points, 6 paired seeds, p = 0.03"),
+        ([1.0] * 4 + [1.1], [2.0] * 5, "0.98 points higher (0.92 to 1.04), but 5 paired seeds, too few seeds"),
         ([2.0], [1.5], "0.50 points lower on a single pair of runs: too few for an interval"),
         ([2.0], [2.0], "no difference on a single pair of runs"),
     ],

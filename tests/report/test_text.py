@@ -50,7 +50,7 @@ def test_more_is_better(write_run: WriteRun, runs: Path) -> None:
     assert emb.paired.low is not None
     assert emb.paired.low > 0
     (said,) = findings(task)
-    assert said.startswith("en-vi: label embedding against one-hot: better by 1.50 (1.25 to 1.75) points")
+    assert said.startswith("en-vi: label embedding against one-hot: 1.50 points higher (1.25 to 1.75), but 3 paired")
     head, one_hot, other = comparison_cells(comparison)
     assert head == [
         *("mode", "BLEU", "chrF", "perplexity", "word error %"),

@@ -53,7 +53,7 @@ def add_config(parser: Parser, config: type, defaults: dict[str, Any], skip: set
     """
     help_of = _field_help(config)
     known = [name for name in help_of if name in {field.name for field in fields(config)}]
-    if unknown := sorted(set(defaults) - set(known)):
+    if unknown := sorted(map(str, set(defaults) - set(known))):
         raise UsageError(f"preset: unknown keys {', '.join(unknown)}; known are {', '.join(known)}")
     instance = config()
     hints = get_type_hints(config)

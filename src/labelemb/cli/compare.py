@@ -83,14 +83,15 @@ def ablate(arguments: list[str]) -> int:
 def _train_and_report(preset: Preset, variants: Sequence[Variant], folder: Path, reference: str, chosen: Any) -> int:
     """Train what is missing of a matrix, print the comparison and write the report; return the exit code."""
     console = main_console()
-    plan = make_plan(preset, variants, seeds_of(chosen), folder, data_of(chosen), chosen)
+    plan = make_plan(preset, variants, seeds_of(chosen, preset), folder, data_of(chosen), chosen)
     code = run_plan(plan, chosen.jobs, chosen.threads, console)
     if console.quiet:
         return code
     from labelemb.report import make_report  # matplotlib takes a second to import
 
-    places = [folder / variant.name for variant in variants if (folder / variant.name).is_dir()]
+    places = [folder / variant.name for variant in variants]
+    places = [place for place in places if any(place.glob("*/config.yaml"))]  # not where each run failed at once
     made = make_report(places, Path(chosen.report), reference=reference)
     console.print(made.text, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"The page: {made.page.resolve()}", highlight=False, soft_wrap=True)
+    console.print(f"The page: {made.page.resolve()}", highlight=False, markup=False, soft_wrap=True)
     return code

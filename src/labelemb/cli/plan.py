@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 
 from labelemb.cli.arguments import Parser, UsageError, add_config
-from labelemb.errors import ConfigError
+from labelemb.errors import ConfigError, check_at_least_one
 from labelemb.losses.modes import MODES
 from labelemb.presets import Preset, preset_names, read_preset
 from labelemb.runs import RunFolder
@@ -95,7 +95,10 @@ class Verb:
                 help=f"{', '.join(MODES)}; or several with commas between",
             )
         parser.add_argument(
-            *self._names("seed"), type=int, default=preset.values.get("seed", 0), help="the seed of a single run"
+            *self._names("seed"),
+            type=int,
+            default=None,
+            help=f"the seed of a single run; {preset.values.get('seed', 0)} when nobody says",
         )
         parser.add_argument("--seeds", type=int, default=None, help="run seeds 0 to N-1")
         parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each")
@@ -127,14 +130,16 @@ def modes_of(text: str) -> list[Variant]:
     return [Variant(mode, {"mode": mode}) for mode in dict.fromkeys(modes)]
 
 
-def seeds_of(chosen: Any) -> list[int]:
-    """Return the seeds that --seed or --seeds asks for. Raises ConfigError, UsageError."""
+def seeds_of(chosen: Any, preset: Preset) -> list[int]:
+    """Return the seeds that --seed or --seeds asks for, else the preset's. Raises ConfigError, UsageError."""
     for name in ("seeds", "jobs", "threads"):
-        if getattr(chosen, name) is not None and getattr(chosen, name) < 1:
-            raise ConfigError(name, "a whole number >= 1", getattr(chosen, name))
-    if chosen.seeds is not None and chosen.seed:
+        if getattr(chosen, name) is not None:
+            check_at_least_one(name, getattr(chosen, name))
+    if chosen.seeds is not None and chosen.seed is not None:
         raise UsageError("seed: give --seed N for one run or --seeds N for N runs, not both")
-    return list(range(chosen.seeds)) if chosen.seeds is not None else [chosen.seed]
+    if chosen.seeds is not None:
+        return list(range(chosen.seeds))
+    return [preset.values.get("seed", 0) if chosen.seed is None else chosen.seed]
 
 
 def data_of(chosen: Any) -> Path | None:
@@ -195,7 +200,8 @@ def run_plan(plan: list[PlannedRun], jobs: int, threads: int | None, console: Co
         start = time.perf_counter()
         planned.train()
         if not console.quiet:
-            console.print(closing_line(planned, time.perf_counter() - start), highlight=False, soft_wrap=True)
+            line = closing_line(planned, time.perf_counter() - start)
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
     leave_processes()
     return 0
 

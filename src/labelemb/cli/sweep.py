@@ -9,6 +9,7 @@ from typing import Any
 from labelemb.cli.arguments import Parser
 from labelemb.cli.plan import RECIPES, Variant, Verb, data_of, main_console, make_plan, run_plan, seeds_of
 from labelemb.errors import ConfigError
+from labelemb.losses.modes import KEYS
 
 
 def _add_grid(parser: Parser) -> None:
@@ -46,6 +47,8 @@ def sweep(arguments: list[str]) -> int:
     extra = [f"--{key}=true" for key in ["validate"] if getattr(chosen, key, True) is None]  # something has to choose
     if getattr(chosen, "validate", True) is False:
         raise ConfigError("validate", "true: a sweep chooses by held-out data", False)
+    if idle := [key for key in grid if key in KEYS and chosen.mode not in KEYS[key]]:
+        raise ConfigError("grid", f"keys that mode {chosen.mode} has a use for", ", ".join(idle))
     variants, cells = [], {}
     for values in itertools.product(*grid.values()):
         given = [f"--{key}={value}" for key, value in zip(grid, values, strict=True)]
@@ -58,20 +61,23 @@ def sweep(arguments: list[str]) -> int:
         raise ConfigError("grid", "values that differ", repr(" ".join(chosen.grid)))
     folder = Path(chosen.out) / f"{preset.name}-sweep-{chosen.mode}"
     figure = chosen.figure or recipe.config().fit_settings.best[0].figure
-    if not figure.startswith("valid_"):
-        raise ConfigError("figure", "one of the validation data, such as valid_error", repr(figure))
+    from labelemb.report.measures import MEASURES_OF  # with it comes matplotlib, which takes a second
+
+    known = [f"valid_{measure.key}" for measure in MEASURES_OF[preset.task]]
+    if figure not in known:
+        raise ConfigError("figure", f"one of the validation data ({', '.join(known)})", repr(figure))
     base = cell  # differs from the other cells in the keys of the grid alone, which each variant sets
-    plan = make_plan(preset, variants, seeds_of(chosen), folder, data_of(chosen), base, figures=(figure,))
+    plan = make_plan(preset, variants, seeds_of(chosen, preset), folder, data_of(chosen), base, figures=(figure,))
     console = main_console()
     code = run_plan(plan, chosen.jobs, chosen.threads, console)
     if console.quiet:
         return code
-    from labelemb.report.sweep import report_sweep  # matplotlib takes a second to import
+    from labelemb.report.sweep import report_sweep
 
     places = {values: folder / name for name, values in cells.items()}
     text, picture = report_sweep(list(grid), places, figure, Path(chosen.report))
     console.print(text, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"The picture: {picture}", highlight=False, soft_wrap=True)
+    console.print(f"The picture: {picture}", highlight=False, markup=False, soft_wrap=True)
     return code
 
 

@@ -28,12 +28,13 @@ def train(arguments: list[str], verb: Verb = TRAIN) -> int:
     """Train the runs that the arguments ask for; return the exit code (1 when a run failed)."""
     preset, chosen = verb.parse(arguments)
     folder = Path(chosen.out) / preset.name
-    plan = make_plan(preset, modes_of(chosen.mode), seeds_of(chosen), folder, data_of(chosen), chosen)
+    plan = make_plan(preset, modes_of(chosen.mode), seeds_of(chosen, preset), folder, data_of(chosen), chosen)
     console = main_console()
     if "resume" in chosen and chosen.resume:
         _expect_something_to_resume(plan)
     code = run_plan(plan, chosen.jobs, chosen.threads, console)
-    console.print(f"Runs are in {folder}. Look at them: labelemb report {folder}", highlight=False, soft_wrap=True)
+    where = f"Runs are in {folder}. Look at them: labelemb report {folder}"
+    console.print(where, highlight=False, markup=False, soft_wrap=True)
     return code
 
 

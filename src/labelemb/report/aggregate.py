@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from labelemb.errors import DataError
 from labelemb.metrics.convergence import epochs_until
 from labelemb.report.measures import ERROR, TEXT_HEADS, Measure
 from labelemb.report.statistics import PairedDifference, Summary, paired_difference, summarise
@@ -34,6 +35,11 @@ FIGURES: dict[Figure, str] = {
     "last": "test error after the last epoch (the published convention)",
     "chosen": "test error at the epoch with the lowest validation error",
 }
+
+
+def finite(line: Line, key: str) -> bool:
+    """Say whether a history line has a finite number there: a run that diverges has NaN, a perplexity may overflow."""
+    return line.get(key) is not None and math.isfinite(line[key])
 
 
 def mode_name(mode: str) -> str:
@@ -64,11 +70,17 @@ class Run:
 
     @classmethod
     def read(cls, folder: RunFolder) -> "Run":
-        """Read a run folder OUT/TASK/MODE/seed-N. Raises DataError for a damaged one."""
+        """Read a run folder OUT/TASK/MODE/seed-N, or TASK/LOG of the published scripts. Raises DataError."""
         # First: a run that ends while it is read must not count with a history that was read before its end.
         finished = folder.finished
         config, path = folder.config(), folder.path.resolve()
-        task, mode, seed = path.parent.parent.name, path.parent.name, int(config.get("seed", 0))
+        try:
+            seed = int(config.get("seed", 0))
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{folder.config_file}: seed", "a whole number", repr(config["seed"])) from error
+        task, mode = path.parent.parent.name, path.parent.name
+        if not path.name.startswith("seed-"):
+            task, mode = path.parent.name, str(config.get("mode", path.name))
         return cls(folder, task, mode, seed, config, folder.signature(), folder.history(), finished)
 
     @property
@@ -88,7 +100,7 @@ class Run:
         return None if line.get("test_error") is None else float(line["test_error"])
 
     def curve(self, key: str) -> list[tuple[float, float]]:
-        """Return (epoch, value) of every evaluation that has the key; between epochs the epoch is a fraction."""
+        """Return (epoch, value) of every evaluation where the key is finite; between epochs the epoch is a fraction."""
         if not self.history:
             return []
         last = self.history[-1]
@@ -96,16 +108,14 @@ class Run:
         return [
             (line.get("step", line["epoch"]) / per_epoch, float(line[key]))
             for line in self.history
-            if line.get(key) is not None
+            if finite(line, key)
         ]
 
     def seconds_per_epoch(self) -> list[float]:
-        """Return the training seconds of each epoch, its evaluations added up."""
-        seconds: dict[int, float] = {}
-        for line in self.history:
-            if "seconds" in line:
-                seconds[line["epoch"]] = seconds.get(line["epoch"], 0.0) + float(line["seconds"])
-        return list(seconds.values())
+        """Return the training seconds that an epoch takes at the rate of each stretch between evaluations."""
+        places = [0.0, *(place for place, _ in self.curve("epoch"))]
+        stretches = zip(self.history, places, places[1:], strict=False)
+        return [float(line["seconds"]) / (end - start) for line, start, end in stretches if "seconds" in line]
 
 
 @dataclass(frozen=True)
@@ -123,9 +133,9 @@ class Group:
         return {seed: value for seed, value in found.items() if value is not None}
 
     def last(self, key: str) -> dict[int, float]:
-        """Return a figure of the last history line of each seed that has it."""
+        """Return a figure of the last history line of each seed that has it; ``checks`` tells of those not finite."""
         lines = {run.seed: run.history[-1] for run in self.runs}
-        return {seed: float(line[key]) for seed, line in lines.items() if line.get(key) is not None}
+        return {seed: float(line[key]) for seed, line in lines.items() if finite(line, key)}
 
     def summary(self, figure: Figure) -> Summary | None:
         """Return mean and deviation over the seeds, None when no seed has the figure."""

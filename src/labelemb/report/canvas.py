@@ -20,9 +20,14 @@ _COLOURS = {
     "matched": "#e69f00",
     "shuffled": "#56b4e9",
     "ols": "#7f7f7f",
+    "matrix": "#a6761d",
+    "pskd": "#882255",
+    "tfkd": "#117733",
+    "relaxation": "#999933",
+    "lcm": "#aa4499",
 }
-# Those that are left, and variants of a mode, share five; each shows on white and on black.
-_OTHERS = ("#882255", "#117733", "#999933", "#44aa99", "#aa4499")
+# Variants of a mode share these; each shows on white and on black.
+_OTHERS = ("#44aa99", "#6a3d9a", "#b15928", "#8da0cb", "#e7298a")
 _TYPE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Helvetica", "Arial", "sans-serif"],

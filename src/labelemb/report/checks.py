@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from labelemb.report.aggregate import BASELINE, Group, Run, Task, mode_name
+from labelemb.report.aggregate import Group, Run, Task, finite, mode_name
 from labelemb.report.findings import plural
 
 # What a mode may choose for itself: the loss, and where and how it runs. All else should be equal in a fair comparison.
@@ -14,15 +14,19 @@ _OWN_TO_A_MODE = {
 }
 
 
-def warnings_of(task: Task) -> list[str]:
-    """Return one line for everything that makes the task's figures less comparable than they look."""
+def warnings_of(task: Task, reference: str | None = None) -> list[str]:
+    """Return one line for everything that makes the task's figures less comparable than they look.
+
+    reference  mode that the others are compared with; None: one-hot where it is there, else the first
+    """
     counted = [run for group in task.groups.values() for run in group.runs]
     lines = [line for group in task.groups.values() for line in _config_differences(group)]
     lines += _signature_differences(task.name, counted)
-    if BASELINE in task.groups:
-        for mode, group in task.groups.items():
-            if mode != BASELINE:
-                lines += _unfair(task.groups[BASELINE], group)
+    reference = reference or next(iter(task.groups))  # one-hot comes first
+    for mode, group in task.groups.items():
+        if mode != reference and reference in task.groups:
+            lines += _unfair(task.groups[reference], group)
+    lines += [line for group in task.groups.values() for line in _not_finite(group)]
     for group in task.groups.values():
         blind = [run.seed for run in group.runs if run.figure("last") is None]
         if blind:
@@ -63,6 +67,10 @@ def _signature_differences(task: str, runs: list[Run]) -> list[str]:
         values = _values(runs, lambda run, key=key: run.signature.get(key))  # type: ignore[misc]
         if len(values) > 1:
             lines.append(f"{task}: {meaning}: {_listed(values)}")
+    moved = [run for run in runs if run.signature.get("resumed")]
+    for mode in dict.fromkeys(run.mode for run in moved):
+        seeds = _seeds([run.seed for run in moved if run.mode == mode])
+        lines.append(f"{task}, {mode_name(mode)}: {seeds} went on elsewhere or under another version (signature.json)")
     places = _values(runs, lambda run: " / ".join(f"{run.signature.get(key)}" for key in ("machine", "device")))
     threads = _values(runs, lambda run: run.signature.get("threads"))
     if len(places) > 1 or len(threads) > 1:
@@ -70,17 +78,28 @@ def _signature_differences(task: str, runs: list[Run]) -> list[str]:
     return lines
 
 
-def _unfair(baseline: Group, group: Group) -> list[str]:
+def _not_finite(group: Group) -> list[str]:
+    lasts = {run.seed: run.history[-1] for run in group.runs}
+    keys = dict.fromkeys(key for line in lasts.values() for key in line if key.startswith(("test_", "valid_")))
     lines = []
-    if baseline.runs and group.runs:
-        here, there = group.runs[0].config, baseline.runs[0].config
+    for key in keys:
+        seeds = [seed for seed, line in lasts.items() if line.get(key) is not None and not finite(line, key)]
+        if seeds:
+            lines.append(f"{_name(group)}: {key} of {_seeds(seeds)} is not finite after the last epoch; it is left out")
+    return lines
+
+
+def _unfair(reference: Group, group: Group) -> list[str]:
+    lines = []
+    if reference.runs and group.runs:
+        here, there = group.runs[0].config, reference.runs[0].config
         for key in here.keys() & there.keys() - _OWN_TO_A_MODE:
             if here[key] != there[key]:
-                lines.append(f"{_name(group)}: {key} is {here[key]}, but {there[key]} for {mode_name(BASELINE)}")
-        mine, theirs = {run.seed for run in group.runs}, {run.seed for run in baseline.runs}
+                lines.append(f"{_name(group)}: {key} is {here[key]}, but {there[key]} for {mode_name(reference.mode)}")
+        mine, theirs = {run.seed for run in group.runs}, {run.seed for run in reference.runs}
         if mine != theirs:
             lines.append(
-                f"{_name(group)}: {plural(len(mine), 'seed')} against {len(theirs)} of {mode_name(BASELINE)}; "
+                f"{_name(group)}: {plural(len(mine), 'seed')} against {len(theirs)} of {mode_name(reference.mode)}; "
                 f"the interval uses the {len(mine & theirs)} that both have"
             )
     return sorted(lines)

@@ -47,7 +47,8 @@ def ceiling(curves: Sequence[Curves]) -> float:
     points = [points for c in curves for points in c.seeds.values()]
     last = max(epoch for line in points for epoch, _ in line)
     kept = [value for line in points for epoch, value in line if epoch > last / 10 and (epoch > 1 or last < 5)]
-    return 1.05 * max(kept) if max(kept) > 0 else 1.0
+    highest = max(kept, default=0.0)
+    return 1.05 * highest if highest > 0 else 1.0
 
 
 def draw_errors(tasks: Sequence[Task], out: Path) -> list[Path]:

@@ -84,12 +84,14 @@ def label_views(groups: Sequence[Group], labels: Sequence[str] | None = None) ->
     label_numbers(everything, wanted if everything else [])
     views, warnings = [], []
     for group in groups:
-        embeddings = loaded[id(group)]
+        title = f"{group.task}, {mode_name(group.mode)}"
+        embeddings = [found for found in loaded[id(group)] if all(p.isfinite().all() for p in found.parameters())]
+        if len(embeddings) < len(loaded[id(group)]):
+            warnings.append(f"{title}: label embeddings with numbers that are not finite are left out")
         if not embeddings:
             continue
         names = names_of(embeddings[0])
         alike = [embedding for embedding in embeddings if names_of(embedding) == names]
-        title = f"{group.task}, {mode_name(group.mode)}"
         if len(alike) < len(embeddings):
             drawn = f"{len(alike)} of {len(embeddings)}"
             warnings.append(f"{title}: the seeds have different label names; only {drawn} are drawn")

@@ -51,4 +51,5 @@ TEXT_MEASURES = (
     Measure("perplexity", "perplexity"),
     WORD_ERROR,
 )
+MEASURES_OF = {"vision": MEASURES, "seq2seq": TEXT_MEASURES}
 TEXT_HEADS = (BLEU, ROUGE_L, EXACT)  # what a language task is judged by: the first that its runs have

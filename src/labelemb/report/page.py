@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def page_data(content: PageContent) -> Json:
         "findings": [_finding(task, content.views, content.reference) for task in tasks],
         "modesBeside": [_beside(found) for found in comparisons(tasks, content.reference)],
         "unfinished": [line for task in tasks for line in unfinished_of(task)],
-        "warnings": [*content.warnings, *(line for task in tasks for line in warnings_of(task))],
+        "warnings": [*content.warnings, *(line for task in tasks for line in warnings_of(task, content.reference))],
         "table": [_row(task, group) for task in tasks for group in task.groups.values()],
         "curves": _panels(tasks, _CURVES),
         "development": _panels(tasks, _DEVELOPMENT),
@@ -103,9 +104,18 @@ def _asset(name: str) -> str:
 
 
 def _safe_json(data: Json) -> str:
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(_finite(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # Inside a string "\u003c" is "<" again, but no parser of HTML can take it for the start or the end of a tag.
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _finite(data: Json) -> Json:
+    """Return it with null for infinities and NaN, of which JSON knows nothing: a diverged run has such figures."""
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def _finding(task: Task, views: Sequence[LabelView], reference: str | None) -> Json:

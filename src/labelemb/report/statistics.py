@@ -29,7 +29,8 @@ class PairedDifference:
     """Baseline minus another mode, seed by seed: positive where the other mode makes fewer errors.
 
     mean       over the seeds that both modes have, in points
-    low, high  95 % confidence interval of the mean by Student's t; None for a single pair
+    low, high  95 % confidence interval of the mean by Student's t; None for a single pair, and for a handful whose
+               differences are all the same, as happens where one test row is a third of a point
     n          pairs
     p          of the permutation test that both modes are alike (``sign_flip_p``); None below ``SEEDS_FOR_A_TEST``
 
@@ -66,8 +67,8 @@ def paired_difference(baseline: Mapping[int, float], other: Mapping[int, float])
     differences = summarise(values)
     if differences is None:
         return None
-    if differences.sd is None:
-        return PairedDifference(differences.mean, None, None, 1)
+    if differences.sd is None or (differences.sd == 0 and differences.n < SEEDS_FOR_A_TEST):
+        return PairedDifference(differences.mean, None, None, differences.n)
     quantile = float(student_t.ppf(0.5 + CONFIDENCE / 2, differences.n - 1))
     half = quantile * differences.sd / math.sqrt(differences.n)
     p = sign_flip_p(values) if differences.n >= SEEDS_FOR_A_TEST else None

@@ -99,7 +99,7 @@ def _write_cells(
 
 
 def _by_seed(folder: Path, name: str) -> dict[int, float]:
-    tasks, _ = collect([folder]) if folder.is_dir() else ([], [])
+    tasks, _ = collect([folder]) if any(folder.glob("*/config.yaml")) else ([], [])
     return {seed: value for task in tasks for group in task.groups.values() for seed, value in group.last(name).items()}
 
 

@@ -160,7 +160,7 @@ def _remarks(tasks: Sequence[Task], warnings: Sequence[str], reference: str | No
         f"Findings, by the test {_heads(tasks)} after the last epoch": found,
         "Data": [f"{task.name}: {note}" for task in tasks for note in task.notes],
         "Unfinished runs, not counted": [line for task in tasks for line in unfinished_of(task)],
-        "Warnings": [*warnings, *(line for task in tasks for line in warnings_of(task))],
+        "Warnings": [*warnings, *(line for task in tasks for line in warnings_of(task, reference))],
     }
     return {title: lines for title, lines in remarks.items() if lines}
 

@@ -1,6 +1,7 @@
 """Every choice of a language run."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
 from labelemb.errors import Choices
@@ -105,6 +106,11 @@ class Seq2SeqConfig(TrainingConfig):
     def objective(self) -> Objective:
         """Return the choices that are the loss's; sums are divided by the number of tokens, as published."""
         return replace(super().objective, reduction="token")
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Return the files that a run starts from: config key -> file."""
+        return super().files | ({"restore": Path(self.restore).expanduser()} if self.restore else {})
 
     @property
     def fit_settings(self) -> FitSettings:

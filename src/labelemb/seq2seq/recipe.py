@@ -1,6 +1,5 @@
 """The language recipe: from a config to a finished run folder."""
 
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from labelemb.seq2seq import iwslt15, numbers
 from labelemb.seq2seq.config import Seq2SeqConfig
 from labelemb.seq2seq.corpus import Corpus
 from labelemb.seq2seq.task import Seq2SeqTask
-from labelemb.training.road import train_run
+from labelemb.training.road import check_run, train_run
 
 
 @lru_cache(maxsize=1)
@@ -39,9 +38,9 @@ def check(config: Seq2SeqConfig, run: RunFolder, data_folder: Path | None = None
     Raises ConfigError (also when the folder holds another run), DataError.
     """
     corpus = load_corpus(config.corpus, data_folder)
-    run.check(asdict(config), corpus.digest, config.defaults())
     with torch.device("meta"):
         _build(config, corpus)
+    check_run(config, run, corpus.digest)
 
 
 def train(config: Seq2SeqConfig, run: RunFolder, data_folder: Path | None = None) -> None:

@@ -1,5 +1,6 @@
 """What the configs of all tasks have in common: keys, their documentation, their checks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -116,7 +117,8 @@ class TrainingConfig:
         if self.mode in files:
             key, wanted = files[self.mode]
             choices.expect(bool(getattr(self, key)), key, f"{wanted}, for mode {self.mode}", getattr(self, key))
-        choices.include(lambda: MethodChoices(**self.share(MethodChoices) | {"objective": Objective()}))
+        method = self.share(MethodChoices, leaving=("objective",))  # which would be checked before all others
+        choices.include(lambda: MethodChoices(**method))
         choices.include(lambda: self.objective)
         choices.expect(not self.fade or self.mix == "convex", "mix", "convex, for fade", self.mix)
         choices.include(lambda: self.optimizer_settings)
@@ -134,6 +136,13 @@ class TrainingConfig:
         embedding = embedding_file(Path(self.embedding).expanduser()) if self.embedding else None
         matrix = Path(self.label_matrix).expanduser() if self.label_matrix else None
         return MethodChoices(**self.share(MethodChoices) | {"embedding": embedding, "label_matrix": matrix})
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Return the files that a run of this mode starts from: config key -> file. Raises as ``method`` does."""
+        method = self.method
+        files = {"embedding": method.embedding, "label_matrix": method.label_matrix}
+        return {key: file for key, file in files.items() if file is not None and self.mode in KEYS[key]}
 
     @property
     def optimizer_settings(self) -> OptimizerSettings:
@@ -161,9 +170,10 @@ class TrainingConfig:
         """Return what each key is when nobody says anything."""
         return {field.name: field.default for field in fields(cls)}
 
-    def share(self, kind: type) -> dict[str, Any]:
-        """Return the values of the fields that the config has in common with another dataclass."""
-        return {field.name: getattr(self, field.name) for field in fields(kind) if hasattr(self, field.name)}
+    def share(self, kind: type, leaving: Sequence[str] = ()) -> dict[str, Any]:
+        """Return the values of the fields that the config has in common with another dataclass, less some."""
+        names = [field.name for field in fields(kind) if field.name not in leaving]
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
     def check_length(self, task: Task) -> None:
         """Raise ConfigError for a run that would end before the soft term is on."""

@@ -202,6 +202,7 @@ class Trainee:
         size = int(self._total(torch.tensor(tally.size, device=self.accelerator.device)))
         seconds = time.perf_counter() - start  # the values above were read back: the device has finished
         model = self.own_model
+        self._take_buffers_of_the_first()
         for module in (model, self.own_loss):
             module.eval()
         with torch.no_grad(), self.accelerator.autocast():
@@ -217,6 +218,12 @@ class Trainee:
             "seconds": seconds,
             f"{self.task.unit}_per_second": size / seconds,
         }
+
+    def _take_buffers_of_the_first(self) -> None:
+        """Let all processes score the model that is saved: batch statistics went apart in the last step."""
+        if self.accelerator.num_processes > 1:
+            for buffer in self.own_model.buffers():
+                torch.distributed.broadcast(buffer, src=0)
 
     def save(self, run: RunFolder, history: list[Line], last: bool) -> None:
         """Write what the evaluation leaves; the checkpoint to go on from, which decides where that is, comes last.

@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from labelemb.files import write_text
 from labelemb.runs import Line, RunFolder
@@ -58,7 +59,7 @@ def run_matrix(plan: Sequence[PlannedRun], jobs: int, threads: int | None, conso
                 planned = left[outcome.number]
                 failed += [planned.name] if outcome.failure else []
                 line = _failure_line(planned, outcome) if outcome.failure else closing_line(planned, outcome.seconds)
-                console.print(line, highlight=False, soft_wrap=True)
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
             if console.is_terminal:
                 live.update(matrix_table(plan, failed), refresh=True)
     return failed
@@ -74,7 +75,8 @@ def matrix_table(plan: Sequence[PlannedRun], failed: Sequence[str]) -> Table:
         running = [f"{run.path.name} ({len(run.history())})" for run in open_runs if run.config_file.is_file()]
         row_failed = sum(planned.name in failed for planned in mine)
         mean = _mean_figure([run.history()[-1] for run in done], mine[0].figures)
-        table.add_row(mode, f"{len(done)}/{len(mine)}", ", ".join(running), str(row_failed or ""), mean)
+        cells = (mode, f"{len(done)}/{len(mine)}", ", ".join(running), str(row_failed or ""), mean)
+        table.add_row(*map(Text, cells))
     return table
 
 
@@ -89,7 +91,10 @@ def _failure_line(planned: PlannedRun, outcome: Outcome) -> str:
     line = f"{planned.name}  FAILED: {outcome.failure}"
     if outcome.traceback is None:
         return line
-    write_text(planned.run.error_file, outcome.traceback)
+    try:
+        write_text(planned.run.error_file, outcome.traceback)
+    except OSError as error:  # a full disk may be why it failed
+        return f"{line} (and no traceback could be written: {error})"
     return f"{line} (traceback in {planned.run.error_file})"
 
 

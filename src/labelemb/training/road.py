@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from labelemb.errors import ConfigError
-from labelemb.losses.modes import KEYS
 from labelemb.runs import RunFolder
 from labelemb.signature import make_signature
 from labelemb.training.config import TrainingConfig
 from labelemb.training.device import make_accelerator
 from labelemb.training.loop import fit
 from labelemb.training.task import Task
+
+
+def check_run(config: TrainingConfig, run: RunFolder, data_digest: str) -> None:
+    """Raise ConfigError when the folder holds a run with another config, or of other data or files."""
+    run.check(asdict(config), {"data_digest": data_digest, **_file_digests(config)}, config.defaults())
 
 
 def train_run(
@@ -32,7 +36,7 @@ def train_run(
         if main:
             run.sweep()
             signature = make_signature(config.seed, data_digest, str(accelerator.device))
-            run.open(asdict(config), {**signature, **_file_facts(config), **(facts or {})}, config.defaults())
+            run.open(asdict(config), {**signature, **_file_digests(config), **(facts or {})}, config.defaults())
         accelerator.wait_for_everyone()
         if not run.config_file.is_file():
             raise ConfigError("out", "a folder that all processes see, on a shared disk", str(run.path))
@@ -40,9 +44,10 @@ def train_run(
             fit(task, config.fit_settings, run, accelerator)
 
 
-def _file_facts(config: TrainingConfig) -> dict[str, str]:
-    """Identify the label embedding or the soft labels that a run starts from, where its mode has them from a file."""
-    method = config.method
-    files = {"embedding": method.embedding, "label_matrix": method.label_matrix}
-    used = {key: file for key, file in files.items() if file is not None and config.mode in KEYS[key]}
-    return {f"{key}_digest": hashlib.sha256(file.read_bytes()).hexdigest()[:16] for key, file in used.items()}
+def _file_digests(config: TrainingConfig) -> dict[str, str]:
+    """Identify the files that a run starts from."""
+    digests = {}
+    for key, path in config.files.items():
+        with path.open("rb") as file:
+            digests[f"{key}_digest"] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return digests

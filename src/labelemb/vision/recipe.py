@@ -1,11 +1,11 @@
 """The vision recipe: from a config to a finished run folder."""
 
-from dataclasses import asdict, replace
-from functools import lru_cache
+from dataclasses import replace
+from functools import cache, lru_cache
 from pathlib import Path
 
 from labelemb.runs import RunFolder
-from labelemb.training.road import train_run
+from labelemb.training.road import check_run, train_run
 from labelemb.vision import datasets
 from labelemb.vision.config import VisionConfig
 from labelemb.vision.datasets import DataOptions
@@ -25,8 +25,8 @@ def check(config: VisionConfig, run: RunFolder, data_folder: Path | None = None)
     Raises ConfigError (also when the folder holds another run), DataError.
     """
     data = load_data(config.dataset, data_folder, config.data_options)
-    run.check(asdict(config), data.digest, config.defaults())
     _try_to_build(replace(config, seed=0), data_folder)
+    check_run(config, run, data.digest)
 
 
 def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> None:
@@ -40,7 +40,7 @@ def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None)
     train_run(task, config, run, data.digest, facts)
 
 
-@lru_cache(maxsize=8)
+@cache  # of None: it takes no memory
 def _try_to_build(config: VisionConfig, folder: Path | None) -> None:
     """Build net and loss once for all seeds of a matrix, to see whether it can be done."""
     _build(config, load_data(config.dataset, folder, config.data_options))
