@@ -89,6 +89,29 @@ def test_sweep_by_another_figure_and_one_key(session: Callable[[str], str]) -> N
     assert re.search(r"smoothing  validation NLL\n─+\n0\.\d\s+\d\.\d{3} \(1\)", said), said
 
 
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("sweep digits smoothing=0.1,0.3", "grid: expected keys that mode emb has a use for, got smoothing"),
+        ("sweep digits tau=1,2 --figure valid_nonsense", "figure: expected one of the validation data (valid_error, "),
+        ("sweep digits tau=1,2 --figure test_error", "figure: expected one of the validation data"),
+    ],
+)
+def test_what_a_sweep_refuses_before_it_trains(
+    command: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(command.split()) == 2
+    assert says in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+def test_precisions_side_by_side(session: Callable[[str], str]) -> None:
+    said = session("sweep digits precision=fp32,bf16")
+    assert len(find_runs(["runs/digits-sweep-emb"])) == 2
+    assert "FAILED" not in said
+
+
 def test_a_sweep_that_was_killed_goes_on(tmp_path: Path) -> None:
     command = [
         sys.executable,

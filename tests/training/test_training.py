@@ -1,8 +1,10 @@
 """Laws of the loop on the smallest recipe: same seed, same bits; killed, resumed, split or distributed alike."""
 
+import itertools
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from labelemb.training.task import Share
 from labelemb.vision.config import VisionConfig
 from labelemb.vision.recipe import load_data, train
 from labelemb.vision.task import VisionTask
+from labelemb.vision.trained import TrainedModel
 
 CONFIG = VisionConfig(epochs=4, batch_size=100, width=64, learning_rate=0.005, channels_last=False, device="cpu")
 OVERRIDES = ["--epochs", "4", "--batch_size", "100", "--width", "64", "--learning_rate", "0.005", "--device", "cpu"]
@@ -105,7 +108,6 @@ sys.exit(main(sys.argv[3:]))
 def test_killed_at_any_moment_and_started_again(whole: RunFolder, tmp_path: Path) -> None:
     command = ["train", "digits", *OVERRIDES, "--out", str(tmp_path)]
     run = RunFolder.of(tmp_path, "digits", "emb", 0)
-    # In order: the claim, then in each epoch the labels, the best checkpoint if it is one, the last one, the history.
     for deaths, moment in ((1, "after"), (4, "before"), (5, "after"), (3, "before"), (2, "after")):
         killed = subprocess.run([sys.executable, "-c", KILLED, str(deaths), moment, *command], capture_output=True)
         assert killed.returncode == -9, killed.stderr.decode()
@@ -113,6 +115,45 @@ def test_killed_at_any_moment_and_started_again(whole: RunFolder, tmp_path: Path
     ended = subprocess.run([sys.executable, "-c", KILLED, "0", "never", *command], capture_output=True)
     assert ended.returncode == 0, ended.stderr.decode()
     assert_same(whole, run)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_dead_at_every_file_that_takes_its_place(moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The claim, what each epoch leaves, the end: the run goes on from there and ends up the same."""
+    config, place = replace(CONFIG, epochs=2), os.replace
+
+    class Dead(BaseException):
+        pass
+
+    def until(deaths: int) -> Callable[[str, str], None]:
+        left = deaths
+
+        def dying(source: str, target: str) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0 and moment == "before":
+                raise Dead
+            place(source, target)
+            if left == 0:
+                raise Dead
+
+        return dying
+
+    whole = RunFolder(tmp_path / "whole")
+    train(config, whole)
+    for deaths in itertools.count(1):
+        run = RunFolder(tmp_path / str(deaths))
+        monkeypatch.setattr("os.replace", until(deaths))
+        try:
+            train(config, run)
+        except Dead:
+            monkeypatch.undo()
+            train(config, run)
+            assert_same(whole, run)
+        else:
+            break
+    monkeypatch.undo()
+    assert deaths > 12, "the claim is two files, an epoch four and more, the end is one"
 
 
 def test_a_finished_run_is_left_untouched(whole: RunFolder) -> None:
@@ -163,6 +204,19 @@ def test_two_processes_equal_one(tmp_path: Path, whole: RunFolder) -> None:
     for got, want in zip(run.history(), whole.history(), strict=True):
         assert got["terms"] == pytest.approx(want["terms"], rel=2e-3)
         assert got["valid_error"] == pytest.approx(want["valid_error"], abs=1.2)
+
+
+def test_two_processes_score_the_model_that_is_saved(tmp_path: Path) -> None:
+    """Batch statistics go apart in the last step of an epoch; those of the first process are saved."""
+    options = ["--model", "resnet8", "--width", "2", "--epochs", "1", "--batch_size", "250", "--learning_rate", "0.01"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "labelemb"]
+    command = [*launch, "train", "digits", *options, "--device", "cpu", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr.decode()
+    run = RunFolder.of(tmp_path, "digits", "emb", 0)
+    model = TrainedModel(run)
+    found, line = model.evaluate(model.test_images()), run.history()[-1]
+    assert (found.error, found.nll) == (pytest.approx(line["test_error"]), pytest.approx(line["test_nll"], rel=1e-5))
 
 
 def test_streams_are_apart_and_reproducible() -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import ProjectConfiguration
 
@@ -41,6 +42,8 @@ def make_accelerator(precision: Precision, device: str, tracker: str, folder: Pa
     launcher's processes stay apart.
     """
     check_tracker(tracker)
+    # Accelerate remembers the precision of the first run of a process and refuses another; a sweep may ask for both.
+    AcceleratorState._reset_state()  # type: ignore[no-untyped-call]
     try:
         accelerator = Accelerator(
             # Without an accelerator Accelerate joins the launcher's processes only when told that this is a CPU job.
