@@ -9,14 +9,15 @@ PACKAGE = Path(labelemb.__file__).parent
 ALLOWED = {
     "errors": set(),
     "files": {"errors"},
+    "downloads": {"errors", "files"},
     "losses": {"errors", "files"},
     "metrics": {"errors"},
     "runs": {"errors", "files"},
     "signature": {""},  # the package itself, for its version
     "training": {"errors", "files", "losses", "metrics", "runs", "signature"},
     "report": {"errors", "files", "metrics", "runs", "losses.embedding"},
-    "vision": {"errors", "files", "losses", "metrics", "runs", "training"},
-    "seq2seq": {"errors", "files", "losses", "metrics", "runs", "training"},
+    "vision": {"downloads", "errors", "files", "losses", "metrics", "runs", "training"},
+    "seq2seq": {"downloads", "errors", "files", "losses", "metrics", "runs", "training"},
     "presets": {"errors"},
     "cli": {"", "errors", "files", "losses", "metrics", "presets", "report", "runs", "seq2seq", "training", "vision"},
     "__main__": {"cli"},

@@ -14,7 +14,9 @@ import pytest
 import torch
 import yaml
 
+from labelemb.cli import published_nlp
 from labelemb.cli.main import guarded, main
+from labelemb.cli.published_config import read_config
 from labelemb.cli.published_nlp import predict, train
 from labelemb.losses.embedding import CompressedLabelEmbedding, LabelEmbedding
 from labelemb.seq2seq.recipe import load_corpus
@@ -164,6 +166,24 @@ def test_the_path_of_the_data_may_be_with_or_without_its_ending(place: Path) -> 
         assert train(["-config", config, "-log", data.replace("/", "-")]) == 0
 
 
+def test_numbers_as_people_write_them(place: Path) -> None:
+    _, values = read_config(Path(config_of(place, learning_rate="1e-3", eval_interval=5)))
+    assert (values["learning_rate"], values["eval_interval"]) == (0.001, 5)
+
+
+@pytest.mark.parametrize(("granted", "chosen"), [(None, "1"), ("", ""), ("3,5", "5"), ("3", "")])
+def test_the_gpu_is_one_of_those_a_scheduler_grants(
+    granted: str | None, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that it is put back
+    if granted is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", granted)
+    published_nlp._place([1])
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == chosen
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_the_cpu_computes(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(["-gpus", "0", "-config", config_of(place, epoch=1), "-log", "gpus"]) == 0
@@ -177,7 +197,9 @@ def test_without_a_gpu_the_cpu_computes(place: Path, capsys: pytest.CaptureFixtu
         (["-gpus", "0", "1"], {}, "gpus: expected one number, got 0 1. Several: accelerate launch"),
         ([], {"shared_vocab": True}, "shared_vocab: expected False, as .* is prepared, got True in .*-share"),
         ([], {"epochz": 3}, "config: expected keys out of .*att_act.*, got epochz in"),
-        ([], {"epoch": "many"}, "iwslt.yaml: epochs: expected int, got 'many'"),
+        ([], {"epoch": "many"}, "values that fit their keys in .*iwslt.yaml, got epochs: .* whole number, got 'many'"),
+        ([], {"eval_interval": "3000 steps"}, "eval_interval: expected a whole number or null, got '3000 steps'"),
+        ([], {"seed": 7, "unk": True}, "no keys that are options of the script, got seed, unk in .* Give -seed, -unk"),
         ([], {"metric": ["meteor"]}, "scores: expected exact or bleu or rouge, got 'meteor'"),
         ([], {"data": "nowhere"}, "data: expected the folder of a prepared corpus, got none at"),
         ([*EMB[:-1], "other"], {"soft_start": 20_000}, r"soft_start: expected fewer steps than the run has \(21\)"),

@@ -115,6 +115,14 @@ def test_a_folder_with_something_else_is_not_touched(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").exists()
 
 
+def test_what_people_put_into_a_corpus_is_not_touched(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+    make_corpus()
+    (tmp_path / "made" / "runs").mkdir()
+    with pytest.raises(ConfigError, match="save_data: .* and nothing else, got .*made, with runs in it"):
+        make_corpus()
+    assert (tmp_path / "made" / "runs").is_dir()
+
+
 def test_nothing_within_the_limits(make_corpus: MakeCorpus) -> None:
     with pytest.raises(DataError, match="train: expected pairs within src_length 1 .* 3 pairs over it"):
         make_corpus(src_length=1)
@@ -145,7 +153,21 @@ def test_a_damaged_corpus(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     ids.write_bytes(ids.read_bytes()[:-2])
     with pytest.raises(DataError, match="train.src.ids: expected 20 bytes, got 18"):
         Corpus.open(tmp_path / "made")
+    make_corpus()
     metadata = tmp_path / "made" / "metadata.json"
+    whole = metadata.read_text()
+    assert '"dtype": "<u2"' in whole
+    metadata.write_text(whole.replace('"dtype": "<u2"', '"dtype": "O"'))
+    with pytest.raises(DataError, match="expected numbers of a kind in <u2, <u4, .* got 'O'"):
+        Corpus.open(tmp_path / "made")
+    metadata.write_text(whole.replace('"pairs"', '"peers"'))
+    with pytest.raises(DataError, match="metadata.json: expected sizes and kinds of all files"):
+        Corpus.open(tmp_path / "made")
+    metadata.write_text(whole)
+    words = tmp_path / "made" / "tgt.vocab"
+    words.write_text("".join(words.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(DataError, match=r"tgt.vocab: expected \d+ words, got \d+"):
+        Corpus.open(tmp_path / "made")
     metadata.write_text(json.dumps({"format": "labelemb.corpus.v0"}))
     with pytest.raises(DataError, match="a prepared corpus of this version"):
         Corpus.open(tmp_path / "made")

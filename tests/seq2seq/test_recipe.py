@@ -141,7 +141,7 @@ def test_killed_and_resumed_is_the_same_run(config: Seq2SeqConfig, save_interval
     while len(killed.history()) < 2 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    assert process.wait() == -signal.SIGKILL, "it was still at work"
     assert killed.history(), "it got somewhere"
     train(config, killed)
     assert without_time(killed) == without_time(whole)
@@ -152,6 +152,19 @@ def test_killed_and_resumed_is_the_same_run(config: Seq2SeqConfig, save_interval
     for split in ("valid", "test"):
         assert killed.output_file(split).read_bytes() == whole.output_file(split).read_bytes()
     assert killed.scores() == whole.scores()
+
+
+def test_batches_by_tokens_are_no_measure_of_what_is_searched_at_once() -> None:
+    assert Seq2SeqConfig(batch_size=7).sentences_at_once == 7
+    assert Seq2SeqConfig(batch_size=4096, batch_by="tokens").sentences_at_once == 64
+
+
+def test_damage_is_not_hidden_by_a_second_place(make_corpus: Callable[..., Corpus], tmp_path: Path) -> None:
+    make_corpus()
+    ids = tmp_path / "made" / "train.src.ids"
+    ids.write_bytes(ids.read_bytes()[:-2])
+    with pytest.raises(DataError, match="train.src.ids: expected 20 bytes, got 18"):
+        load_corpus(str(tmp_path / "made"), tmp_path)
 
 
 def test_checkpoints_to_go_on_from_come_every_save_interval(config: Seq2SeqConfig, tmp_path: Path) -> None:
@@ -191,6 +204,12 @@ def test_translate_keeps_lines_and_order(make_corpus: Callable[..., Corpus]) -> 
 def test_scores() -> None:
     assert score("exact", ["a  b", "c"], ["a b", "d"], ["x", "y"], False)["exact"].value == 50
     assert set(score("bleu", ["a b c d"], ["a b c d"], ["x"], False)) == {"bleu", "paper_bleu", "chrf"}
+    assert score("exact", ["你好吗", "再见"], ["你 好吗", "再 会"], ["x", "y"], True)["exact"].value == 50
+    chinese = score("bleu", ["今天天气很好啊"], ["今天天气很好吗"], ["x"], True)
+    assert set(chinese) == {"bleu", "chrf"}
+    assert chinese["bleu"].value == pytest.approx(100 * (6 / 7 * 5 / 6 * 4 / 5 * 3 / 4) ** 0.25)
+    assert "tok:char" in chinese["bleu"].signature
+    assert set(score("bleu", ["a"], ["w " * 51], ["x"], False)) == {"bleu", "chrf"}
     assert score("rouge", ["ab"], ["ac"], ["x"], True)["rouge1"].value == pytest.approx(50)
     assert score("rouge", ["ab"], ["ac"], ["x"], False)["rouge1"].value == 0
 

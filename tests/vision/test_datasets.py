@@ -111,7 +111,7 @@ class TestMistakes:
             raise ConnectionError
 
         monkeypatch.setattr(pooch, "retrieve", fail)
-        with pytest.raises(DataError, match="no download from .* \\(ConnectionError\\).*--data DIR"):
+        with pytest.raises(DataError, match="no download of .* \\(ConnectionError\\).*--data DIR"):
             load("cifar10", None)
 
     def test_the_other_cifar(self, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ class TestMistakes:
 
     def test_damaged_archives(self, tmp_path: Path) -> None:
         (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"rubbish")
-        with pytest.raises(DataError, match="a tar archive that can be read"):
+        with pytest.raises(DataError, match="a tar.gz archive that can be read"):
             load("cifar10", tmp_path)
         (tmp_path / "cifar-10-python.tar.gz").unlink()
         members = cifar10_members("binary", TRAIN, TEST, NAMES)
@@ -135,6 +135,19 @@ class TestMistakes:
         (tmp_path / FOLDERS["binary"] / "data_batch_3.bin").unlink()
         with pytest.raises(DataError, match="got no data_batch_3.bin"):
             load("cifar10", tmp_path)
+
+    def test_an_archive_with_one_wrong_bit(self, tmp_path: Path) -> None:
+        """Wherever it is: what is decompressed is held to the checksum at the end."""
+        folder = tmp_path / FOLDERS["python"]
+        write_members(folder, cifar10_members("python", TRAIN, TEST, NAMES))
+        archive = tmp_path / "cifar-10-python.tar.gz"
+        pack(folder, archive)
+        shutil.rmtree(folder)
+        content = archive.read_bytes()
+        for place in range(40, len(content), len(content) // 12):
+            archive.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+            with pytest.raises(DataError):
+                load("cifar10", tmp_path)
 
     def test_damaged_parquet(self, tmp_path: Path) -> None:
         for split in ("train", "test"):
@@ -206,6 +219,28 @@ class TestPickles:
     def test_what_is_something_else_is_refused(self, content: bytes) -> None:
         with pytest.raises(DataError):
             unpickle_plain(content, "p")
+
+    def test_a_billion_lists_in_two_hundred_bytes(self) -> None:
+        value: list[Any] = []
+        for _ in range(200):
+            value = [value, value]
+        got = unpickle_plain(pickle.dumps({b"a": value}), "p")[b"a"]
+        assert got[0] is got[1]
+
+    @pytest.mark.parametrize("labels", [[2**70] * 20, [-1] * 20, [True] * 20, ["1"] * 20])
+    def test_labels_that_are_none(self, tmp_path: Path, labels: list[Any]) -> None:
+        batch = {b"data": TEST.pixels.numpy().reshape(20, -1), b"labels": labels}
+        members = cifar10_members("python", TRAIN, TEST, NAMES) | {"test_batch": pickle.dumps(batch, 2)}
+        write_members(tmp_path / FOLDERS["python"], members)
+        with pytest.raises(DataError, match="20 whole numbers from 0 as labels"):
+            load("cifar10", tmp_path)
+
+    def test_label_names_that_are_no_text(self, tmp_path: Path) -> None:
+        members = cifar10_members("python", TRAIN, TEST, NAMES)
+        members["batches.meta"] = pickle.dumps({b"label_names": [b"\xff"] * 10}, 2)
+        write_members(tmp_path / FOLDERS["python"], members)
+        with pytest.raises(DataError, match="label names in UTF-8"):
+            load("cifar10", tmp_path)
 
     def test_a_hostile_archive(self, tmp_path: Path) -> None:
         class Hostile:
@@ -294,6 +329,12 @@ class TestOwnImages:
         Image.fromarray(np.zeros((20, 31, 3), np.uint8)).save(tmp_path / "pets" / "cat" / "3.png")
         assert load(f"imagefolder:{tmp_path / 'pets'}", None).digest != before
 
+    def test_ten_images_are_enough(self, tmp_path: Path) -> None:
+        write_folders(tmp_path / "pets", {"": 5})
+        (tmp_path / "pets" / "cat" / "._0.png").write_bytes(b"what a Mac leaves")
+        data = load(f"imagefolder:{tmp_path / 'pets'}", None)
+        assert [len(split) for split in (data.train, data.valid, data.test)] == [7, 1, 2]
+
     def test_mistakes(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="got no folder"):
             load(f"imagefolder:{tmp_path / 'nowhere'}", None)
@@ -332,6 +373,16 @@ def test_an_image_is_cut_around_its_middle_and_resized() -> None:
     assert image.shape == (3, 10, 10)
     assert (image[:, :, 2:8] == 200).all()
     assert read_image(encode(pixels), 1, None).shape == (1, 20, 60)
+
+
+def test_sixteen_bits_keep_their_shades(tmp_path: Path) -> None:
+    ramp = np.arange(0, 65_536, 1024, dtype=np.uint16).reshape(8, 8)
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    assert np.array_equal(read_image(tmp_path / "ramp.png", 1, None)[0], ramp >> 8)
+    assert np.array_equal(read_image(tmp_path / "ramp.png", 3, None)[2], ramp >> 8)
+    Image.fromarray(ramp.astype(np.float32)).save(tmp_path / "float.tif")
+    with pytest.raises(DataError, match="32 bits a pixel, of which nobody says what is white"):
+        read_image(tmp_path / "float.tif", 1, None)
 
 
 def test_images_of_several_sizes_need_a_size() -> None:

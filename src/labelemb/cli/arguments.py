@@ -1,5 +1,6 @@
 """Parsing: whole option names only, unknown ones refused, and every mistake one line that says what to do."""
 
+import json
 import re
 from dataclasses import fields
 from typing import Any, NoReturn, get_type_hints
@@ -62,6 +63,11 @@ def add_config(parser: Parser, config: type, defaults: dict[str, Any], skip: set
         names = [f"--{name}", *([aliases[name]] if name in aliases else [])]
         default = defaults.get(name, getattr(instance, name))
         group.add_argument(*names, type=hints[name], default=default, help=help_of[name])
+
+
+def spelled(value: object) -> str:
+    """Write a value of a YAML file as one would on the command line."""
+    return str(value) if isinstance(value, str) else json.dumps(value)
 
 
 def _field_help(config: type) -> dict[str, str]:

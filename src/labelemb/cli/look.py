@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from labelemb.cli.arguments import Parser
-from labelemb.errors import ConfigError
+from labelemb.errors import ConfigError, check_at_least_one
 from labelemb.presets import preset_names, read_preset
 from labelemb.seq2seq.vocab import SPECIAL
 
@@ -77,8 +77,8 @@ def similar(arguments: list[str]) -> int:
     chosen = parser.parse(arguments)
     if (chosen.label is None) == (chosen.frequent is None):
         raise ConfigError("label", "a label, or --frequent N", "both" if chosen.label else "neither")
-    if chosen.frequent is not None and chosen.frequent < 1:
-        raise ConfigError("frequent", "a whole number >= 1", chosen.frequent)
+    if chosen.frequent is not None:
+        check_at_least_one("frequent", chosen.frequent)
     from labelemb.losses.embedding import LabelEmbedding
     from labelemb.report import similar as nearest
     from labelemb.runs import embedding_file

@@ -1,6 +1,5 @@
 """What the verbs that train share: a preset with its options, and the runs that they ask for."""
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from labelemb.cli.arguments import Parser, UsageError, add_config
+from labelemb.cli.arguments import Parser, UsageError, add_config, spelled
 from labelemb.errors import ConfigError, check_at_least_one
 from labelemb.losses.modes import MODES
 from labelemb.presets import Preset, preset_names, read_preset
@@ -73,7 +72,7 @@ class Verb:
                 raise ConfigError("task", " or ".join(RECIPES), repr(preset.task))
             chosen = self._parser(preset).parse(arguments)
             # The file's values are held to the types of the options; as defaults they would not be.
-            given = [f"--{key}={_spelled(value)}" for key, value in preset.values.items() if key != "mode"]
+            given = [f"--{key}={spelled(value)}" for key, value in preset.values.items() if key != "mode"]
             values_alone = replace(self, preset=preset.name, options=lambda parser: None)
             values_alone._parser(replace(preset, values={})).parse(given)
             if self.preset or chosen.preset == name:
@@ -209,11 +208,6 @@ def run_plan(plan: list[PlannedRun], jobs: int, threads: int | None, console: Co
 def main_console() -> Console:
     """Return a console that is silent in all processes of a distributed job but one."""
     return Console(quiet=os.environ.get("RANK", "0") != "0")
-
-
-def _spelled(value: object) -> str:
-    """Write a value of a YAML file as one would on the command line."""
-    return str(value) if isinstance(value, str) else json.dumps(value)
 
 
 def _preset_among(arguments: list[str]) -> str:

@@ -22,7 +22,7 @@ a session:
       --test_src tst2013.en --test_tgt tst2013.vi --lower --save_data data/iwslt15/iwslt.low
   train: 46,915 pairs of 50,557 (3,642 over src_length 50 or tgt_length 50), 798,669 src tokens (0.0 % unknown), ...
   $ labelemb preprocess --train_src PART_I.txt --valid_src PART_II.txt --test_src PART_III.txt \\
-      --char --share --src_length 0 --save_data data/lcsts/lcsts.share        # the LCSTS release as it comes
+      --char --share --lower --src_length 0 --tgt_length 0 --save_data data/lcsts/lcsts.low.share   # LCSTS as it comes
 
   Each option may be written with one dash, too, as published: -train_src, -lower, -share.
 """

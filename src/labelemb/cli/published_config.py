@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from labelemb.errors import Choices, ConfigError
+from labelemb.cli.arguments import Parser, UsageError, add_config, spelled
+from labelemb.errors import ConfigError
 from labelemb.seq2seq.config import Seq2SeqConfig
 from labelemb.seq2seq.recipe import load_corpus
 
@@ -25,6 +26,8 @@ KEYS = {
 }
 # Read by the published program and then unused there, or of no meaning here.
 UNUSED = ("param_init", "learning_rate_decay", "start_decay_at", "max_generator_batches")
+# Choices of ours that are options of the published scripts, and so belong there.
+OPTIONS = {"mode": "-score emb -loss emb", "seed": "-seed", "unk": "-unk", "limit": "-limit", "restore": "-restore"}
 SOFT_START = 20_000  # in the published program, not in its config
 
 
@@ -43,27 +46,28 @@ def read_config(file: Path) -> tuple[str, dict[str, Any]]:
     known = {*KEYS, *own, *UNUSED, "log", "shared_vocab"}
     if unknown := sorted(map(str, content.keys() - known)):
         raise ConfigError("config", f"keys out of {', '.join(sorted(known))}", f"{', '.join(unknown)} in {file}")
+    if optional := sorted(content.keys() & OPTIONS.keys()):
+        hint = f"Give {', '.join(OPTIONS[key] for key in optional)}"
+        raise ConfigError("config", "no keys that are options of the script", f"{', '.join(optional)} in {file}", hint)
     values: dict[str, Any] = {"soft_start": SOFT_START}
     for key, value in content.items():
         if key in {*KEYS, *own} and value is not None:
             values[KEYS.get(key, str(key))] = ",".join(map(str, value)) if isinstance(value, list) else value
-    _check_kinds(file, values)
+    values = _typed(file, values)
     if "shared_vocab" in content:
         _check_shared(file, str(values["corpus"]), bool(content["shared_vocab"]))
     return str(content.get("log") or "."), values
 
 
-def _check_kinds(file: Path, values: Mapping[str, Any]) -> None:
-    """Raise ConfigError for values that are no numbers where numbers belong, and so on."""
-    instance = Seq2SeqConfig()
-    with Choices() as choices:
-        for key, value in values.items():
-            default = getattr(instance, key)
-            kinds = (int, float) if isinstance(default, float) else type(default)
-            fine = default is None or (
-                isinstance(value, kinds) and isinstance(value, bool) == isinstance(default, bool)
-            )
-            choices.expect(fine, f"{file}: {key}", type(default).__name__, repr(value))
+def _typed(file: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values as those of a preset are read: 1e-3 is a number, though YAML takes it for text."""
+    parser = Parser(str(file), "", "")
+    add_config(parser, Seq2SeqConfig, {}, skip=set(), aliases={})
+    try:
+        found = parser.parse([f"--{key}={spelled(value)}" for key, value in values.items()])
+    except UsageError as error:
+        raise ConfigError("config", f"values that fit their keys in {file}", str(error).partition(". ")[0]) from error
+    return {key: found[key] for key in values}
 
 
 def _check_shared(file: Path, corpus: str, wanted: bool) -> None:

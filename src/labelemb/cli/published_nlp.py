@@ -93,7 +93,12 @@ def _place(gpus: list[int]) -> None:
     if len(gpus) > 1:
         hint = "Several: accelerate launch -m labelemb train PRESET"
         raise ConfigError("gpus", "one number", " ".join(map(str, gpus)), hint)
-    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
+    granted = os.environ.get("CUDA_VISIBLE_DEVICES")  # by a scheduler: its first is 0, and there is no other
+    if granted is None:
+        visible = [str(gpu) for gpu in gpus]
+    else:
+        visible = [device for number, device in enumerate(granted.split(",")) if number in gpus]
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible)
     if gpus and not torch.cuda.is_available():
         print(f"WARNING: no GPU {gpus[0]} on this machine; the CPU computes", file=sys.stderr)
 
@@ -115,7 +120,8 @@ def _evaluate(chosen: Any, values: Mapping[str, Any], split: str) -> TextEvaluat
     if split not in splits:
         raise ConfigError("data", f"a corpus with {split} text", f"{config.corpus}, which has {', '.join(splits)}")
     settings = config.search_settings
-    return model.evaluate(model.reread(splits[split]), config.score_names, settings, config.batch_size, config.unk)
+    text = model.reread(splits[split])
+    return model.evaluate(text, config.score_names, settings, config.sentences_at_once, config.unk)
 
 
 def _tell(found: TextEvaluation) -> None:

@@ -34,13 +34,13 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str], tokenize: str = "
     return _bleu(hypotheses, references, lowercase=False, smooth_method="exp", tokenize=tokenize)
 
 
-def paper_bleu(hypotheses: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Score:
+def paper_bleu(hypotheses: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Score | None:
     """Return BLEU as the published program counts it: comparable with its figures and with nothing else.
 
     Lower-cased, tokenised as it comes, no smoothing, and without the pairs whose source or reference has more than 50
-    tokens: 114 of the 1,268 of tst2013. ``bleu`` is the honest figure.
+    tokens: 114 of the 1,268 of tst2013. ``bleu`` is the honest figure. None when every pair is longer.
 
-    Raises DataError as ``bleu`` does, and when every pair is longer.
+    Raises DataError as ``bleu`` does.
     """
     check_pairs(hypotheses, references)
     check_pairs(sources, references)
@@ -50,7 +50,7 @@ def paper_bleu(hypotheses: Sequence[str], references: Sequence[str], sources: Se
         if all(len(sentence.split()) <= PAPER_TOKENS for sentence in pair)
     ]
     if not short:
-        raise DataError("references", f"sentences of at most {PAPER_TOKENS} tokens", "longer ones alone")
+        return None
     kept = [[sentences[number] for number in short] for sentences in (hypotheses, references)]
     score = _bleu(kept[0], kept[1], lowercase=True, smooth_method="none", tokenize="none")
     return Score(score.value, f"{score.signature}|len:<={PAPER_TOKENS}", score.sentences)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 import torch
 
-from labelemb.errors import ConfigError, DataError
+from labelemb.errors import DataError, check_at_least_one
 from labelemb.losses.embedding import LabelEmbedding
 
 
@@ -20,8 +20,7 @@ def similar(
     One row of E is made, whatever the number of labels. Raises DataError for a label that is not there, with close
     matches; ConfigError for top < 1.
     """
-    if top < 1:
-        raise ConfigError("top", "a whole number >= 1", top)
+    check_at_least_one("top", top)
     number = label_number(embedding, label)
     with torch.no_grad():
         logits = embedding.rows(torch.tensor([number], device=next(embedding.parameters()).device))[0]

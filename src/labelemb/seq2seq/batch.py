@@ -56,9 +56,8 @@ class PairBatch:
     def of(cls, split: Split, rows: Rows, device: torch.device | str = "cpu") -> "PairBatch":
         """Pad the pairs of the given rows, which may be none."""
         source, lengths = source_batch(split.src, rows, device)
-        target = padded(split.tgt, rows)
+        target, ends = padded(split.tgt, rows)
         count, width = target.shape
-        ends = split.tgt.lengths[rows]
         framed = np.full((count, width + 2), PAD, np.int64)
         framed[:, 0], framed[:, 1:-1] = BEGIN, target
         framed[np.arange(count), ends + 1] = END
@@ -72,7 +71,7 @@ def source_batch(sentences: Sentences, rows: Rows, device: torch.device | str = 
 
     An empty sentence stands as one unknown word, since an encoder has to read something.
     """
-    source, lengths = padded(sentences, rows), sentences.lengths[rows].astype(np.int64)
+    source, lengths = padded(sentences, rows)
     if (lengths == 0).any():
         source = source if source.shape[1] else np.full((len(rows), 1), PAD, np.int64)
         source[lengths == 0, 0] = UNKNOWN
@@ -80,15 +79,15 @@ def source_batch(sentences: Sentences, rows: Rows, device: torch.device | str = 
     return torch.from_numpy(source).to(device), torch.from_numpy(lengths)
 
 
-def padded(sentences: Sentences, rows: Rows) -> Rows:
-    """Return the numbers of sentences as (B, longest) int64, PAD behind each."""
-    spans = sentences.spans[rows]
+def padded(sentences: Sentences, rows: Rows) -> tuple[Rows, Rows]:
+    """Return the numbers of sentences as (B, longest) int64, PAD behind each, and their lengths (B,) int64."""
+    spans = sentences.spans[rows].astype(np.int64)
     lengths = spans[:, 1] - spans[:, 0]
     columns = np.arange(lengths.max(initial=0))
     inside = columns < lengths[:, None]  # (B, longest)
     result = np.full(inside.shape, PAD, np.int64)
     result[inside] = sentences.ids[(spans[:, :1] + columns)[inside]]
-    return result
+    return result, lengths
 
 
 class BatchPlan:

@@ -20,6 +20,9 @@ from labelemb.training.loop import Best, FitSettings
 ModelName = Literal["lstm", "transformer"]
 
 
+SENTENCES = 64  # side by side where the batches of training are counted in tokens
+
+
 @dataclass(frozen=True)
 class Seq2SeqConfig(TrainingConfig):
     """Every choice of a language run; the presets are values of it.
@@ -122,6 +125,11 @@ class Seq2SeqConfig(TrainingConfig):
             save_every=self.save_interval,
             best=(Best("valid_perplexity"), *scores),
         )
+
+    @property
+    def sentences_at_once(self) -> int:
+        """Return how many sentences are scored and searched side by side."""
+        return self.batch_size if self.batch_by == "sentences" else SENTENCES
 
     @property
     def search_settings(self) -> SearchSettings:

@@ -9,6 +9,7 @@ FOLDER/
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from labelemb.seq2seq.wording import Wording
 FORMAT = "labelemb.corpus.v1"
 SIDES = ("src", "tgt")
 SPANS_DTYPE = "<i8"
+DTYPES = ("<u2", "<u4", SPANS_DTYPE)
+OWN_FILES = re.compile(r"metadata\.json|(src|tgt)\.vocab|(train|valid|test)\.(src|tgt)\.(ids|spans|txt)")
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,14 @@ class Corpus:
         if metadata is None:
             raise DataError("data", "a prepared corpus of this version", folder, "labelemb preprocess makes one")
         vocabularies = {side: Vocabulary.read(folder / f"{side}.vocab") for side in SIDES}
-        splits = {name: _open_split(folder, name, facts) for name, facts in metadata["splits"].items()}
+        for side, words in metadata.get("words", {}).items():
+            if len(vocabularies[side]) != words:
+                raise DataError(str(folder / f"{side}.vocab"), f"{words} words", len(vocabularies[side]), _AGAIN)
+        try:
+            splits = {name: _open_split(folder, name, facts) for name, facts in metadata["splits"].items()}
+        except (KeyError, TypeError, AttributeError) as error:
+            file, wanted = str(folder / "metadata.json"), "sizes and kinds of all files"
+            raise DataError(file, wanted, repr(error), _AGAIN) from error
         return cls(splits, vocabularies["src"], vocabularies["tgt"], metadata)
 
 
@@ -114,6 +124,8 @@ def _open_split(folder: Path, name: str, facts: Mapping[str, Any]) -> Split:
 
 
 def _map(path: Path, dtype: str, shape: tuple[int, ...]) -> IntArray:
+    if dtype not in DTYPES:  # a file of objects would be one of addresses in memory
+        raise DataError(str(path), f"numbers of a kind in {', '.join(DTYPES)}", repr(dtype), _AGAIN)
     wanted = int(np.prod(shape)) * np.dtype(dtype).itemsize
     there = path.stat().st_size if path.is_file() else 0
     if there != wanted:

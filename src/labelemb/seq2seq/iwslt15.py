@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from labelemb.downloads import fetch
 from labelemb.errors import DataError
 from labelemb.files import cache_folder
 from labelemb.seq2seq.corpus import FORMAT, Corpus, read_metadata
@@ -74,19 +75,8 @@ def _find(name: str, folder: Path) -> Path:
 
 
 def _download(name: str) -> Path:
-    import pooch
-
     digest = FILES[name]
-    known = f"sha256:{digest}" if digest else None
-    try:
-        return Path(pooch.retrieve(SOURCE + name, known, fname=name, path=cache_folder() / "iwslt15-en-vi"))
-    except Exception as error:  # whatever the transport raises: requests, urllib3, OSError, ValueError for a digest
-        raise DataError(
-            "data",
-            _wanted(),
-            f"no --data, and no download of {name} from {SOURCE} ({type(error).__name__})",
-            "Put the files into a folder and pass it as --data DIR or LABELEMB_DATA=DIR",
-        ) from error
+    return fetch(SOURCE, name, f"sha256:{digest}" if digest else None, "iwslt15-en-vi", _wanted())
 
 
 def _checked(name: str, path: Path) -> str:

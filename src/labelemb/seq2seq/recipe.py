@@ -9,7 +9,7 @@ from labelemb.errors import DataError
 from labelemb.runs import RunFolder
 from labelemb.seq2seq import iwslt15, numbers
 from labelemb.seq2seq.config import Seq2SeqConfig
-from labelemb.seq2seq.corpus import Corpus
+from labelemb.seq2seq.corpus import Corpus, find_corpus
 from labelemb.seq2seq.task import Seq2SeqTask
 from labelemb.training.road import check_run, train_run
 
@@ -25,11 +25,12 @@ def load_corpus(name: str, folder: Path | None) -> Corpus:
     if name in iwslt15.NAMES:
         return iwslt15.load_iwslt15(name, folder)
     try:
-        return Corpus.open(Path(name).expanduser())
+        place = find_corpus(Path(name).expanduser())
     except DataError:
         if folder is None or Path(name).is_absolute():
             raise
-        return Corpus.open(folder / name)
+        place = find_corpus(folder / name)
+    return Corpus.open(place)
 
 
 def check(config: Seq2SeqConfig, run: RunFolder, data_folder: Path | None = None) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from labelemb.metrics.bleu import Score, bleu, chrf, paper_bleu
 from labelemb.metrics.rouge import Unit, rouge, rouge_signature
+from labelemb.seq2seq.reading import cut
 from labelemb.seq2seq.sentences import Split
 
 # Score -> which of its figures chooses a checkpoint.
@@ -21,21 +22,21 @@ def score(
 ) -> dict[str, Score]:
     """Return the figures of a score, each from 0 to 100, with their signatures.
 
-    name          "exact": lines that are their reference; "bleu": "bleu" (sacreBLEU, cased, all lines, tokenised as
-                  they come), "paper_bleu" (see there) and "chrf"; "rouge": "rouge1", "rouge2", "rougeL"
-    by_character  whether the tokens of ROUGE are characters, or words
+    name          "exact": lines that are their reference, token for token; "bleu": "bleu" (sacreBLEU, cased, all lines,
+                  tokenised as they come), "paper_bleu" (see there; of words, and where a pair is short enough) and
+                  "chrf"; "rouge": "rouge1", "rouge2", "rougeL"
+    by_character  whether tokens are characters, or words
     """
     count = len(references)
     match name:
         case "exact":
-            same = sum(one.split() == other.split() for one, other in zip(hypotheses, references, strict=True))
+            pairs = zip(hypotheses, references, strict=True)
+            same = sum(cut(one, by_character) == cut(other, by_character) for one, other in pairs)
             return {"exact": Score(100 * same / count, "nrefs:1|case:mixed|tok:none|whole lines", count)}
         case "bleu":
-            return {
-                "bleu": bleu(hypotheses, references),
-                "paper_bleu": paper_bleu(hypotheses, references, sources),
-                "chrf": chrf(hypotheses, references),
-            }
+            found = {"bleu": bleu(hypotheses, references, "char" if by_character else "none")}
+            paper = None if by_character else paper_bleu(hypotheses, references, sources)
+            return found | ({"paper_bleu": paper} if paper else {}) | {"chrf": chrf(hypotheses, references)}
         case "rouge":
             unit: Unit = "character" if by_character else "word"
             figures = rouge(hypotheses, references, unit)

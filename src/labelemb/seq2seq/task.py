@@ -98,7 +98,7 @@ class Seq2SeqTask:
     ) -> dict[str, float]:
         """Return what the model makes of the true outputs, word after word."""
         sums = torch.zeros(4, dtype=torch.float64, device=self._device)  # loss, likelihood, right words, words
-        for rows in by_length(split.tgt.lengths, self.config.batch_size):
+        for rows in by_length(split.tgt.lengths, self.config.sentences_at_once):
             mine = rows[share.index :: share.count]
             batch = PairBatch.of(split, mine, self._device)
             hidden = model(*batch.inputs)
@@ -117,9 +117,8 @@ class Seq2SeqTask:
     def _scores(self, model: nn.Module, name: str, settings: SearchSettings) -> dict[str, Score]:
         """Search the outputs of a split and score them; both stay for ``leave``."""
         config, wording, split = self.config, self.corpus.wording, self.corpus.splits[name]
-        lines = translate(
-            cast(Searchable, model), wording, split.src, split.src_lines, settings, config.batch_size, config.unk
-        )
+        at_once = config.sentences_at_once
+        lines = translate(cast(Searchable, model), wording, split.src, split.src_lines, settings, at_once, config.unk)
         scores = score_all(config.score_names, lines, split, wording.by_character)
         self._outputs[name] = lines, scores
         return scores

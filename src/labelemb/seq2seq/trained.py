@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from labelemb.errors import ConfigError, DataError
+from labelemb.errors import ConfigError, DataError, check_at_least_one
 from labelemb.losses.cross_entropy import CrossEntropyLoss
 from labelemb.metrics.bleu import Score
 from labelemb.metrics.likelihood import mean_nll, perplexity
@@ -81,8 +81,7 @@ class TrainedTranslator:
 
         Raises ConfigError for batch_size < 1.
         """
-        if batch_size < 1:
-            raise ConfigError("batch_size", "a whole number >= 1", batch_size)
+        check_at_least_one("batch_size", batch_size)
         settings = settings or self.config.search_settings
         replaced = self.config.unk if unk is None else unk
         rest = iter(lines)
@@ -115,7 +114,10 @@ class TrainedTranslator:
 
     def split(self, pairs: Iterable[tuple[str, str]]) -> Split:
         """Return pairs of lines as ``evaluate`` wants them. Raises DataError for none."""
-        sources, targets = zip(*pairs, strict=True)
+        lines = list(pairs)
+        if not lines:
+            raise DataError("text", "pairs of lines", "none")
+        sources, targets = zip(*lines, strict=True)
         return Split(self.wording.source(sources), self.wording.target(targets), sources, targets)
 
     def reread(self, split: Split) -> Split:

@@ -43,7 +43,7 @@ def make_accelerator(precision: Precision, device: str, tracker: str, folder: Pa
     """
     check_tracker(tracker)
     # Accelerate remembers the precision of the first run of a process and refuses another; a sweep may ask for both.
-    AcceleratorState._reset_state()  # type: ignore[no-untyped-call]
+    AcceleratorState._reset_state()
     try:
         accelerator = Accelerator(
             # Without an accelerator Accelerate joins the launcher's processes only when told that this is a CPU job.

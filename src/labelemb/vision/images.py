@@ -72,7 +72,7 @@ class ImageData:
         False: the images of the one there is train.
         """
         if wanted and self.valid is None:
-            kept, held = stratified_holdout(self.train.labels, len(self.train) // 10, seed=0)
+            kept, held = stratified_holdout(self.train.labels, max(1, len(self.train) // 10), seed=0)
             return replace(self, train=self.train[kept], valid=self.train[held])
         if wanted is False and self.valid is not None:
             return replace(self, train=join([self.train, self.valid]), valid=None)

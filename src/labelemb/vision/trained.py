@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labelemb.errors import ConfigError, DataError
+from labelemb.errors import DataError, check_at_least_one
 from labelemb.files import write_text
 from labelemb.metrics.calibration import RowScores, fit_temperature
 from labelemb.metrics.classification import error_percent
@@ -129,8 +129,7 @@ class TrainedModel:
         The images are cut around the middle and resized like the training images. Raises DataError for what is none,
         ConfigError for top < 1.
         """
-        if top < 1:
-            raise ConfigError("top", "a whole number >= 1", top)
+        check_at_least_one("top", top)
         channels, height, width = self.facts.image_shape
         pixels = np.stack([read_image(file, channels, (height, width)) for file in files])
         values, labels = self.logits(torch.from_numpy(pixels)).softmax(1).topk(min(top, len(self.facts.label_names)))

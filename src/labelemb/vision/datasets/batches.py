@@ -1,6 +1,8 @@
 """The official CIFAR archives, python and binary version, as tar.gz or unpacked."""
 
+import gzip
 import tarfile
+import zlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -52,18 +54,21 @@ class Layout:
 
 
 def read_members(place: Path, wanted: Collection[str]) -> dict[str, bytes]:
-    """Return the contents of the wanted files of a folder or a tar archive by name; nothing is unpacked to disk."""
+    """Return the contents of the wanted files of a folder or a tar.gz by name; nothing is unpacked to disk."""
     if place.is_dir():
         return {name: (place / name).read_bytes() for name in wanted if (place / name).is_file()}
     found = {}
     try:
-        with tarfile.open(place) as archive:
-            for member in archive:
-                name = PurePosixPath(member.name).name
-                if name in wanted and member.isfile() and (file := archive.extractfile(member)) is not None:
-                    found[name] = file.read()
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise DataError(str(place), "a tar archive that can be read", " ".join(str(error).split())) from error
+        with gzip.open(place) as stream:
+            with tarfile.open(fileobj=stream, mode="r:") as archive:
+                for member in archive:
+                    name = PurePosixPath(member.name).name
+                    if name in wanted and member.isfile() and (file := archive.extractfile(member)) is not None:
+                        found[name] = file.read()
+            while stream.read(1 << 20):  # to its end, where the checksum of all that came before is
+                pass
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise DataError(str(place), "a tar.gz archive that can be read", " ".join(str(error).split())) from error
     return found
 
 
@@ -74,8 +79,9 @@ def parse_python(content: bytes, name: str, level: Level) -> Images:
     pixels = batch.get(b"data") if isinstance(batch, dict) else None
     if not isinstance(pixels, np.ndarray) or pixels.ndim != 2 or pixels.shape[1] != PIXELS:
         raise DataError(name, f"data of shape (N, {PIXELS})", getattr(pixels, "shape", "none"))
-    if not isinstance(labels, list) or len(labels) != len(pixels) or not all(type(label) is int for label in labels):
-        raise DataError(name, f"{len(pixels)} whole numbers as labels", _kind_of(labels))
+    fine = isinstance(labels, list) and all(type(label) is int and 0 <= label < 256 for label in labels)
+    if not isinstance(labels, list) or not fine or len(labels) != len(pixels):
+        raise DataError(name, f"{len(pixels)} whole numbers from 0 as labels", _kind_of(labels))
     return Images(torch.from_numpy(pixels.copy()).view(-1, *SHAPE), torch.tensor(labels, dtype=torch.int64))
 
 
@@ -96,12 +102,20 @@ def python_names(content: bytes, level: Level) -> tuple[str, ...]:
     names = meta.get(b"label_names", meta.get(f"{level}_label_names".encode())) if isinstance(meta, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, bytes) for name in names):
         raise DataError("meta", "a list of label names", _kind_of(names))
-    return tuple(name.decode() for name in names)
+    return _decoded(b"\n".join(names)) if names else ()
 
 
 def binary_names(content: bytes, level: Level) -> tuple[str, ...]:
     """Read the label names of a text file, one a line."""
-    return tuple(line.strip() for line in content.decode().splitlines() if line.strip())
+    return tuple(line.strip() for line in _decoded(content) if line.strip())
+
+
+def _decoded(content: bytes) -> tuple[str, ...]:
+    """Return lines of UTF-8."""
+    try:
+        return tuple(content.decode().splitlines())
+    except UnicodeDecodeError as error:
+        raise DataError("meta", "label names in UTF-8", error) from error
 
 
 def _kind_of(value: Any) -> str:

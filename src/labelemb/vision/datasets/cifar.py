@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
+from labelemb.downloads import fetch
 from labelemb.errors import DataError
-from labelemb.files import cache_folder
 from labelemb.vision.datasets.batches import (
     Layout,
     Level,
@@ -33,7 +33,6 @@ class Cifar:
     title      its name in a sentence
     layouts    of its archives, the python version first
     md5        of the official python archive
-    levels     what its labels can be
     mean, std  of the official training images (lossless), per channel
     """
 
@@ -41,7 +40,6 @@ class Cifar:
     title: str
     layouts: tuple[Layout, ...]
     md5: str
-    levels: tuple[Level, ...]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
@@ -72,7 +70,6 @@ CIFAR10 = Cifar(
         ),
     ),
     md5="c58f30108f718f92721af3b95e74349a",
-    levels=("fine",),
     mean=(0.49140, 0.48216, 0.44653),
     std=(0.24703, 0.24349, 0.26159),
 )
@@ -100,7 +97,6 @@ CIFAR100 = Cifar(
         ),
     ),
     md5="eb9058c3a382ffc7106e4002c42a8d85",
-    levels=_FINE_AND_COARSE,
     mean=(0.50707516, 0.48654887, 0.44091784),
     std=(0.26733429, 0.25643846, 0.27615047),
 )
@@ -113,7 +109,9 @@ def load_cifar(cifar: Cifar, folder: Path | None, level: Level) -> ImageData:
     official training images train; ``ImageData.validated`` holds some out. The note says what is not as published:
     images that went through JPEG, a part of the data. Raises DataError.
     """
-    decoded = _decoded(cifar, _download(cifar) if folder is None else folder, level)
+    if folder is None:
+        folder = fetch(SOURCE, cifar.layouts[0].archive, f"md5:{cifar.md5}", "", _wanted(cifar)).parent
+    decoded = _decoded(cifar, folder, level)
     sizes = {split: len(images) for split, images in decoded.splits.items()}
     title = f"JPEG-compressed {cifar.title}" if decoded.jpeg else cifar.title
     part = sizes != OFFICIAL
@@ -175,23 +173,6 @@ def _from_parquet(files: dict[str, list[Path]], level: Level) -> Decoded:
     if len(names) > 1:
         raise DataError(str(files["test"][0]), "the label names of the training images", "other ones")
     return Decoded(splits, names.pop(), jpeg)
-
-
-def _download(cifar: Cifar) -> Path:
-    """Fetch the official python archive, checked against its md5; return the folder it is in."""
-    import pooch
-
-    archive = cifar.layouts[0].archive
-    try:
-        path = pooch.retrieve(SOURCE + archive, known_hash=f"md5:{cifar.md5}", fname=archive, path=cache_folder())
-    except Exception as error:  # whatever the transport raises: requests, urllib3, OSError
-        raise DataError(
-            "data",
-            _wanted(cifar),
-            f"no --data, and no download from {SOURCE} ({type(error).__name__})",
-            "Put the files into a folder and pass it as --data DIR or LABELEMB_DATA=DIR",
-        ) from error
-    return Path(path).parent
 
 
 def _wanted(cifar: Cifar) -> str:

@@ -30,7 +30,12 @@ def read_image(content: bytes | Path, channels: int, size: tuple[int, int] | Non
 
     try:
         with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as file:
-            image = ImageOps.exif_transpose(file).convert("L" if channels == 1 else "RGB")
+            image = ImageOps.exif_transpose(file)
+            if image.mode.startswith("I;16"):  # convert() would cut off all above 255 instead of scaling
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            if image.mode in ("I", "F"):
+                raise ValueError("32 bits a pixel, of which nobody says what is white")
+            image = image.convert("L" if channels == 1 else "RGB")
             if size is not None and (image.height, image.width) != size:
                 image = ImageOps.fit(image, (size[1], size[0]), method=Image.Resampling.BICUBIC)
             pixels = np.asarray(image, dtype=np.uint8)

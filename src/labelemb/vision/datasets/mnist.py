@@ -3,15 +3,14 @@
 import gzip
 import hashlib
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from labelemb.downloads import fetch
 from labelemb.errors import DataError
-from labelemb.files import cache_folder
 from labelemb.vision.images import ImageData, Images
 
 # sha256 of the contents; the .gz files are compressed differently in different places.
@@ -59,7 +58,7 @@ def parse_idx(content: bytes) -> Tensor:
 
 def _read(name: str, folder: Path | None) -> bytes:
     """Return the contents of an MNIST file, checked against its digest."""
-    path = _find(name, folder) if folder is not None else _download(name)
+    path = _find(name, folder) if folder is not None else fetch(SOURCE, f"{name}.gz", None, "mnist", _wanted())
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
@@ -75,25 +74,8 @@ def _find(name: str, folder: Path) -> Path:
     for path in candidates:
         if path.is_file():
             return path
-    raise DataError("data", _wanted(FILES), f"no {name}[.gz] in {folder} or {folder / 'mnist'}")
+    raise DataError("data", _wanted(), f"no {name}[.gz] in {folder} or {folder / 'mnist'}")
 
 
-def _download(name: str) -> Path:
-    import pooch
-
-    cache = cache_folder() / "mnist"
-    try:
-        # The digest of the contents is checked by the caller; the compressed file has no fixed one.
-        path = pooch.retrieve(SOURCE + f"{name}.gz", known_hash=None, fname=f"{name}.gz", path=cache)
-    except Exception as error:  # whatever the transport raises: requests, urllib3, OSError
-        raise DataError(
-            "data",
-            _wanted(FILES),
-            f"no --data, and no download from {SOURCE} ({type(error).__name__})",
-            "Put the files into a folder and pass it as --data DIR or LABELEMB_DATA=DIR",
-        ) from error
-    return Path(path)
-
-
-def _wanted(names: Sequence[str] | dict[str, str]) -> str:
-    return "a folder with " + ", ".join(f"{name}[.gz]" for name in names)
+def _wanted() -> str:
+    return "a folder with " + ", ".join(f"{name}[.gz]" for name in FILES)

@@ -121,7 +121,8 @@ def _below(path: Path, names: Sequence[str]) -> Path | None:
 
 def image_files(folder: Path) -> list[Path]:
     """Return the images at any depth of a folder, by their suffixes, sorted."""
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    files = (file for file in folder.rglob("*") if not file.name.startswith("."))  # a Mac leaves ._NAME beside NAME
+    return sorted(file for file in files if file.suffix.lower() in SUFFIXES and file.is_file())
 
 
 def _from_hub(name: str, level: str) -> dict[str, Encoded]:

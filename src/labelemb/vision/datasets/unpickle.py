@@ -19,7 +19,7 @@ def unpickle_plain(content: bytes, name: str) -> Any:
     Raises DataError for anything else, and for what is no pickle.
     """
     try:
-        return _arrays(_PlainUnpickler(io.BytesIO(content), encoding="bytes").load())
+        return _Arrays().of(_PlainUnpickler(io.BytesIO(content), encoding="bytes").load())
     except DataError:
         raise
     except Exception as error:  # a damaged pickle can fail anywhere
@@ -99,15 +99,29 @@ _STAND_INS = {
 }
 
 
-def _arrays(value: Any) -> Any:
-    """Put the arrays themselves in place of their stand-ins."""
-    match value:
-        case _Array():
-            return value.value
-        case dict():
-            return {_arrays(key): _arrays(item) for key, item in value.items()}
-        case list() | tuple():
-            return type(value)(_arrays(item) for item in value)
-        case _StandIn() | type():
-            raise ValueError("a class")
-    return value
+class _Arrays:
+    """Puts the arrays themselves in place of their stand-ins.
+
+    Each container once: in a pickle of two hundred bytes one may be there a billion times.
+    """
+
+    def __init__(self) -> None:
+        self._done: dict[int, tuple[Any, Any]] = {}  # with the original, so that no other gets its number
+
+    def of(self, value: Any) -> Any:
+        """Return the value with all arrays in it."""
+        match value:
+            case _Array():
+                return value.value
+            case dict() | list() | tuple():
+                if id(value) not in self._done:
+                    self._done[id(value)] = value, self._copy(value)
+                return self._done[id(value)][1]
+            case _StandIn() | type():
+                raise ValueError("a class")
+        return value
+
+    def _copy(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {self.of(key): self.of(item) for key, item in value.items()}
+        return type(value)(self.of(item) for item in value)
