@@ -1,5 +1,8 @@
 """Laws that both models keep, and what each has of its own."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -7,18 +10,19 @@ from torch import Tensor, nn
 from labelemb import CompressedLabelEmbedding, LabelEmbeddingLoss, Objective
 from labelemb.errors import ConfigError
 from labelemb.seq2seq.attention import GlobalAttention, QueryActivation
-from labelemb.seq2seq.model import EncoderDecoder, LSTMSeq2Seq
+from labelemb.seq2seq.model import EncoderDecoder, LSTMSeq2Seq, Sizes, Words
 from labelemb.seq2seq.transformer import TransformerSeq2Seq, places
 from labelemb.seq2seq.vocab import BEGIN, PAD
 
 V = 11
 LENGTHS = torch.tensor([3, 5, 1])
+Kind = Callable[..., EncoderDecoder]
 each_kind = pytest.mark.parametrize("kind", [LSTMSeq2Seq, TransformerSeq2Seq])
 
 
-def make_model(kind: type[EncoderDecoder] = LSTMSeq2Seq, **options: object) -> EncoderDecoder:
+def make_model(kind: Kind = LSTMSeq2Seq, shared: bool = False, **sizes: Any) -> EncoderDecoder:
     torch.manual_seed(0)
-    return kind(V, V, 6, 8, **{"layers": 2, "dropout": 0.0, **options}).double()  # type: ignore[arg-type]
+    return kind(Words(V, V, shared), Sizes(6, 8, **{"layers": 2, "dropout": 0.0, **sizes})).double()
 
 
 def make_source(extra: int = 0) -> Tensor:
@@ -58,7 +62,7 @@ def test_attention_to_what_is_remembered_is_attention(activation: QueryActivatio
 
 
 @each_kind
-def test_padding_changes_nothing(kind: type[EncoderDecoder]) -> None:
+def test_padding_changes_nothing(kind: Kind) -> None:
     model = make_model(kind)
     alone = [
         model(make_source()[row : row + 1, :n], n[None], make_target()[row : row + 1]) for row, n in enumerate(LENGTHS)
@@ -68,7 +72,7 @@ def test_padding_changes_nothing(kind: type[EncoderDecoder]) -> None:
 
 
 @each_kind
-def test_what_stands_in_the_padding_gives_nothing(kind: type[EncoderDecoder]) -> None:
+def test_what_stands_in_the_padding_gives_nothing(kind: Kind) -> None:
     model = make_model(kind)
     source = make_source()
     filled = torch.where(source == PAD, 5, source)
@@ -77,7 +81,7 @@ def test_what_stands_in_the_padding_gives_nothing(kind: type[EncoderDecoder]) ->
 
 @each_kind
 @torch.no_grad()
-def test_token_by_token_is_the_whole_output(kind: type[EncoderDecoder]) -> None:
+def test_token_by_token_is_the_whole_output(kind: Kind) -> None:
     """One beginning a sentence becomes two, that trade places and lose a neighbour on the way."""
     model = make_model(kind, dropout=0.5).eval()
     one, other = make_target(), make_target().flip(0)
@@ -131,7 +135,7 @@ def whole_attention(model: EncoderDecoder, source: Tensor, lengths: Tensor, targ
 
 
 @each_kind
-def test_a_later_target_token_changes_nothing_before_it(kind: type[EncoderDecoder]) -> None:
+def test_a_later_target_token_changes_nothing_before_it(kind: Kind) -> None:
     model, target = make_model(kind), make_target()
     changed = target.clone()
     changed[:, 4] = (changed[:, 4] - 3) % 7 + 4
@@ -147,7 +151,7 @@ def test_dropout_of_the_lstm_acts_on_what_attention_gives() -> None:
 
 
 @each_kind
-def test_dropout_is_off_in_use(kind: type[EncoderDecoder]) -> None:
+def test_dropout_is_off_in_use(kind: Kind) -> None:
     model, inputs = make_model(kind, dropout=0.5), (make_source(), LENGTHS, make_target())
     one, other = (model(*inputs) for _ in range(2))
     assert not torch.allclose(one, other)
@@ -157,18 +161,16 @@ def test_dropout_is_off_in_use(kind: type[EncoderDecoder]) -> None:
 
 
 @each_kind
-def test_shared_embedding(kind: type[EncoderDecoder]) -> None:
-    model = make_model(kind, shared_embedding=True)
+def test_shared_embedding(kind: Kind) -> None:
+    model = make_model(kind, shared=True)
     assert model.source_embedding is model.target_embedding
     assert sum(p.numel() for p in make_model(kind).parameters()) - sum(p.numel() for p in model.parameters()) == V * 6
-    with pytest.raises(
-        ConfigError, match="shared_embedding: expected one vocabulary for both sides, got 5 and 6 words"
-    ):
-        kind(5, 6, 8, 8, 1, 0.0, shared_embedding=True)  # type: ignore[call-arg]
+    with pytest.raises(ConfigError, match="shared: expected one vocabulary for both sides, got 5 and 6 words"):
+        Words(5, 6, shared=True)
 
 
 @each_kind
-def test_an_empty_share(kind: type[EncoderDecoder]) -> None:
+def test_an_empty_share(kind: Kind) -> None:
     model = make_model(kind)
     nothing = torch.zeros(0, 0, dtype=torch.int64)
     hidden = model(nothing, nothing.sum(1), torch.zeros(0, 1, dtype=torch.int64))
@@ -192,25 +194,24 @@ def test_places_are_sines_and_cosines() -> None:
     assert places(0, 3, torch.zeros(1, 5)).shape == (3, 5)
 
 
-@each_kind
-def test_choices(kind: type[EncoderDecoder]) -> None:
+def test_sizes() -> None:
     with pytest.raises(ConfigError, match="hidden_size: .* got 0; layers: .* got 0; dropout: .* got 1"):
-        kind(5, 5, hidden_size=0, layers=0, dropout=1)  # type: ignore[call-arg]
+        Sizes(hidden_size=0, layers=0, dropout=1)
 
 
 def test_choices_of_their_own() -> None:
     with pytest.raises(ConfigError, match=r"heads: expected a divisor of hidden_size \(8\), got 3"):
-        TransformerSeq2Seq(5, 5, 6, 8, heads=3)
+        TransformerSeq2Seq(Words(5, 5), Sizes(6, 8), heads=3)
     with pytest.raises(ConfigError, match="query_activation: expected none or tanh, got 'relu'"):
-        LSTMSeq2Seq(5, 5, query_activation="relu")  # type: ignore[arg-type]
+        LSTMSeq2Seq(Words(5, 5), Sizes(), "relu")  # type: ignore[arg-type]
 
 
 @each_kind
 @pytest.mark.parametrize("impl", ["eager", "chunked"])
-def test_it_learns_under_the_label_embedding_loss(impl: str, kind: type[EncoderDecoder]) -> None:
+def test_it_learns_under_the_label_embedding_loss(impl: str, kind: Kind) -> None:
     """Copying three words, a few steps: padding in the targets, every term on."""
     torch.manual_seed(0)
-    model = kind(V, V, 16, 16, layers=1, dropout=0.0)  # type: ignore[call-arg]
+    model = kind(Words(V, V), Sizes(16, 16, layers=1, dropout=0.0))
     embedding = CompressedLabelEmbedding(V, 8)
     objective = Objective(mix="sum", cap="absolute", reduction="token")
     loss = LabelEmbeddingLoss(16, V, embedding, objective, ignore_index=PAD, impl=impl)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from labelemb.errors import ConfigError
-from labelemb.seq2seq.model import EncoderDecoder, LSTMSeq2Seq
+from labelemb.seq2seq.model import EncoderDecoder, LSTMSeq2Seq, Sizes, Words
 from labelemb.seq2seq.search import (
     Hypothesis,
     SearchSettings,
@@ -37,7 +37,7 @@ each_kind = pytest.mark.parametrize("kind", SEEDS)
 def make_model(kind: type[EncoderDecoder] = LSTMSeq2Seq) -> EncoderDecoder:
     """Random weights, large enough, and ends likely enough, for outputs of different lengths."""
     torch.manual_seed(SEEDS[kind])
-    model = kind(V, V, 5, 8, 2, 0.3).double().eval()
+    model = kind(Words(V, V), Sizes(5, 8, 2, 0.3)).double().eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter *= 6.0 if parameter is model.head.weight or parameter is model.head.bias else 3.0

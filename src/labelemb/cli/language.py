@@ -19,6 +19,9 @@ from labelemb.seq2seq.search import SearchSettings
 from labelemb.seq2seq.sentences import Split
 from labelemb.seq2seq.trained import AHEAD, TrainedTranslator
 
+SEARCH = ("beam_size", "max_length", "length_penalty")
+TEXT_OPTIONS = dict.fromkeys(("src", "tgt", "scores", "output", *SEARCH)) | {"split": "test"}  # and their defaults
+
 
 def translate(arguments: list[str]) -> int:
     """labelemb translate CHECKPOINT_OR_RUN < in.txt > out.txt."""
@@ -58,7 +61,7 @@ def add_text_options(parser: Parser) -> None:
     group = parser.add_argument_group("language runs")
     group.add_argument("--src", type=str, default=None, help="source text, else the test text of the run's own corpus")
     group.add_argument("--tgt", type=str, default=None, help="its references")
-    group.add_argument("--split", type=str, default="test", help="of the run's own corpus: test or valid")
+    group.add_argument("--split", type=str, default=TEXT_OPTIONS["split"], help="of its own corpus: test or valid")
     group.add_argument("--scores", type=str, default=None, help="commas between; else those of the run")
     _add_search(group)
     group.add_argument("--output", type=str, default=None, help="file for the output lines")
@@ -109,5 +112,5 @@ def _add_search(parser: Any) -> None:
 
 
 def _settings(model: TrainedTranslator, chosen: Any) -> SearchSettings:
-    given = {name: getattr(chosen, name) for name in ("beam_size", "max_length", "length_penalty")}
+    given = {name: getattr(chosen, name) for name in SEARCH}
     return replace(model.config.search_settings, **{name: value for name, value in given.items() if value is not None})

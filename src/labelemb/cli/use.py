@@ -2,12 +2,13 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from labelemb.cli.arguments import Parser
-from labelemb.cli.language import add_text_options, evaluate_text, is_language
+from labelemb.cli.language import TEXT_OPTIONS, add_text_options, evaluate_text, is_language
 from labelemb.errors import ConfigError
 from labelemb.metrics.calibration import pinned
 from labelemb.runs import RunFolder
@@ -75,7 +76,9 @@ def evaluate(arguments: list[str]) -> int:
     add_text_options(parser)
     chosen = parser.parse(arguments)
     if is_language(Path(chosen.run)):
+        _refuse(chosen, {"dataset": None, "calibrate": False}, "a run of images")
         return evaluate_text(chosen)
+    _refuse(chosen, TEXT_OPTIONS, "a language run")
     model = _model(chosen.run, chosen.checkpoint)
     own, other = str(model.config.get("dataset")), chosen.dataset
     common = os.environ.get("LABELEMB_DATA")  # names where named data sets are, and nothing else
@@ -97,6 +100,13 @@ def evaluate(arguments: list[str]) -> int:
     worst = sorted(found.errors_by_label.items(), key=lambda pair: -pair[1])[:WORST]
     print("most often wrong: " + ", ".join(f"{name} {error:.1f} %" for name, error in worst))
     return 0
+
+
+def _refuse(chosen: Any, options: Mapping[str, Any], belongs_to: str) -> None:
+    """Raise ConfigError for an option that was given though the run has no use for it. options: name -> default."""
+    for name, default in options.items():
+        if getattr(chosen, name) != default:
+            raise ConfigError(name, f"nothing: it is for {belongs_to}", repr(getattr(chosen, name)))
 
 
 def _folder(name: str | None) -> Path | None:

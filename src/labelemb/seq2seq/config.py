@@ -11,6 +11,7 @@ from labelemb.losses.objective import Cap, Mix, Objective
 from labelemb.seq2seq import numbers
 from labelemb.seq2seq.attention import QueryActivation
 from labelemb.seq2seq.batch import BatchBy
+from labelemb.seq2seq.model import Sizes
 from labelemb.seq2seq.scores import SCORES
 from labelemb.seq2seq.search import SearchSettings
 from labelemb.seq2seq.transformer import check_heads
@@ -89,8 +90,7 @@ class Seq2SeqConfig(TrainingConfig):
 
     def expect(self, choices: Choices) -> None:
         """Note what cannot be."""
-        for name in ("embedding_size", "hidden_size", "layers"):
-            choices.expect(getattr(self, name) >= 1, name, "a whole number >= 1", getattr(self, name))
+        choices.include(lambda: self.sizes)
         choices.expect_one_of("model", self.model, get_args(ModelName))
         if self.model == "transformer":
             choices.include(lambda: check_heads(self.hidden_size, self.heads))
@@ -98,7 +98,6 @@ class Seq2SeqConfig(TrainingConfig):
             value = getattr(self, name)
             choices.expect(value is None or value >= 1, name, "a whole number >= 1, or null", value)
         choices.expect(self.limit >= 0, "limit", "a whole number >= 0", self.limit)
-        choices.expect(0 <= self.dropout < 1, "dropout", "a number from 0 to below 1", self.dropout)
         choices.expect_one_of("batch_by", self.batch_by, get_args(BatchBy))
         for name in self.score_names:
             choices.expect_one_of("scores", name, list(SCORES))
@@ -125,6 +124,11 @@ class Seq2SeqConfig(TrainingConfig):
             save_every=self.save_interval,
             best=(Best("valid_perplexity"), *scores),
         )
+
+    @property
+    def sizes(self) -> Sizes:
+        """Return the choices that are the model's, whatever its kind."""
+        return Sizes(**self.share(Sizes))
 
     @property
     def sentences_at_once(self) -> int:

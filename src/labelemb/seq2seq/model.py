@@ -1,6 +1,7 @@
 """Encoder-decoders. B sentences, S source tokens, T target tokens, K beginnings, D hidden size, V words."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -20,45 +21,61 @@ class Memory(NamedTuple):
     mask: Tensor
 
 
-class EncoderDecoder(nn.Module, ABC):
-    """What the models have in common: ``model(*batch.inputs)`` returns the hidden state in front of ``head``.
-
-    source_words, target_words  sizes of the vocabularies
-    embedding_size              of the words
-    hidden_size                 D, of encoder, decoder and the state in front of the head
-    layers                      of encoder and decoder
-    dropout                     where, the model says
-    shared_embedding            one embedding of words for both sides, which need one vocabulary then
+@dataclass(frozen=True)
+class Words:
+    """How many words each side has; ``shared``: they are the same, and have one embedding.
 
     Raises ConfigError.
     """
 
+    source: int
+    target: int
+    shared: bool = False
+
+    def __post_init__(self) -> None:
+        if self.shared and self.source != self.target:
+            got = f"{self.source} and {self.target} words"
+            raise ConfigError("shared", "one vocabulary for both sides", got)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large a model is, whatever its kind.
+
+    embedding_size  of the words
+    hidden_size     D, of encoder, decoder and the state in front of the head
+    layers          of encoder, and of decoder
+    dropout         0 to below 1; where, the model says
+
+    Raises ConfigError that names every choice that cannot be.
+    """
+
+    embedding_size: int = 512
+    hidden_size: int = 512
+    layers: int = 2
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        with Choices() as choices:
+            for name in ("embedding_size", "hidden_size", "layers"):
+                choices.expect(getattr(self, name) >= 1, name, "a whole number >= 1", getattr(self, name))
+            choices.expect(0 <= self.dropout < 1, "dropout", "a number from 0 to below 1", self.dropout)
+
+
+class EncoderDecoder(nn.Module, ABC):
+    """What the models have in common: ``model(*batch.inputs)`` returns the hidden state in front of ``head``."""
+
     head: nn.Linear
 
-    def __init__(
-        self,
-        source_words: int,
-        target_words: int,
-        embedding_size: int,
-        hidden_size: int,
-        layers: int,
-        dropout: float,
-        shared_embedding: bool,
-    ) -> None:
+    def __init__(self, words: Words, sizes: Sizes) -> None:
+        """Make what each of them has: the embeddings of the words, the dropout."""
         super().__init__()
-        with Choices() as choices:
-            sizes = {"embedding_size": embedding_size, "hidden_size": hidden_size, "layers": layers}
-            for name, value in sizes.items():
-                choices.expect(value >= 1, name, "a whole number >= 1", value)
-            choices.expect(0 <= dropout < 1, "dropout", "a number from 0 to below 1", dropout)
-        if shared_embedding and source_words != target_words:
-            got = f"{source_words} and {target_words} words"
-            raise ConfigError("shared_embedding", "one vocabulary for both sides", got)
-        self.source_embedding = nn.Embedding(source_words, embedding_size, padding_idx=PAD)
+        size = sizes.embedding_size
+        self.source_embedding = nn.Embedding(words.source, size, padding_idx=PAD)
         self.target_embedding = (
-            self.source_embedding if shared_embedding else nn.Embedding(target_words, embedding_size, padding_idx=PAD)
+            self.source_embedding if words.shared else nn.Embedding(words.target, size, padding_idx=PAD)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(sizes.dropout)
 
     def forward(self, source: Tensor, lengths: Tensor, target_input: Tensor) -> Tensor:
         """Return the hidden state in front of ``head``, (B, T, D).
@@ -88,29 +105,20 @@ class LSTMSeq2Seq(EncoderDecoder):
     The encoder reads left to right and its last state starts the decoder. No state depends on what attention gives (no
     input feeding), so a whole target sequence is one call of the decoder LSTM.
 
-    dropout           between the layers and on what attention gives
+    sizes             dropout is between the layers and on what attention gives
     query_activation  see ``GlobalAttention``
 
-    The other arguments, and what is raised: see ``EncoderDecoder``.
+    Raises ConfigError.
     """
 
-    def __init__(
-        self,
-        source_words: int,
-        target_words: int,
-        embedding_size: int = 512,
-        hidden_size: int = 512,
-        layers: int = 2,
-        dropout: float = 0.2,
-        query_activation: QueryActivation = "none",
-        shared_embedding: bool = False,
-    ) -> None:
-        super().__init__(source_words, target_words, embedding_size, hidden_size, layers, dropout, shared_embedding)
-        between = dropout if layers > 1 else 0.0
-        self.encoder = nn.LSTM(embedding_size, hidden_size, layers, batch_first=True, dropout=between)
-        self.decoder = nn.LSTM(embedding_size, hidden_size, layers, batch_first=True, dropout=between)
-        self.attention = GlobalAttention(hidden_size, query_activation)
-        self.head = nn.Linear(hidden_size, target_words)
+    def __init__(self, words: Words, sizes: Sizes, query_activation: QueryActivation = "none") -> None:
+        super().__init__(words, sizes)
+        shape = (sizes.embedding_size, sizes.hidden_size, sizes.layers)
+        between = sizes.dropout if sizes.layers > 1 else 0.0
+        self.encoder = nn.LSTM(*shape, batch_first=True, dropout=between)
+        self.decoder = nn.LSTM(*shape, batch_first=True, dropout=between)
+        self.attention = GlobalAttention(sizes.hidden_size, query_activation)
+        self.head = nn.Linear(sizes.hidden_size, words.target)
 
     def hidden(self, source: Tensor, lengths: Tensor, target_input: Tensor) -> Tensor:
         """Return the hidden state in front of ``head``, (B, T, D)."""

@@ -22,7 +22,7 @@ from labelemb.seq2seq.batch import BatchPlan, PairBatch, by_length
 from labelemb.seq2seq.config import Seq2SeqConfig
 from labelemb.seq2seq.corpus import Corpus
 from labelemb.seq2seq.decoding import Searchable
-from labelemb.seq2seq.model import EncoderDecoder, LSTMSeq2Seq
+from labelemb.seq2seq.model import EncoderDecoder, LSTMSeq2Seq, Words
 from labelemb.seq2seq.scores import score_all
 from labelemb.seq2seq.search import SearchSettings
 from labelemb.seq2seq.sentences import Split
@@ -126,10 +126,10 @@ class Seq2SeqTask:
 
 def build_model(config: Seq2SeqConfig, wording: Wording) -> EncoderDecoder:
     """Return the model of the config for the vocabularies of a corpus."""
-    sizes = (len(wording.src_vocab), len(wording.tgt_vocab), config.embedding_size, config.hidden_size, config.layers)
+    words, sizes = Words(len(wording.src_vocab), len(wording.tgt_vocab), wording.shared), config.sizes
     if config.model == "transformer":
-        return TransformerSeq2Seq(*sizes, config.dropout, config.heads, config.feedforward, wording.shared)
-    return LSTMSeq2Seq(*sizes, config.dropout, config.query_activation, wording.shared)
+        return TransformerSeq2Seq(words, sizes, config.heads, config.feedforward)
+    return LSTMSeq2Seq(words, sizes, config.query_activation)
 
 
 def restore(file: str, model: nn.Module, loss: nn.Module | None = None) -> None:

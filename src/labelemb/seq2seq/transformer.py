@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from labelemb.errors import ConfigError
 from labelemb.seq2seq.decoding import Decoding
-from labelemb.seq2seq.model import EncoderDecoder, Memory
+from labelemb.seq2seq.model import EncoderDecoder, Memory, Sizes, Words
 
 
 class TransformerSeq2Seq(EncoderDecoder):
@@ -21,33 +21,22 @@ class TransformerSeq2Seq(EncoderDecoder):
     no sentence is too long. An unknown word is replaced by the source word that has the most attention in the last
     layer, mean of the heads. Embeddings of another size than D go through a linear map.
 
-    layers       of encoder, and of decoder
-    dropout      on embeddings, attention, inside the feed-forward blocks, and on what each block adds
+    sizes        dropout is on embeddings, attention, inside the feed-forward blocks, and on what each block adds
     heads        H, a divisor of D
     feedforward  size inside the feed-forward blocks; None: 4 D
 
-    The other arguments: see ``EncoderDecoder``. Raises ConfigError.
+    Raises ConfigError.
     """
 
-    def __init__(
-        self,
-        source_words: int,
-        target_words: int,
-        embedding_size: int = 512,
-        hidden_size: int = 512,
-        layers: int = 2,
-        dropout: float = 0.2,
-        heads: int = 8,
-        feedforward: int | None = None,
-        shared_embedding: bool = False,
-    ) -> None:
-        super().__init__(source_words, target_words, embedding_size, hidden_size, layers, dropout, shared_embedding)
+    def __init__(self, words: Words, sizes: Sizes, heads: int = 8, feedforward: int | None = None) -> None:
+        super().__init__(words, sizes)
+        embedding_size, hidden_size, layers = sizes.embedding_size, sizes.hidden_size, sizes.layers
         check_heads(hidden_size, heads)
         same = embedding_size == hidden_size
         self.source_map, self.target_map = (
             nn.Identity() if same else nn.Linear(embedding_size, hidden_size) for _ in range(2)
         )
-        shape = (hidden_size, heads, feedforward or 4 * hidden_size, dropout)
+        shape = (hidden_size, heads, feedforward or 4 * hidden_size, sizes.dropout)
         # Each layer is made by itself: torch's stacks copy one, so that all would start with the same weights.
         self.encoder = nn.ModuleList(
             nn.TransformerEncoderLayer(*shape, batch_first=True, norm_first=True) for _ in range(layers)
@@ -56,7 +45,7 @@ class TransformerSeq2Seq(EncoderDecoder):
             nn.TransformerDecoderLayer(*shape, batch_first=True, norm_first=True) for _ in range(layers)
         )
         self.encoder_norm, self.decoder_norm = nn.LayerNorm(hidden_size), nn.LayerNorm(hidden_size)
-        self.head = nn.Linear(hidden_size, target_words)
+        self.head = nn.Linear(hidden_size, words.target)
 
     def hidden(self, source: Tensor, lengths: Tensor, target_input: Tensor) -> Tensor:
         """Return the hidden state in front of ``head``, (B, T, D)."""
