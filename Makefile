@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: demo test lint check format bench
 
-demo: .venv/installed  ## one-hot against label embedding on small digits, in about a minute
+demo: .venv/base  ## one-hot against label embedding on small digits, in about a minute
 	$(BIN)/labelemb demo
 
 test: .venv/installed
@@ -27,8 +27,12 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks.large_vocabulary --quick
 	$(BIN)/python -m benchmarks.sequences
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/base: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "labelemb needs Python 3.11 or newer; try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/installed: .venv/base
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@

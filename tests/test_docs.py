@@ -10,9 +10,32 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 ROOT = Path(__file__).parents[1]
+
+
+def test_the_first_page_trains_saves_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.S)
+    model = nn.Sequential()
+    model.add_module("body", nn.Linear(8, 512))
+    model.add_module("fc", nn.Linear(512, 100))
+    batches = [(torch.randn(16, 8), torch.randint(100, (16,))) for _ in range(2)]
+    names: dict[str, Any] = {
+        "model": model,
+        "device": "cpu",
+        "batches": batches,
+        "label_names": list(map(str, range(100))),
+    }
+    monkeypatch.chdir(tmp_path)
+    exec(block, names)
+    saved = torch.load("last.pt", weights_only=True)
+    again = names["LabelEmbeddingLoss"](512, 100)
+    again.load_state_dict(saved["loss"])
+    assert again.steps == 2
+    assert (tmp_path / "labels.safetensors").is_file()
 
 
 def test_the_three_lines_train() -> None:
@@ -37,6 +60,26 @@ def test_the_three_lines_train() -> None:
     exec(blocks[0], names)
     assert all(not torch.equal(before[name], parameter) for name, parameter in model.named_parameters())
     assert names["loss"].steps == 1
+
+
+def test_the_lines_for_several_processes_train(tmp_path: Path) -> None:
+    import labelemb
+
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    block = next(block for block in re.findall(r"```python\n(.*?)```", text, flags=re.S) if "DistributedData" in block)
+    model = nn.Sequential()
+    model.add_module("body", nn.Linear(8, 5))
+    model.add_module("fc", nn.Linear(5, 3))
+    names: dict[str, Any] = {"torch": torch, "DistributedDataParallel": DistributedDataParallel, "model": model}
+    names |= {"loss": labelemb.LabelEmbeddingLoss(5, 3), "HeadInput": labelemb.HeadInput}
+    names |= {"images": torch.randn(16, 8), "targets": torch.randint(3, (16,))}
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        exec(block, names)
+    finally:
+        dist.destroy_process_group()
+    assert names["loss"].module.steps == 1
+    assert all(parameter.grad is not None for parameter in model.parameters())
 
 
 def test_a_method_of_ones_own_trains() -> None:

@@ -1,11 +1,12 @@
 """labelemb: soft labels that a network learns while it trains."""
 
-from labelemb.losses.base import LossOutput, MixedTargets
+from labelemb.losses.base import LossOutput, MixedTargets, global_sum
 from labelemb.losses.cross_entropy import CrossEntropyLoss
-from labelemb.losses.embedding import CompressedLabelEmbedding, DenseLabelEmbedding
+from labelemb.losses.embedding import CompressedLabelEmbedding, DenseLabelEmbedding, LabelEmbedding
 from labelemb.losses.head_input import HeadInput
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.objective import Objective
+from labelemb.losses.own_state import Notes
 from labelemb.losses.reuse import ReusedEmbeddingLoss
 from labelemb.losses.rivals.confusion import ConfusionLoss
 from labelemb.losses.rivals.matrix import SoftLabelMatrixLoss
@@ -24,9 +25,11 @@ __all__ = [
     "CrossEntropyLoss",
     "DenseLabelEmbedding",
     "HeadInput",
+    "LabelEmbedding",
     "LabelEmbeddingLoss",
     "LossOutput",
     "MixedTargets",
+    "Notes",
     "Objective",
     "OnlineSmoothingLoss",
     "PastPredictionLoss",
@@ -37,4 +40,5 @@ __all__ = [
     "SoftLabelMatrixLoss",
     "SoftTargetLoss",
     "VirtualTeacherLoss",
+    "global_sum",
 ]

@@ -1,6 +1,7 @@
 """Errors that teach: each names the argument, what was expected and what came."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 from numbers import Integral
 from types import TracebackType
 from typing import Self
@@ -49,6 +50,16 @@ def check_at_least_one(argument: str, value: object) -> None:
     """Refuse what is no whole number >= 1. Raises ConfigError."""
     if not isinstance(value, Integral) or value < 1:
         raise ConfigError(argument, "a whole number >= 1", value)
+
+
+def nearest(word: object, known: Iterable[str]) -> str:
+    """Return a hint for a mistyped word; "" when nothing known is like it.
+
+    >>> nearest("trian", ["train", "report"])
+    "Did you mean 'train'?"
+    """
+    found = get_close_matches(str(word), list(known), n=1)
+    return f"Did you mean {found[0]!r}?" if found else ""
 
 
 class Choices:

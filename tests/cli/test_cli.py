@@ -21,9 +21,12 @@ ROOT = Path(__file__).parents[2]
     ("command", "says"),
     [
         ("frobnicate", "verb: expected one of demo, list, .*, got 'frobnicate'"),
+        ("trian", r"verb: .* got 'trian'. Did you mean 'train'\?$"),
+        ("train digit", r"preset: .* got 'digit'. Did you mean 'digits'\?$"),
+        ("train digits --mode smoothed", r"mode: .* got 'smoothed'. Did you mean 'smoothing'\?$"),
         ("train", "preset: expected one of cifar10-modern, .* got none"),
         ("train nope", "preset: .* got 'nope'"),
-        ("train digits --epoch 3", "unrecognized arguments: --epoch 3"),
+        ("train digits --epoch 3", r"unrecognized arguments: --epoch 3. Did you mean '--epochs'\?$"),
         ("train digits --epochs x", "epochs: expected a whole number, got 'x'"),
         ("train digits --width 1.5", "width: expected a whole number or null, got '1.5'"),
         ("train digits --channels_last 7", "channels_last: expected true or false, got '7'"),

@@ -1,5 +1,6 @@
 """The loss against an independent reference and against its own laws."""
 
+import copy
 from dataclasses import replace
 from itertools import combinations
 
@@ -10,6 +11,7 @@ from torch import nn
 
 from labelemb import CompressedLabelEmbedding, CrossEntropyLoss, LabelEmbeddingLoss, Objective
 from labelemb.errors import ConfigError, DataError, ShapeError
+from labelemb.losses.label_embedding import MANY_CALLS
 from labelemb.losses.terms import TERMS
 
 from .reference import make_case
@@ -177,6 +179,35 @@ def test_a_faded_objective_goes_on_from_a_state_dict() -> None:
     assert outputs[0].terms == outputs[1].terms
     want = make_case(Objective(beta=0.75)).expected().terms["hard"]
     assert float(outputs[1].terms["hard"]) == pytest.approx(want)
+
+
+def test_who_takes_the_output_for_a_tensor_is_told() -> None:
+    case = make_case(Objective.vision())
+    out = case.loss(case.hidden, case.head, case.targets)
+    with pytest.raises(AttributeError, match=r"a LossOutput has no 'backward'; its total has: .total.backward"):
+        out.backward()
+    with pytest.raises(AttributeError, match="a LossOutput has no 'nonsense'$"):
+        out.nonsense  # noqa: B018
+    assert copy.copy(out).count == out.count
+
+
+@pytest.mark.parametrize("objective", [Objective.recommended(50), Objective(soft_start=5)])
+def test_steps_that_nobody_counts_are_missed_once(objective: Objective) -> None:
+    case = make_case(objective)
+    for _ in range(MANY_CALLS - 1):
+        case.loss(case.hidden, case.head, case.targets)
+    with pytest.warns(UserWarning, match=r"no loss.advance\(\): soft_start and soft_end count its calls"):
+        case.loss(case.hidden, case.head, case.targets)
+    case.loss(case.hidden, case.head, case.targets)
+
+
+def test_steps_that_are_counted_or_need_no_count_are_not_missed() -> None:
+    for objective, counted in ((Objective.vision(), False), (Objective.recommended(50), True)):
+        case = make_case(objective)
+        for _ in range(MANY_CALLS + 1):
+            case.loss(case.hidden, case.head, case.targets)
+            if counted:
+                case.loss.advance()
 
 
 def test_another_objective_counts_at_once_and_goes_by_the_steps_so_far() -> None:

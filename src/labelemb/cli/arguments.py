@@ -7,7 +7,7 @@ from typing import Any, NoReturn, get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace
 
-from labelemb.errors import LabelembError
+from labelemb.errors import LabelembError, nearest
 
 
 class UsageError(LabelembError):
@@ -33,7 +33,9 @@ class Parser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise the message as one line."""
-        raise UsageError(f"{_one_line(message)}. {self.prog} --help shows what there is")
+        unknown = re.match(r"unrecognized arguments: (--?\w+)", message)
+        hint = nearest(unknown[1], self._option_string_actions) if unknown else ""
+        raise UsageError(f"{_one_line(message)}. {hint or f'{self.prog} --help shows what there is'}")
 
     def parse(self, arguments: list[str]) -> Namespace:
         """Parse or raise UsageError."""

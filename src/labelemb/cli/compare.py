@@ -36,6 +36,7 @@ a session:
   Runs with one seed start from the same weights and see the same batches. A test needs 6 seeds, and more
   for several modes.
 """,
+    mode="baseline,smoothing,emb",
     options=_add_reference,
 )
 
@@ -50,7 +51,7 @@ a session:
 
   The page: /home/you/report/report.html
 """,
-    modes=False,
+    modes="none",
     options=_add_report,
 )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 import labelemb
-from labelemb.errors import LabelembError
+from labelemb.errors import ConfigError, LabelembError, nearest
 
 # verb -> (module, function, what it does); a module is imported when its verb is asked for
 VERBS = {
@@ -38,7 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"labelemb {labelemb.__version__}")
         return 0
     if arguments[0] not in VERBS:
-        return _mistake(f"verb: expected one of {', '.join(VERBS)}, got {arguments[0]!r}")
+        return _mistake(
+            str(ConfigError("verb", f"one of {', '.join(VERBS)}", repr(arguments[0]), nearest(arguments[0], VERBS)))
+        )
     module, function, _ = VERBS[arguments[0]]
     return guarded(getattr(import_module(f"labelemb.cli.{module}"), function), arguments[1:])
 

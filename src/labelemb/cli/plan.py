@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
 
 from labelemb.cli.arguments import Parser, UsageError, add_config, spelled
-from labelemb.errors import ConfigError, check_at_least_one
+from labelemb.errors import ConfigError, check_at_least_one, nearest
 from labelemb.losses.modes import MODES
 from labelemb.presets import Preset, preset_names, read_preset
 from labelemb.runs import RunFolder
@@ -50,7 +50,8 @@ class Verb:
     preset   the preset of a published script; None: the first argument says which
     out      where run folders go unless it is said
     aliases  config key or option -> another name for it
-    modes    whether --mode is an option
+    modes    what --mode takes: "several" with commas between, "one", or "none" where it is no option
+    mode     what --mode is when it is not given; "": as the preset says
     options  adds the verb's own options
     """
 
@@ -60,12 +61,16 @@ class Verb:
     preset: str | None = None
     out: str = "runs"
     aliases: Mapping[str, str] = field(default_factory=dict)
-    modes: bool = True
+    modes: Literal["several", "one", "none"] = "several"
+    mode: str = ""
     options: Callable[[Parser], None] = lambda parser: None
 
     def parse(self, arguments: list[str]) -> tuple[Preset, Any]:
         """Read the preset and, with its options, the arguments. Raises ConfigError, UsageError."""
         name = self.preset or _preset_among(arguments)
+        if not self.preset and name not in arguments:  # help, and no preset to help with
+            note = f"  Options and defaults are those of {name}; {self.program} PRESET --help shows another's.\n"
+            return replace(self, session=f"{self.session}\n{note}").parse([name, *arguments])
         while True:
             preset = read_preset(name)
             if preset.task not in RECIPES:
@@ -86,18 +91,15 @@ class Verb:
         if not self.preset:
             parser.add_argument("preset", type=str, help=f"one of {', '.join(preset_names())}, or a YAML file")
         self.options(parser)
-        if self.modes:
-            parser.add_argument(
-                "--mode",
-                type=str,
-                default=preset.values.get("mode", "emb"),
-                help=f"{', '.join(MODES)}; or several with commas between",
-            )
+        if self.modes != "none":
+            default = self.mode or preset.values.get("mode", "emb")
+            several = "; or several with commas between" if self.modes == "several" else ""
+            parser.add_argument("--mode", type=str, default=default, help=f"{', '.join(MODES)}{several}")
         parser.add_argument(
             *self._names("seed"),
             type=int,
             default=None,
-            help=f"the seed of a single run; {preset.values.get('seed', 0)} when nobody says",
+            help=f"the seed of a single run; {preset.values.get('seed', 0)} unless it is given",
         )
         parser.add_argument("--seeds", type=int, default=None, help="run seeds 0 to N-1")
         parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each")
@@ -125,7 +127,8 @@ def modes_of(text: str) -> list[Variant]:
     """Return a variant per mode of a list with commas. Raises ConfigError for an unknown one."""
     modes = [mode.strip() for mode in text.split(",")]
     if unknown := [mode for mode in modes if mode not in MODES]:
-        raise ConfigError("mode", f"{' or '.join(MODES)}, or several with commas between", repr(unknown[0]))
+        expected = f"{' or '.join(MODES)}, or several with commas between"
+        raise ConfigError("mode", expected, repr(unknown[0]), nearest(unknown[0], MODES))
     return [Variant(mode, {"mode": mode}) for mode in dict.fromkeys(modes)]
 
 
@@ -218,4 +221,6 @@ def _preset_among(arguments: list[str]) -> str:
     if {"-h", "--help"} & set(arguments):
         return "digits"
     first = next((argument for argument in arguments if not argument.startswith("-")), None)
-    raise ConfigError("preset", f"one of {', '.join(preset_names())}, or a YAML file", repr(first) if first else "none")
+    if first is None:
+        raise ConfigError("preset", f"one of {', '.join(preset_names())}, or a YAML file", "none")
+    return first  # for ``read_preset`` to refuse

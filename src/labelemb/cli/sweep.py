@@ -34,6 +34,7 @@ a session:
 
   Test data are left alone: they choose nothing. One mode at a time (--mode); several are for labelemb compare.
 """,
+    modes="one",
     options=_add_grid,
 )
 

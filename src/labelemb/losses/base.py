@@ -5,6 +5,7 @@ N rows (images or target tokens), V labels, D hidden size.
 
 from dataclasses import dataclass
 from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
@@ -27,6 +28,13 @@ class LossOutput:
     terms: dict[str, Tensor]
     correct: Tensor
     count: Tensor
+
+    if not TYPE_CHECKING:  # which would then take any attribute for one that is there
+
+        def __getattr__(self, name: str) -> Any:
+            """Tell who takes it for a tensor what to ask instead."""
+            hint = f"; its total has: .total.{name}" if hasattr(Tensor, name) else ""
+            raise AttributeError(f"a LossOutput has no {name!r}{hint}")
 
 
 class Loss(nn.Module):

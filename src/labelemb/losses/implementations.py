@@ -26,7 +26,7 @@ def check_implementation(impl: str, slab_bytes: int | None) -> None:
     if impl not in get_args(Implementation):
         raise ConfigError("impl", " or ".join(get_args(Implementation)), repr(impl))
     if impl == "fused" and not has_triton():
-        raise ConfigError("impl", "triton for 'fused'", "no triton", hint="pip install 'labelemb[fused]'")
+        raise ConfigError("impl", "triton for 'fused'", "no triton", hint="pip install triton")
     if slab_bytes is not None and slab_bytes < 1:
         raise ConfigError("slab_bytes", "a number of bytes >= 1, or None", slab_bytes)
 

@@ -1,5 +1,7 @@
 """LabelEmbeddingLoss: holds the embedding and the auxiliary head, checks its input, picks the implementation."""
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +23,8 @@ from labelemb.losses.eager import label_embedding_loss
 from labelemb.losses.embedding import DenseLabelEmbedding, LabelEmbedding
 from labelemb.losses.implementations import Implementation, check_implementation, slab_driver
 from labelemb.losses.objective import Objective
+
+MANY_CALLS = 300  # more than any optimiser step has pieces
 
 
 class LabelEmbeddingLoss(Loss):
@@ -75,7 +79,7 @@ class LabelEmbeddingLoss(Loss):
         self.auxiliary = nn.Linear(hidden_size, num_labels)
         self.ignore_index, self.value_checks = ignore_index, value_checks
         self.impl, self.slab_bytes, self.control = impl, slab_bytes, control
-        self.steps = 0
+        self.steps = self._uncounted = 0
         self.objective = objective if objective is not None else Objective.vision()
 
     @property
@@ -128,6 +132,7 @@ class LabelEmbeddingLoss(Loss):
         check_denominator(denominator)
         if wants_value_checks(self.value_checks, hidden):
             check_values(hidden, targets, self.num_labels, self.ignore_index)
+        self._remind()
         rows = Rows.of(hidden, targets, self.ignore_index)
         parts = (rows, head, self.auxiliary, self.embedding, self._objective_now, denominator)
         impl = self.impl if self.control is None else "eager"
@@ -144,6 +149,17 @@ class LabelEmbeddingLoss(Loss):
         ``objective.soft_start`` and ``objective.soft_end`` count these steps.
         """
         self._set_steps(self.steps + 1)
+
+    def _remind(self) -> None:
+        """Warn once where an objective that goes by steps has trained for long and nobody counts them."""
+        if torch.compiler.is_compiling() or self.steps or not self.training:  # compiled it would go by each step
+            return
+        if not (self._objective.soft_start or self._objective.soft_end):
+            return
+        self._uncounted += 1
+        if self._uncounted == MANY_CALLS:
+            text = f"{MANY_CALLS} training batches and no loss.advance(): soft_start and soft_end count its calls"
+            warnings.warn(text, stacklevel=4)
 
     def _set_steps(self, steps: int) -> None:
         """Plain numbers, not tensors: forward reads no device value."""

@@ -91,5 +91,5 @@ def _sacrebleu() -> Any:
     try:
         from sacrebleu import metrics
     except ImportError:
-        raise DataError("bleu", "sacreBLEU", "none installed", "pip install 'labelemb[text]'") from None
+        raise DataError("bleu", "sacreBLEU", "none installed", "pip install sacrebleu") from None
     return metrics

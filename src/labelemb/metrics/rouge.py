@@ -44,7 +44,7 @@ def rouge(hypotheses: Sequence[str], references: Sequence[str], unit: Unit = "ch
     try:
         from rouge_score.rouge_scorer import RougeScorer
     except ImportError:
-        raise DataError("rouge", "rouge-score", "none installed", "pip install 'labelemb[text]'") from None
+        raise DataError("rouge", "rouge-score", "none installed", "pip install rouge-score") from None
     scorer = RougeScorer(list(ROUGES), tokenizer=UnitTokenizer(unit))
     sums = dict.fromkeys(ROUGES, 0.0)
     for hypothesis, reference in zip(hypotheses, references, strict=True):

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from labelemb.errors import ConfigError
+from labelemb.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ def read_preset(name: str) -> Preset:
     """
     own = name.endswith((".yaml", ".yml"))
     if not own and name not in preset_names():
-        raise ConfigError("preset", f"one of {', '.join(preset_names())}, or a path to a YAML file", repr(name))
+        known = preset_names()
+        raise ConfigError("preset", f"one of {', '.join(known)}, or a YAML file", repr(name), nearest(name, known))
     file = Path(name) if own else resources.files(__package__) / f"{name}.yaml"
     try:
         text = file.read_text(encoding="utf-8")

@@ -26,7 +26,7 @@ def numbers_en_vi(split: str) -> Pairs:
     try:
         from num2words import num2words
     except ImportError:
-        raise DataError(NAME, "num2words, which makes it", "none installed", "pip install 'labelemb[text]'") from None
+        raise DataError(NAME, "num2words, which makes it", "none installed", "pip install num2words") from None
     start = 0
     for name, size in SPLITS.items():
         if name == split:

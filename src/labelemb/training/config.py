@@ -52,8 +52,8 @@ class TrainingConfig:
     tau             temperature of the auxiliary head as the embedding's teacher
     alpha           confidence cap of the auxiliary head
     beta            weight of the hard term in a convex mix
-    mix             convex or sum
-    cap             hinge or absolute
+    mix             convex: beta * hard + (1 - beta) * soft; sum: hard + soft
+    cap             hinge: the auxiliary head's confidence is punished above alpha; absolute: on both sides of it
     soft_start      optimiser steps before the soft term is on
     fade            modes emb, matched, shuffled: share of the soft term's weight that is gone at the end of the run; it
                     falls evenly from soft_start on, and the hard term gets what it loses; for a convex mix

@@ -31,7 +31,7 @@ class VisionConfig(TrainingConfig):
     model           mlp, cnn, resnet8 or resnet18
     width           size of the model's layers; null: as published
     batch_size      images per optimiser step, over all processes
-    reduction       mean or token
+    reduction       mean: as published for images, the cap a sum over rows; token: every term divided by the rows
     channels_last   memory layout of images and convolutions
     compile         let torch.compile make the model faster: costs a minute at the start, needs a C++ compiler
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from labelemb.errors import ConfigError, DataError
 
-EXTRA = "pip install 'labelemb[data]'"
+EXTRA = "pip install datasets pillow pyarrow"
 
 
 @dataclass(frozen=True)
