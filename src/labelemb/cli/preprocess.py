@@ -18,8 +18,8 @@ LEAST_LABEL = 3  # of the human ratings of LCSTS: what validation and test sets 
 MOSTLY = 0.5  # more pairs than that left out is no detail any more
 SESSION = """\
 a session:
-  $ labelemb preprocess --train_src train.en.gz --train_tgt train.vi.gz --valid_src tst2012.en --valid_tgt tst2012.vi \\
-      --test_src tst2013.en --test_tgt tst2013.vi --lower --save_data data/iwslt15/iwslt.low
+  $ labelemb preprocess --train_src mine.en.gz --train_tgt mine.vi.gz --valid_src tst2012.en --valid_tgt tst2012.vi \\
+      --test_src tst2013.en --test_tgt tst2013.vi --lower --save_data data/mine
   train: 46,915 pairs of 50,557 (3,642 over src_length 50 or tgt_length 50), 798,669 src tokens (0.0 % unknown), ...
   $ labelemb preprocess --train_src PART_I.txt --valid_src PART_II.txt --test_src PART_III.txt \\
       --char --share --lower --src_length 0 --tgt_length 0 --save_data data/lcsts/lcsts.low.share   # LCSTS as it comes

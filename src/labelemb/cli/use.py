@@ -22,8 +22,8 @@ def predict(arguments: list[str]) -> int:
     parser = Parser(
         "labelemb predict",
         "Show what a trained model sees on images: the most probable labels.",
-        "a session:\n  $ labelemb predict runs/cifar10-resnet8/emb/seed-0 cat.jpg holidays/\n"
-        "  cat.jpg             cat 91.3 %  dog 5.2 %  deer 1.1 %\n  ...",
+        "a session:\n  $ labelemb predict runs/cifar10-small/emb/seed-0 cat.png ship.png\n"
+        "  cat.png   cat 56.0 %  dog 30.9 %  frog 3.1 %\n  ship.png  ship 84.0 %  automobile 7.5 %  airplane 6.1 %",
     )
     parser.add_argument("run", type=str, help="a run folder")
     parser.add_argument("images", type=str, nargs="+", help="image files, and folders of them")
@@ -52,9 +52,9 @@ def evaluate(arguments: list[str]) -> int:
         "labelemb evaluate",
         "Say how good a trained model is on its own test data, or on others: how often it is wrong on images, how its "
         "output for a text scores.",
-        "a session:\n  $ labelemb evaluate runs/cifar10-resnet8/emb/seed-0 --data ~/data\n"
-        "  10000 images  error 7.12 %  top-5 error 0.31 %  nll 0.412  ECE 12.40 %\n"
-        "  most often wrong: cat 15.2 %, dog 11.0 %, ...\n"
+        "a session:\n  $ labelemb evaluate runs/cifar10-small/emb/seed-0 --data ~/data\n"
+        "  10000 images  error 22.13 %  top-5 error 1.06 %  nll 0.829  ECE 22.83 %\n"
+        "  most often wrong: cat 41.0 %, bird 33.9 %, ...\n"
         "  $ labelemb evaluate runs/numbers-en-vi/emb/seed-0 --checkpoint bleu\n"
         "  500 sentences  perplexity 1.002\n  exact 99.60  nrefs:1|case:mixed|tok:none|whole lines\n  ...",
     )

@@ -15,8 +15,8 @@ from labelemb.report.labels import LabelView, Order
 def draw_heatmap(view: LabelView, order: Order, out: Path, name: str) -> list[Path]:
     """Write NAME.svg and NAME.png: both axes in the same order, grey scale with a bar.
 
-    Left the scale is 0 to 1; right the own labels are left out and the scale ends at the largest other probability,
-    since beside the own labels the others hardly show.
+    Each scale ends at the largest probability that it shows; right the own labels are left out, since beside them the
+    others hardly show.
     """
     positions = view.order(order)
     names = [short(view.names[position]) for position in positions]
@@ -26,10 +26,10 @@ def draw_heatmap(view: LabelView, order: Order, out: Path, name: str) -> list[Pa
     with settings():
         drawing = figure(2 * side + 2.0, side + 0.7)
         full, rest = drawing.subplots(1, 2)
-        _panel(drawing, full, matrix, names, 1.0)
-        plain(full, "softmax(E)", "probability given to", "soft label of")
+        _panel(drawing, full, matrix, names, float(matrix.max()))
+        plain(full, "soft labels", "probability given to", "soft label of")
         _panel(drawing, rest, others, names, float(others.max()))
-        plain(rest, "softmax(E), own labels left out", "probability given to", "")
+        plain(rest, "soft labels, own labels left out", "probability given to", "soft label of")
         drawing.suptitle(caption(view, order), x=0.01, ha="left", fontsize=max(11.0, 1.4 * side))
         return save(drawing, out, name)
 

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from labelemb.report.aggregate import mode_name
 from labelemb.report.canvas import INK, PALE, colour_of, figure, plain, save, settings
 from labelemb.report.comparison import ModeComparison, Standing
+from labelemb.report.findings import plural
 
 
 def draw_intervals(comparisons: Sequence[ModeComparison], out: Path) -> list[Path]:
@@ -21,9 +22,15 @@ def draw_intervals(comparisons: Sequence[ModeComparison], out: Path) -> list[Pat
         grid = drawing.subplots(len(panels), 1, squeeze=False, height_ratios=heights).flatten()
         for axes, (found, rows) in zip(grid, panels, strict=True):
             _panel(axes, rows, [standing.mode for standing in found.standings])
-            side = f"{found.head.name} {'less' if found.head.lower else 'more'}"
-            plain(axes, found.task, f"points of test {side} than {mode_name(found.reference)}", "")
+            side = "lower" if found.head.lower else "higher"
+            than = f"test {found.head.name}, points {side} than {mode_name(found.reference)}, 95 % interval"
+            plain(axes, f"{found.task}, {_seeds(rows)}", than, "")
         return save(drawing, out, "intervals")
+
+
+def _seeds(rows: Sequence[Standing]) -> str:
+    counts = sorted({standing.paired.n for standing in rows if standing.paired})
+    return plural(counts[0], "paired seed") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} paired seeds"
 
 
 def _panel(axes: Axes, rows: Sequence[Standing], modes: Sequence[str]) -> None:
