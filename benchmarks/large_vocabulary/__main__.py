@@ -1,6 +1,6 @@
 """The loss of a large vocabulary, forward and backward: eager, chunked, fused, and plain cross entropy beside them.
 
-    python -m benchmarks.large_vocabulary            the tables of docs/large-vocabulary.md
+    python -m benchmarks.large_vocabulary            the tables of docs/large-vocabulary*.md
     python -m benchmarks.large_vocabulary --quick    one small workload, half a minute
 
 N rows, V labels, D hidden size = R rank; labels are drawn with probability 1 / rank. The limit is the time that the

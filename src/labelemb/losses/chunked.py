@@ -9,7 +9,7 @@ scales them by the upstream scalar:
     dz2 = (aux - cap * c * p2[y]) * (p2 - onehot y)           c = [p2[y] > alpha], or sign(p2[y] - alpha)
     de  = count * q - sum of softmax(z2 / tau)                over the label's rows that the auxiliary head gets right
 
-e, q and de exist for distinct labels only. docs/large-vocabulary.md has the derivation, the costs and the figures.
+e, q and de exist for distinct labels only. docs/large-vocabulary-design.md has the derivation and the costs.
 """
 
 from collections.abc import Callable
