@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 
@@ -66,7 +66,7 @@ def folder_in_one_step(path: Path | str) -> Iterator[Path]:
 def _sweep(path: Path) -> None:
     """Put ``path`` back if a process was killed between taking it away and replacing it, and clear up behind others."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.????????.partial"):
-        with _locked(left) as ours:
+        with suppress(FileNotFoundError), _locked(left) as ours:  # its owner may just be done with it
             if ours and not path.exists() and (left / "old").is_dir():
                 (left / "old").rename(path)
             if ours:
