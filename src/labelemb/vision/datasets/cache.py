@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from labelemb.files import cache_folder, write_atomically
 from labelemb.vision.images import Images, digest_of
 
 FORMAT = "labelemb.images.v1"  # a change of what decoding gives needs another one
+ABANDONED = 3600  # seconds since a file was last written to
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,9 @@ def _write(file: Path, decoded: Decoded) -> None:
         "sha256": digest_of(decoded.splits.values()),
     }
     metadata = {"format": FORMAT, "facts": json.dumps(facts, ensure_ascii=False)}
+    for partial in file.parent.glob(".*.partial*"):  # of processes that were killed while they wrote
+        if time.time() - partial.stat().st_mtime > ABANDONED:
+            partial.unlink(missing_ok=True)
     write_atomically(file, lambda temporary: save_file(tensors, temporary, metadata))
 
 
