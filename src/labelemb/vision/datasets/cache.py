@@ -15,7 +15,7 @@ from torch import Tensor
 from labelemb.files import cache_folder, write_atomically
 from labelemb.vision.images import Images, digest_of
 
-FORMAT = "labelemb.images.v1"  # a change of what decoding gives needs another one
+FORMAT = "labelemb.images.v2"  # a change of what decoding gives needs another one
 ABANDONED = 3600  # seconds since a file was last written to
 
 
