@@ -109,10 +109,10 @@ def comparisons(tasks: Sequence[Task], reference: str | None = None) -> list[Mod
 def shown_p(p: float) -> str:
     """Write a p-value as far as it can be trusted; ``sign_flip_p`` never gives less than 0.0001.
 
-    >>> shown_p(0.03125), shown_p(0.00012)
-    ('0.03', '0.0001')
+    >>> shown_p(0.00012), shown_p(0.047), shown_p(0.25)
+    ('0.0001', '0.047', '0.25')
     """
-    return f"{p:.4f}" if p < 0.01 else f"{p:.2f}"
+    return f"{p:.4f}" if p < 0.01 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def _summary(summary: Summary | None, measure: Measure, counted: bool) -> str:
