@@ -191,7 +191,7 @@ def test_who_takes_the_output_for_a_tensor_is_told() -> None:
     assert copy.copy(out).count == out.count
 
 
-@pytest.mark.parametrize("objective", [Objective.recommended(50), Objective(soft_start=5)])
+@pytest.mark.parametrize("objective", [Objective.little_data(50), Objective(soft_start=5)])
 def test_steps_that_nobody_counts_are_missed_once(objective: Objective) -> None:
     case = make_case(objective)
     for _ in range(MANY_CALLS - 1):
@@ -202,7 +202,7 @@ def test_steps_that_nobody_counts_are_missed_once(objective: Objective) -> None:
 
 
 def test_steps_that_are_counted_or_need_no_count_are_not_missed() -> None:
-    for objective, counted in ((Objective.vision(), False), (Objective.recommended(50), True)):
+    for objective, counted in ((Objective.vision(), False), (Objective.little_data(50), True)):
         case = make_case(objective)
         for _ in range(MANY_CALLS + 1):
             case.loss(case.hidden, case.head, case.targets)
@@ -229,9 +229,9 @@ def test_after_its_end_a_faded_objective_is_one_hot() -> None:
     assert (objective.at(10).hard_weight, objective.at(11)) == (1.0, objective.at(10))
 
 
-def test_the_recommended_form() -> None:
+def test_the_form_for_little_data() -> None:
     """All the weight is the soft term's at first, a quarter at the end of the run."""
-    objective = Objective.recommended(600)
+    objective = Objective.little_data(600)
     weights = [(now.hard_weight, now.soft_weight) for now in map(objective.at, (0, 200, 600))]
     assert weights == [(0.0, 1.0), (0.25, 0.75), (0.75, 0.25)]
     assert replace(objective, beta=0.5, soft_end=None) == Objective.vision()
@@ -384,7 +384,7 @@ class TestRefusals:
             (lambda: Objective(alpha=1.5, beta=-1), "alpha: .*; beta: "),
             (lambda: Objective(terms=frozenset({"hard", "sort"})), "terms: .* got sort"),
             (lambda: Objective(cap="soft"), "cap: expected hinge or absolute, got 'soft'"),
-            (lambda: Objective.recommended(0), "steps: expected a whole number >= 1, got 0"),
+            (lambda: Objective.little_data(0), "steps: expected a whole number >= 1, got 0"),
             (lambda: LabelEmbeddingLoss(0, 3), "hidden_size: expected a whole number >= 1, got 0"),
             (lambda: LabelEmbeddingLoss(4.5, 3), "hidden_size: expected a whole number >= 1, got 4.5"),
             (
