@@ -22,10 +22,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.measure import interleaved
 from benchmarks.tables import Peers, show, write
-from labelemb.training.task import Share
-from labelemb.vision.config import VisionConfig
-from labelemb.vision.images import ImageData, Images
-from labelemb.vision.task import VisionTask
+from labelemb.tasks.vision.config import VisionConfig
+from labelemb.tasks.vision.images import ImageData, Images
+from labelemb.tasks.vision.task import VisionTask
+from labelemb.training.task import Shard
 
 RESULTS = Path(__file__).parent / "results" / "augmentation.csv"
 BATCH, BATCHES = 128, 40
@@ -64,8 +64,8 @@ def whole_batches(images: Images, device: torch.device) -> Callable[[], object]:
     """Return the next ``BATCHES`` batches as the recipe makes them."""
     data = ImageData(images, None, images[:1], tuple("0123456789"), MEAN, STD)
     task = VisionTask(VisionConfig(model="mlp", width=8, batch_size=BATCH, augment="crop-flip"), data)
-    task.place(device)
-    batches = itertools.chain.from_iterable(task.batches(epoch, 0, Share()) for epoch in itertools.count())
+    task.setup(device)
+    batches = itertools.chain.from_iterable(task.batches(epoch, 0, Shard()) for epoch in itertools.count())
     return lambda: take(batches)
 
 

@@ -12,7 +12,7 @@ import torch
 from benchmarks.measure import machine
 from benchmarks.memory import in_fresh_process, peak_bytes
 from labelemb import CompressedLabelEmbedding, DenseLabelEmbedding
-from labelemb.losses.embedding import LabelEmbedding
+from labelemb.terms.embedding import LabelEmbedding
 
 RESULTS = Path(__file__).parent / "results" / "embedding_memory.csv"
 RANK = 512

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from labelemb.signature import make_signature
+from labelemb.runs.provenance import collect_provenance
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def clock() -> Callable[[], float]:
 def machine() -> str:
     """Say where and with what versions: a figure without it is none."""
     device = "cuda:0" if torch.cuda.is_available() else "cpu"
-    signature = make_signature(0, "", device)
+    signature = collect_provenance(0, "", device)
     return ", ".join(
         f"{key} {signature[key]}" for key in ("machine", "device", "threads", "torch", "labelemb", "git_commit")
     )

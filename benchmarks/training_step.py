@@ -21,13 +21,13 @@ from torch import nn
 
 from benchmarks.measure import clock, interleaved
 from benchmarks.tables import Peers, show, write
-from labelemb.losses.modes import Mode
+from labelemb.methods import MethodName
 from labelemb.presets import read_preset
+from labelemb.tasks.vision.config import VisionConfig
+from labelemb.tasks.vision.images import ImageData, Images
+from labelemb.tasks.vision.task import VisionTask
 from labelemb.training.device import make_accelerator
-from labelemb.training.loop import FitSettings, Tally, Trainee
-from labelemb.vision.config import VisionConfig
-from labelemb.vision.images import ImageData, Images
-from labelemb.vision.task import VisionTask
+from labelemb.training.loop import FitSettings, RunningSums, TrainState
 
 BATCH = 100
 IMAGES = {"mnist": ((1, 28, 28), 10), "cifar100": ((3, 32, 32), 100)}  # data set -> shape of an image, labels
@@ -43,12 +43,12 @@ def main() -> None:
     rounds = chosen.rounds
     mlp, cnn, resnet = config("mnist-mlp"), config("mnist-cnn"), config("cifar100-small")
     timed = partial(interleaved, repeats=rounds, warmup=5, clock=clock())
-    timings = timed({"mlp, one-hot": step(mlp, "baseline"), "mlp, label embedding": step(mlp, "emb")})
+    timings = timed({"mlp, one-hot": step(mlp, "cross_entropy"), "mlp, label embedding": step(mlp, "label_embedding")})
     # A process has one precision by Accelerate's rule; nothing made before this line is used after it.
     AcceleratorState._reset_state()
-    one_hot, label_embedding = step(cnn, "baseline"), step(cnn, "emb")
+    one_hot, label_embedding = step(cnn, "cross_entropy"), step(cnn, "label_embedding")
     timings |= timed({"cnn as preset, one-hot": one_hot, "cnn as preset, label embedding": label_embedding})
-    resnets = {"one-hot": step(resnet, "baseline"), "label embedding": step(resnet, "emb")}
+    resnets = {"one-hot": step(resnet, "cross_entropy"), "label embedding": step(resnet, "label_embedding")}
     timings |= timed({f"resnet8 of width 16, {name}": call for name, call in resnets.items()})
     mlp_plain, mlp_emb, cnn_plain, cnn_emb, resnet_plain, resnet_emb = timings.values()
     beside, cnn_fp32 = timed({"preset": one_hot, "plain": plain_step(cnn)}).values()
@@ -78,20 +78,20 @@ def random_task(config: VisionConfig) -> VisionTask:
     return VisionTask(config, ImageData(images, None, images[:1], names, (0.0,) * channels, (1.0,) * channels))
 
 
-def step(config: VisionConfig, mode: Mode) -> Callable[[], object]:
+def step(config: VisionConfig, method: MethodName) -> Callable[[], object]:
     """Return one training step as the loop takes it."""
-    config = replace(config, mode=mode)
+    config = replace(config, method=method)
     task = random_task(config)
     settings = FitSettings(epochs=1, seed=0, optimizer=config.optimizer_settings)
     accelerator = make_accelerator(config.precision, config.device, "none", Path())
-    trainee = Trainee.prepare(task, settings, accelerator)
-    batches = itertools.chain.from_iterable(task.batches(epoch, 0, trainee.share) for epoch in itertools.count())
-    return lambda: trainee.step(next(batches), config.learning_rate, Tally())
+    trainee = TrainState.prepare(task, settings, accelerator)
+    batches = itertools.chain.from_iterable(task.batches(epoch, 0, trainee.shard) for epoch in itertools.count())
+    return lambda: trainee.step(next(batches), config.learning_rate, RunningSums())
 
 
 def plain_step(config: VisionConfig) -> Callable[[], object]:
     """Return the step of a plain script: the same net, eager, fp32, NCHW, torch's own cross entropy and Adam."""
-    task = random_task(replace(config, mode="baseline", channels_last=False))
+    task = random_task(replace(config, method="cross_entropy", channels_last=False))
     optimizer = torch.optim.Adam(task.model.parameters(), lr=config.learning_rate)
     pixels, labels = task.data.train.pixels, task.data.train.labels
 

@@ -71,7 +71,7 @@ def test_the_lines_for_several_processes_train(tmp_path: Path) -> None:
     model.add_module("body", nn.Linear(8, 5))
     model.add_module("fc", nn.Linear(5, 3))
     names: dict[str, Any] = {"torch": torch, "DistributedDataParallel": DistributedDataParallel, "model": model}
-    names |= {"loss": labelemb.LabelEmbeddingLoss(5, 3), "HeadInput": labelemb.HeadInput}
+    names |= {"loss": labelemb.LabelEmbeddingLoss(5, 3), "capture_head_input": labelemb.capture_head_input}
     names |= {"images": torch.randn(16, 8), "targets": torch.randint(3, (16,))}
     dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
     try:
@@ -92,9 +92,9 @@ def test_a_method_of_ones_own_trains() -> None:
     hidden, targets = torch.randn(5, 4, requires_grad=True), torch.tensor([0, 0, 2, 2, -100])
     first = loss(hidden, head, targets)
     first.total.backward()
-    smoothing = labelemb.SmoothingLoss(0.1)(hidden, head, targets)
+    smoothing = labelemb.LabelSmoothingLoss(0.1)(hidden, head, targets)
     torch.testing.assert_close(first.total, smoothing.total, msg="each label counts as seen once")
-    loss.advance_epoch()
+    loss.epoch_end()
     assert loss.seen.tolist() == [3, 1, 3]
     assert list(loss.state_dict()) == ["seen"]
 

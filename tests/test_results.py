@@ -8,8 +8,8 @@ from statistics import mean
 import pytest
 
 from labelemb.report.aggregate import collect
-from labelemb.report.statistics import paired_difference
 from labelemb.report.tables import markdown_table
+from labelemb.stats.paired import paired_difference
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"<!-- labelemb report (.*?) -->\n(.*?)<!-- end -->", flags=re.S)
@@ -61,7 +61,7 @@ def test_paired_table_of_the_search_comes_from_its_raw_figures() -> None:
         data, rival, seeds, *cells = line.strip("| ").split(" | ")
         keys = (("valid_error", 2), ("valid_nll", 3), ("scaled_nll", 4))
         for cell, (key, digits) in zip(cells, keys, strict=True):
-            pair = by_seed(data, "label embedding beta 0 tau 2 fade 0.75", key), by_seed(data, rival, key)
+            pair = by_seed(data, "label embedding beta 0 tau 2 soft_decay 0.75", key), by_seed(data, rival, key)
             found = paired_difference(*pair)
             assert found is not None
             assert found.low is not None

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.large_vocabulary.workloads import Problem
-from labelemb import CrossEntropyLoss
-from labelemb.losses.implementations import Implementation, has_triton
+from labelemb import LinearCrossEntropyLoss
+from labelemb.ops.backends import Implementation, has_triton
 
 Step = Callable[[], object]
 
@@ -59,12 +59,12 @@ def label_embedding(problem: Problem, impl: Implementation, half: bool) -> None:
     problem.loss.impl = impl
     with torch.autocast(problem.hidden.device.type, torch.bfloat16, enabled=half):
         out = problem.loss(problem.hidden, problem.head, problem.targets)
-    out.total.backward()
+    out.loss.backward()
 
 
 def compiled(problem: Problem, half: bool = False) -> Step:
     """Return one step of the eager form through torch.compile."""
-    forward = torch.compile(lambda: problem.loss(problem.hidden, problem.head, problem.targets).total, dynamic=False)
+    forward = torch.compile(lambda: problem.loss(problem.hidden, problem.head, problem.targets).loss, dynamic=False)
 
     def step() -> None:
         problem.forget()
@@ -80,8 +80,8 @@ def cross_entropy(problem: Problem, impl: Implementation, half: bool) -> None:
     """Take one step of our one-hot cross entropy."""
     problem.forget()
     with torch.autocast(problem.hidden.device.type, torch.bfloat16, enabled=half):
-        out = CrossEntropyLoss(value_checks=False, impl=impl)(problem.hidden, problem.head, problem.targets)
-    out.total.backward()
+        out = LinearCrossEntropyLoss(validate_args=False, impl=impl)(problem.hidden, problem.head, problem.targets)
+    out.loss.backward()
 
 
 def linear_cross_entropy(problem: Problem, half: bool = False) -> None:

@@ -54,7 +54,7 @@ class Problem:
         rows, labels, width = workload.rows, workload.labels, workload.width
         targets = torch.multinomial(1 / torch.arange(1, labels + 1), rows, replacement=True)
         head = nn.Linear(width, labels)
-        loss = LabelEmbeddingLoss(width, labels, CompressedLabelEmbedding(labels, width), value_checks=False)
+        loss = LabelEmbeddingLoss(width, labels, CompressedLabelEmbedding(labels, width), validate_args=False)
         hidden = torch.randn(rows, width)
         if workload.weights == "trained":
             prototypes = torch.randn(labels, width)

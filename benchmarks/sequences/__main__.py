@@ -20,8 +20,8 @@ from benchmarks.sequences.decoding import decoding
 from benchmarks.sequences.text import BATCH, made_corpus
 from benchmarks.sequences.training import training
 from benchmarks.tables import show, write
-from labelemb.seq2seq.config import Seq2SeqConfig
-from labelemb.seq2seq.corpus import Corpus
+from labelemb.tasks.seq2seq.config import Seq2SeqConfig
+from labelemb.tasks.seq2seq.corpus import Corpus
 
 RESULTS = Path(__file__).parent.parent / "results" / "sequences.csv"
 

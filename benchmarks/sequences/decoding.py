@@ -15,15 +15,15 @@ from benchmarks.sequences.floor import Product
 from benchmarks.sequences.step_by_step import StepByStep
 from benchmarks.sequences.text import BATCH
 from benchmarks.tables import Peers
-from labelemb.seq2seq.batch import by_length, source_batch
-from labelemb.seq2seq.config import Seq2SeqConfig
-from labelemb.seq2seq.corpus import Corpus
-from labelemb.seq2seq.decoding import Decoding
-from labelemb.seq2seq.model import LSTMSeq2Seq
-from labelemb.seq2seq.search import Hypothesis, SearchSettings, search
-from labelemb.seq2seq.sentences import Sentences
-from labelemb.seq2seq.task import Seq2SeqTask
-from labelemb.seq2seq.vocab import END
+from labelemb.tasks.seq2seq.batch import by_length, source_batch
+from labelemb.tasks.seq2seq.config import Seq2SeqConfig
+from labelemb.tasks.seq2seq.corpus import Corpus
+from labelemb.tasks.seq2seq.decoding import Decoding
+from labelemb.tasks.seq2seq.model import LSTMSeq2Seq
+from labelemb.tasks.seq2seq.search import Hypothesis, SearchSettings, search
+from labelemb.tasks.seq2seq.sentences import Sentences
+from labelemb.tasks.seq2seq.task import Seq2SeqTask
+from labelemb.tasks.seq2seq.vocab import EOS
 
 Find = Callable[[Tensor, Tensor, SearchSettings], list[Hypothesis]]
 
@@ -83,12 +83,12 @@ def decodable(config: Seq2SeqConfig, corpus: Corpus, source: Sentences) -> LSTMS
     model.attention.output.weight[0, width] = 10.0
     model.eval()
     tokens, lengths = source_batch(source, np.arange(min(len(source), BATCH)))
-    hidden = model(tokens, lengths, torch.full((len(tokens), 5), END))
+    hidden = model(tokens, lengths, torch.full((len(tokens), 5), EOS))
     model.head.weight[:, 0] = 0
     model.head.weight *= 3 / model.head(hidden).std()
-    model.head.weight[END] = 0
-    model.head.weight[END, 0] = -12.0
-    model.head.bias[END] = 2.0
+    model.head.weight[EOS] = 0
+    model.head.weight[EOS, 0] = -12.0
+    model.head.bias[EOS] = 2.0
     return model
 
 

@@ -3,8 +3,8 @@
 import torch
 
 from benchmarks.measure import Timing
-from labelemb.seq2seq.config import Seq2SeqConfig
-from labelemb.seq2seq.corpus import Corpus
+from labelemb.tasks.seq2seq.config import Seq2SeqConfig
+from labelemb.tasks.seq2seq.corpus import Corpus
 
 
 class Product:

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from labelemb.seq2seq.model import LSTMSeq2Seq, Memory
-from labelemb.seq2seq.search import Hypothesis, SearchSettings
-from labelemb.seq2seq.vocab import BEGIN, END, PAD
+from labelemb.tasks.seq2seq.model import LSTMSeq2Seq, Memory
+from labelemb.tasks.seq2seq.search import Hypothesis, SearchSettings
+from labelemb.tasks.seq2seq.vocab import BOS, EOS, PAD
 
 State = list[tuple[Tensor, Tensor]]  # hidden and cell (rows, D) of each layer
 
@@ -60,7 +60,7 @@ class StepByStep(nn.Module):
     def logs(self, hidden: Tensor) -> Tensor:
         """Return the log-probabilities (rows, V); padding and begin are no tokens of a sentence."""
         logs = torch.log_softmax(self.head(hidden), dim=1)
-        logs[:, [PAD, BEGIN]] = -torch.inf
+        logs[:, [PAD, BOS]] = -torch.inf
         return logs
 
 
@@ -70,7 +70,7 @@ def greedy(model: StepByStep, source: Tensor, lengths: Tensor, settings: SearchS
     state: State = list(zip(hidden, cell, strict=True))
     found: list[tuple[list[int], list[int], float]] = [([], [], 0.0) for _ in source]
     done = [False] * len(source)
-    token = torch.full((len(source),), BEGIN)
+    token = torch.full((len(source),), BOS)
     for _ in range(settings.max_length):
         output, state, weights = model.step(token, state, memory)
         best, token = model.logs(output).max(dim=1)
@@ -79,11 +79,11 @@ def greedy(model: StepByStep, source: Tensor, lengths: Tensor, settings: SearchS
         ):
             if not done[row]:
                 tokens, places, score = found[row]
-                if word != END:
+                if word != EOS:
                     tokens.append(word)
                     places.append(place)
                 found[row] = (tokens, places, score + log)
-                done[row] = word == END
+                done[row] = word == EOS
         if all(done):
             break
     return [Hypothesis(tuple(tokens), tuple(places), score) for tokens, places, score in found]
@@ -96,7 +96,7 @@ class Beam:
         self.settings, self.done = settings, False
         self.scores = torch.full((settings.beam_size,), -torch.inf)
         self.scores[0] = 0.0
-        self.last = torch.full((settings.beam_size,), BEGIN)
+        self.last = torch.full((settings.beam_size,), BOS)
         self.origin = torch.arange(settings.beam_size)
         self.beginnings: list[tuple[list[int], list[int]]] = [([], [])] * settings.beam_size
         self.found: list[tuple[float, Hypothesis]] = []
@@ -110,13 +110,13 @@ class Beam:
         best = list(zip(ranked.tolist(), (index // words).tolist(), (index % words).tolist(), strict=True))
         beginnings = self.beginnings
         for number, (score, parent, word) in enumerate(best):
-            if number < size and (word == END or final) and score > -torch.inf:
+            if number < size and (word == EOS or final) and score > -torch.inf:
                 tokens, attended = beginnings[parent]
-                if word != END:
+                if word != EOS:
                     tokens, attended = [*tokens, word], [*attended, places[parent]]
                 compared = score / (len(beginnings[parent][0]) + 1) ** penalty
                 self.found.append((compared, Hypothesis(tuple(tokens), tuple(attended), score)))
-            if word != END and len(going) < size:
+            if word != EOS and len(going) < size:
                 going.append((score, parent, word))
         self.scores, self.last = torch.tensor([one[0] for one in going]), torch.tensor([one[2] for one in going])
         self.origin = torch.tensor([one[1] for one in going])
@@ -125,7 +125,7 @@ class Beam:
         ]
         reach = going[0][0] / self.settings.max_length**penalty
         overtaken = any(compared >= reach for compared, _ in self.found)
-        self.done = final or best[0][2] == END or overtaken
+        self.done = final or best[0][2] == EOS or overtaken
 
     def result(self) -> Hypothesis:
         """Return the best hypothesis; of equals the first."""

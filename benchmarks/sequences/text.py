@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from labelemb.seq2seq.batch import Rows
-from labelemb.seq2seq.corpus import Corpus
-from labelemb.seq2seq.sentences import Sentences, Split
-from labelemb.seq2seq.vocab import SPECIAL, Vocabulary
+from labelemb.tasks.seq2seq.batch import Rows
+from labelemb.tasks.seq2seq.corpus import Corpus
+from labelemb.tasks.seq2seq.sentences import Sentences, Split
+from labelemb.tasks.seq2seq.vocab import SPECIAL, Vocabulary
 
 BATCH = 64  # sentences, as published
 

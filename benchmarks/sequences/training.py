@@ -1,4 +1,4 @@
-"""Words per second of whole training steps."""
+"""VocabSizes per second of whole training steps."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -15,14 +15,14 @@ from benchmarks.sequences.floor import Product
 from benchmarks.sequences.step_by_step import StepByStep
 from benchmarks.sequences.text import BATCH
 from benchmarks.tables import Peers
-from labelemb.seq2seq.batch import BatchPlan, PairBatch, Rows
-from labelemb.seq2seq.config import Seq2SeqConfig
-from labelemb.seq2seq.corpus import Corpus
-from labelemb.seq2seq.model import LSTMSeq2Seq
-from labelemb.seq2seq.sentences import Split
-from labelemb.seq2seq.task import Seq2SeqTask
+from labelemb.tasks.seq2seq.batch import BatchPlan, PairBatch, Rows
+from labelemb.tasks.seq2seq.config import Seq2SeqConfig
+from labelemb.tasks.seq2seq.corpus import Corpus
+from labelemb.tasks.seq2seq.model import LSTMSeq2Seq
+from labelemb.tasks.seq2seq.sentences import Split
+from labelemb.tasks.seq2seq.task import Seq2SeqTask
 from labelemb.training.device import make_accelerator
-from labelemb.training.loop import FitSettings, Tally, Trainee
+from labelemb.training.loop import FitSettings, RunningSums, TrainState
 
 
 def training(config: Seq2SeqConfig, corpus: Corpus, rounds: int, batches: int) -> Peers:
@@ -57,19 +57,21 @@ def training(config: Seq2SeqConfig, corpus: Corpus, rounds: int, batches: int) -
     return Peers(f"training, label embedding; {batches} batches a round", per_word, "words", 1000, ratios)
 
 
-def trainee(config: Seq2SeqConfig, corpus: Corpus, wrap: Callable[[LSTMSeq2Seq], nn.Module] | None = None) -> Trainee:
+def trainee(
+    config: Seq2SeqConfig, corpus: Corpus, wrap: Callable[[LSTMSeq2Seq], nn.Module] | None = None
+) -> TrainState:
     """Return the model with the loss and the optimiser of the recipe."""
-    task = Seq2SeqTask(replace(config, mode="emb"), corpus)
+    task = Seq2SeqTask(replace(config, method="label_embedding"), corpus)
     assert isinstance(task.model, LSTMSeq2Seq)
     task.model = wrap(task.model) if wrap else task.model
     settings = FitSettings(epochs=1, seed=0, optimizer=config.optimizer_settings)
-    return Trainee.prepare(task, settings, make_accelerator("fp32", "cpu", "none", Path()))
+    return TrainState.prepare(task, settings, make_accelerator("fp32", "cpu", "none", Path()))
 
 
 class Counted:
     """Training steps on the next batches, and how many target words each call had."""
 
-    def __init__(self, trainee: Trainee, train: Split, rounds: Iterator[list[Rows]]) -> None:
+    def __init__(self, trainee: TrainState, train: Split, rounds: Iterator[list[Rows]]) -> None:
         self.trainee, self.train, self.rounds = trainee, train, rounds
         self.words: list[int] = []
         self.seen: list[list[Rows]] = []
@@ -79,7 +81,7 @@ class Counted:
         rows = next(self.rounds)
         batches = [PairBatch.of(self.train, one) for one in rows]
         for batch in batches:
-            self.trainee.step([batch], 1e-3, Tally())
+            self.trainee.step([batch], 1e-3, RunningSums())
         self.words.append(sum(batch.size for batch in batches))
         self.seen.append(rows)
 
@@ -135,7 +137,7 @@ def check_training(config: Seq2SeqConfig, corpus: Corpus, plan: BatchPlan) -> No
     found = []
     for one in (model, StepByStep(model), StepByStep(model, packed=True)):
         hidden = one(*batch.inputs)
-        total = loss(hidden, model.head, batch.targets).total
+        total = loss(hidden, model.head, batch.targets).loss
         found.append([hidden, total, *torch.autograd.grad(total, parameters, allow_unused=True)])
     for mine, *others in zip(*found, strict=True):
         for other in others:

@@ -1,44 +1,45 @@
 """labelemb: soft labels that a network learns while it trains."""
 
-from labelemb.losses.base import LossOutput, MixedTargets, global_sum
-from labelemb.losses.cross_entropy import CrossEntropyLoss
-from labelemb.losses.embedding import CompressedLabelEmbedding, DenseLabelEmbedding, LabelEmbedding
-from labelemb.losses.head_input import HeadInput
+from labelemb.losses.baselines.label_confusion import LabelConfusionLoss
+from labelemb.losses.baselines.label_relaxation import LabelRelaxationLoss
+from labelemb.losses.baselines.label_smoothing import LabelSmoothingLoss
+from labelemb.losses.baselines.online_label_smoothing import OnlineLabelSmoothingLoss
+from labelemb.losses.baselines.ps_kd import PSKDLoss
+from labelemb.losses.baselines.soft_label_matrix import SoftLabelMatrixLoss
+from labelemb.losses.baselines.tf_kd import TfKDLoss
+from labelemb.losses.cross_entropy import LinearCrossEntropyLoss
+from labelemb.losses.frozen import FrozenLabelEmbeddingLoss
+from labelemb.losses.head_input import capture_head_input
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
-from labelemb.losses.objective import Objective
-from labelemb.losses.own_state import Notes
-from labelemb.losses.reuse import ReusedEmbeddingLoss
-from labelemb.losses.rivals.confusion import ConfusionLoss
-from labelemb.losses.rivals.matrix import SoftLabelMatrixLoss
-from labelemb.losses.rivals.online import OnlineSmoothingLoss
-from labelemb.losses.rivals.past import PastPredictionLoss
-from labelemb.losses.rivals.relaxation import RelaxationLoss
-from labelemb.losses.rivals.smoothing import SmoothingLoss
-from labelemb.losses.rivals.virtual_teacher import VirtualTeacherLoss
+from labelemb.losses.rank_local import PendingState
 from labelemb.losses.row_loss import RowLoss, SoftTargetLoss
+from labelemb.terms.embedding import CompressedLabelEmbedding, DenseLabelEmbedding, LabelEmbedding
+from labelemb.terms.objective import Objective
+from labelemb.terms.output import LossOutput, MixedTargets
+from labelemb.terms.reduction import global_sum
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CompressedLabelEmbedding",
-    "ConfusionLoss",
-    "CrossEntropyLoss",
     "DenseLabelEmbedding",
-    "HeadInput",
+    "FrozenLabelEmbeddingLoss",
+    "LabelConfusionLoss",
     "LabelEmbedding",
     "LabelEmbeddingLoss",
+    "LabelRelaxationLoss",
+    "LabelSmoothingLoss",
+    "LinearCrossEntropyLoss",
     "LossOutput",
     "MixedTargets",
-    "Notes",
     "Objective",
-    "OnlineSmoothingLoss",
-    "PastPredictionLoss",
-    "RelaxationLoss",
-    "ReusedEmbeddingLoss",
+    "OnlineLabelSmoothingLoss",
+    "PSKDLoss",
+    "PendingState",
     "RowLoss",
-    "SmoothingLoss",
     "SoftLabelMatrixLoss",
     "SoftTargetLoss",
-    "VirtualTeacherLoss",
+    "TfKDLoss",
+    "capture_head_input",
     "global_sum",
 ]

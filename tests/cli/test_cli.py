@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
         ("frobnicate", "verb: expected one of demo, list, .*, got 'frobnicate'"),
         ("trian", r"verb: .* got 'trian'. Did you mean 'train'\?$"),
         ("train digit", r"preset: .* got 'digit'. Did you mean 'digits'\?$"),
-        ("train digits --mode smoothed", r"mode: .* got 'smoothed'. Did you mean 'smoothing'\?$"),
+        ("train digits --method smoothed", r"method: .* got 'smoothed'. Did you mean 'smoothing'\?$"),
         ("train", "preset: expected one of cifar10-modern, .* got none"),
         ("train nope", "preset: .* got 'nope'"),
         ("train digits --epoch 3", r"unrecognized arguments: --epoch 3. Did you mean '--epochs'\?$"),
@@ -33,22 +33,25 @@ ROOT = Path(__file__).parents[2]
         ("train digits --cap soft", "cap: expected hinge or absolute, got 'soft'"),
         ("train digits --epochs 0 --tau -1 --learning_rate 0", "epochs: .*; tau: .*; learning_rate: .*"),
         ("train digits --terms hard,foo", "terms: expected names out of hard, .* got foo"),
-        ("train digits --mode foo", "mode: expected baseline or emb.* got 'foo'"),
+        ("train digits --method foo", "method: expected baseline or label_embedding.* got 'foo'"),
         ("train digits --soft_start 9999", r"soft_start: expected fewer steps than the run has \(780\)"),
-        ("train digits --soft_start 9999 --fade 1", r"soft_start: expected fewer steps than the run has \(780\)"),
-        ("train digits --fade 1 --mix sum", "mix: expected convex, for fade, got sum"),
-        ("train digits --fade 2", "fade: expected a number from 0 to 1, got 2"),
+        ("train digits --soft_start 9999 --soft_decay 1", r"soft_start: expected fewer steps than the run has \(780\)"),
+        ("train digits --soft_decay 1 --mix sum", "mix: expected convex, for soft_decay, got sum"),
+        ("train digits --soft_decay 2", "soft_decay: expected a number from 0 to 1, got 2"),
         ("train digits --seed 1 --seeds 3", "seed: give --seed N .* or --seeds N"),
         ("train digits --jobs 0", "jobs: expected a whole number >= 1, got 0"),
         ("train digits --tracker nonesuch", "tracker: expected none.* got 'nonesuch'. Accelerate knows"),
         ("train mnist-mlp --data /nonexistent", "data: expected a folder with train-images"),
-        ("compare digits --mode emb", "mode: expected two modes or more.* got 'emb'. One alone: labelemb train"),
         (
-            "compare digits --mode emb,ols --reference lcm",
-            r"reference: expected one of the modes \(emb, ols\), got 'lcm'",
+            "compare digits --method label_embedding",
+            "method: expected two methods or more.* got 'label_embedding'. One alone: labelemb train",
+        ),
+        (
+            "compare digits --method label_embedding,ols --reference label_confusion",
+            r"reference: expected one of the methods \(label_embedding, ols\), got 'label_confusion'",
         ),
         ("ablate digits --terms hard", "terms: expected two terms or more"),
-        ("ablate digits --mode emb", "unrecognized arguments: --mode emb"),
+        ("ablate digits --method label_embedding", "unrecognized arguments: --method label_embedding"),
         ("sweep digits", "the following arguments are required: grid"),
         ("sweep digits tau", "grid: expected KEY=VALUE,VALUE,.*, got 'tau'"),
         ("sweep digits tau=1 tau=2", "grid: expected KEY=VALUE,VALUE,.* each key once, got 'tau=2'"),
@@ -56,7 +59,10 @@ ROOT = Path(__file__).parents[2]
         ("sweep digits tau=1,x", "tau: expected a number, got 'x'"),
         ("sweep digits tau=-1,2", "labelemb: tau: expected a temperature > 0, got -1.0$"),
         ("sweep digits tau=1,1.0", "grid: expected values that differ, got 'tau=1,1.0'"),
-        ("sweep digits tau=1,2 --mode emb,ols", "mode: expected one mode.* Several: labelemb compare"),
+        (
+            "sweep digits tau=1,2 --method label_embedding,ols",
+            "method: expected one method.* Several: labelemb compare",
+        ),
         ("sweep digits tau=1,2 --validate false", "validate: expected true"),
         ("sweep digits tau=1,2 --figure test_error", "figure: expected one of the validation data.*'test_error'"),
         ("show nope", "preset: .* got 'nope'"),
@@ -109,7 +115,7 @@ def test_a_users_own_preset_file(tmp_path: Path, capsys: pytest.CaptureFixture[s
     file = tmp_path / "mine.yaml"
     file.write_text("task: vision\ndataset: digits\nepochs: 1\nwidth: 8\n")
     assert main(["train", str(file), "--out", str(tmp_path / "runs")]) == 0
-    assert "mine/emb/seed-0  valid_error" in capsys.readouterr().out
+    assert "mine/label_embedding/seed-0  valid_error" in capsys.readouterr().out
     file.write_text("task: vision\nepoch: 1\n")
     assert main(["train", str(file)]) == 2
     assert "unknown keys epoch" in capsys.readouterr().err
@@ -139,7 +145,7 @@ def test_mode_and_seed_of_a_users_own_preset_count(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("task: vision\ndataset: digits\nepochs: 1\nwidth: 8\nmode: baseline\nseed: 3\n")
     assert main(["train", str(file), "--out", str(tmp_path)]) == 0
-    assert (tmp_path / "mine" / "baseline" / "seed-3" / "finished.json").is_file()
+    assert (tmp_path / "mine" / "cross_entropy" / "seed-3" / "finished.json").is_file()
 
 
 def test_an_unusable_out_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,16 +157,16 @@ def test_an_unusable_out_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_options_may_stand_before_the_preset(tmp_path: Path) -> None:
     options = ["--dataset", "digits", "--epochs", "1", "--width", "8", "--out", str(tmp_path)]
     assert main(["train", *options, "mnist-mlp"]) == 0
-    config = (tmp_path / "mnist-mlp" / "emb" / "seed-0" / "config.yaml").read_text()
+    config = (tmp_path / "mnist-mlp" / "label_embedding" / "seed-0" / "config.yaml").read_text()
     assert "batch_size: 100" in config, "the value of mnist-mlp, not that of digits"
 
 
 def test_published_scripts_run_from_their_folder(tmp_path: Path) -> None:
     script = ROOT / "scripts" / "vision" / "mlp.py"
-    flags = "--mode=emb --tau 1 --alpha 0.8 --beta 0.4 --batch_size 200 --num 3 --epochs 1 --width 16 --dataset digits"
+    flags = "--method=label_embedding --tau 1 --alpha 0.8 --beta 0.4 --batch_size 200 --num 3 --epochs 1 --width 16 --dataset digits"
     done = subprocess.run([sys.executable, script, *flags.split()], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    config = (tmp_path / "mlp_results" / "mnist-mlp" / "emb" / "seed-3" / "config.yaml").read_text()
+    config = (tmp_path / "mlp_results" / "mnist-mlp" / "label_embedding" / "seed-3" / "config.yaml").read_text()
     assert "tau: 1.0" in config
     assert "beta: 0.4" in config
     assert "batch_size: 200" in config
@@ -189,17 +195,17 @@ def test_published_cifar_scripts(
             runpy.run_path(str(ROOT / "scripts" / "vision" / f"{script}.py"), run_name="__main__")
         return int(ended.value.code or 0)
 
-    flags = "--mode=emb --lr 0.002 --tau 1 --alpha 0.8 --beta 0.4 --num 3 --epochs 1 --data /nowhere"
+    flags = "--method=label_embedding --lr 0.002 --tau 1 --alpha 0.8 --beta 0.4 --num 3 --epochs 1 --data /nowhere"
     assert call(f"--resume {flags}") == 2
     assert "resume: expected a run to go on with" in capsys.readouterr().err
     assert call(flags) == 0
-    run = next((tmp_path / out).glob("*/emb/seed-3"))
+    run = next((tmp_path / out).glob("*/label_embedding/seed-3"))
     config = (run / "config.yaml").read_text()
     assert all(line in config for line in ("tau: 1.0", "beta: 0.4", "learning_rate: 0.002", "augment: crop-flip"))
     assert not (run / "best.pt").exists(), "nothing was held out to choose by"
     assert call(f"-r {flags}") == 0
     assert call(f"-r {flags.replace('--num 3', '--num 4')}") == 2
-    assert f"There are {out}/{run.parent.parent.name}/emb/seed-3" in capsys.readouterr().err
+    assert f"There are {out}/{run.parent.parent.name}/label_embedding/seed-3" in capsys.readouterr().err
 
 
 @pytest.mark.full_data

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from labelemb.cli.main import main
-from labelemb.losses.terms import TERMS
+from labelemb.functional import TERMS
 from labelemb.runs import RunFolder, find_runs
 
 QUICK = ["--epochs", "2", "--width", "8", "--threads", "1"]
@@ -32,37 +32,37 @@ def session(
 
 
 def test_compare_trains_what_is_missing(session: Callable[[str], str]) -> None:
-    session("train digits --mode emb --seed 1")
-    there = Path("runs/digits/emb/seed-1/history.jsonl")
+    session("train digits --method label_embedding --seed 1")
+    there = Path("runs/digits/label_embedding/seed-1/history.jsonl")
     before = there.read_text()
-    said = session("compare digits --mode smoothing,emb --seeds 2")
+    said = session("compare digits --method label_smoothing,label_embedding --seeds 2")
     assert there.read_text() == before
     assert "1 of 4 runs were done before" in said
     finding = r"- digits: label embedding against label smoothing: [^\n]*2 paired seeds, too few seeds for a test"
     assert re.search(finding, said), said
     assert "--reference smoothing" in Path("report/report.html").read_text()
     assert Path("report/intervals.png").is_file()
-    said = session("compare digits --mode smoothing,emb --seeds 2 --reference emb")
+    said = session("compare digits --method label_smoothing,label_embedding --seeds 2 --reference label_embedding")
     assert "4 of 4 runs were done before" in said
     assert "label smoothing against label embedding" in said
 
 
 def test_compare_leaves_other_modes_out(session: Callable[[str], str]) -> None:
-    session("train digits --mode ols")
-    assert "online" not in session("compare digits --mode baseline,emb")
+    session("train digits --method ols")
+    assert "online" not in session("compare digits --method cross_entropy,label_embedding")
 
 
 def test_ablate_switches_each_term_off(session: Callable[[str], str]) -> None:
     said = session("ablate digits")
     left = {run.path.parent.name: set(run.config()["terms"].split(",")) for run in find_runs(["runs/digits-ablation"])}
-    assert left.pop("emb") == set(TERMS)
-    assert left == {f"emb-without-{term}": set(TERMS) - {term} for term in TERMS}
+    assert left.pop("label_embedding") == set(TERMS)
+    assert left == {f"label_embedding-without-{term}": set(TERMS) - {term} for term in TERMS}
     assert all(f"label embedding without {term} against label embedding:" in said for term in TERMS)
 
 
 def test_sweep_chooses_by_validation_alone(session: Callable[[str], str]) -> None:
     said = session("sweep digits tau=1,4 beta=0.25,0.5 --seeds 2")
-    runs = find_runs(["runs/digits-sweep-emb"])
+    runs = find_runs(["runs/digits-sweep-label_embedding"])
     assert [(run.config()["tau"], run.config()["beta"]) for run in runs[::2]] == [
         (1, 0.25),
         (1, 0.5),
@@ -85,14 +85,17 @@ def test_sweep_chooses_by_validation_alone(session: Callable[[str], str]) -> Non
 
 
 def test_sweep_by_another_figure_and_one_key(session: Callable[[str], str]) -> None:
-    said = session("sweep digits smoothing=0.1,0.3 --mode smoothing --figure valid_nll")
+    said = session("sweep digits smoothing=0.1,0.3 --method label_smoothing --figure valid_nll")
     assert re.search(r"smoothing  validation NLL\n─+\n0\.\d\s+\d\.\d{3} \(1\)", said), said
 
 
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("sweep digits smoothing=0.1,0.3", "grid: expected keys that mode emb has a use for, got smoothing"),
+        (
+            "sweep digits smoothing=0.1,0.3",
+            "grid: expected keys that method label_embedding has a use for, got smoothing",
+        ),
         ("sweep digits tau=1,2 --figure valid_nonsense", "figure: expected one of the validation data (valid_error, "),
         ("sweep digits tau=1,2 --figure test_error", "figure: expected one of the validation data"),
     ],
@@ -108,7 +111,7 @@ def test_what_a_sweep_refuses_before_it_trains(
 
 def test_precisions_side_by_side(session: Callable[[str], str]) -> None:
     said = session("sweep digits precision=fp32,bf16")
-    assert len(find_runs(["runs/digits-sweep-emb"])) == 2
+    assert len(find_runs(["runs/digits-sweep-label_embedding"])) == 2
     assert "FAILED" not in said
 
 
@@ -126,7 +129,7 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path: Path) -> None:
         "--seeds",
         "2",
     ]
-    first = RunFolder.of(tmp_path / "runs", "digits-sweep-emb", "tau=1", 0)
+    first = RunFolder.of(tmp_path / "runs", "digits-sweep-label_embedding", "tau=1", 0)
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
     while not first.last_checkpoint.is_file() and process.poll() is None:
         time.sleep(0.02)

@@ -18,9 +18,9 @@ from labelemb.cli import published_nlp
 from labelemb.cli.main import guarded, main
 from labelemb.cli.published_config import read_config
 from labelemb.cli.published_nlp import predict, train
-from labelemb.losses.embedding import CompressedLabelEmbedding, LabelEmbedding
-from labelemb.seq2seq.recipe import load_corpus
-from labelemb.seq2seq.trained import AHEAD, TrainedTranslator
+from labelemb.tasks.seq2seq.recipe import load_corpus
+from labelemb.tasks.seq2seq.trained import AHEAD, TrainedTranslator
+from labelemb.terms.embedding import CompressedLabelEmbedding, LabelEmbedding
 from labelemb.training.checkpoint import load_checkpoint
 
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "nlp"
@@ -34,7 +34,7 @@ SMALL |= {
     "soft_start": 8,
     "learning_rate": 0.02,
 }
-EMB = ["-unk", "-score", "emb", "-loss", "emb", "-log", "label_embedding"]
+EMB = ["-unk", "-score", "label_embedding", "-loss", "label_embedding", "-log", "label_embedding"]
 Say = Callable[[bytes], None]
 
 
@@ -107,7 +107,13 @@ def test_published_outputs(place: Path) -> None:
     best = load_checkpoint(run / "best_bleu_checkpoint.pt")["line"]
     assert best["valid_bleu"] == max(line["valid_bleu"] for line in history)
     config = yaml.safe_load((run / "config.yaml").read_text())
-    assert {"mode": "emb", "mix": "sum", "cap": "absolute", "clip": 5, "schedule": "constant"}.items() <= config.items()
+    assert {
+        "method": "label_embedding",
+        "mix": "sum",
+        "cap": "absolute",
+        "max_grad_norm": 5,
+        "schedule": "constant",
+    }.items() <= config.items()
 
 
 def test_the_best_prediction_is_what_the_best_checkpoint_translates(
@@ -120,7 +126,7 @@ def test_the_best_prediction_is_what_the_best_checkpoint_translates(
 
 def test_predict(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = run_of(place) / "checkpoint.pt"
-    assert predict(["-config", config_of(place), "-unk", "-score", "emb", "-restore", str(checkpoint)]) == 0
+    assert predict(["-config", config_of(place), "-unk", "-score", "label_embedding", "-restore", str(checkpoint)]) == 0
     said = capsys.readouterr().out
     lines = (run_of(place) / "prediction.txt").read_text()
     assert lines == (run_of(place) / "test.output.txt").read_text()
@@ -193,7 +199,11 @@ def test_without_a_gpu_the_cpu_computes(place: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("arguments", "changes", "says"),
     [
-        (["-score", "emb"], {}, "score, loss: expected -score emb -loss emb, or neither .* got -score 'emb' -loss ''"),
+        (
+            ["-score", "label_embedding"],
+            {},
+            "score, loss: expected -score label_embedding -loss label_embedding, or neither .* got -score 'label_embedding' -loss ''",
+        ),
         (["-gpus", "0", "1"], {}, "gpus: expected one number, got 0 1. Several: accelerate launch"),
         ([], {"shared_vocab": True}, "shared_vocab: expected False, as .* is prepared, got True in .*-share"),
         ([], {"epochz": 3}, "config: expected keys out of .*att_act.*, got epochz in"),
@@ -321,7 +331,7 @@ def test_evaluate_is_what_the_run_says(place: Path, tmp_path: Path, capsys: pyte
         assert found["scores"][name]["value"] == pytest.approx(last[f"test_{name}"])
     assert (tmp_path / "out.txt").read_text() == (run / "test.output.txt").read_text()
     text = ["--src", str(place / "valid.src"), "--tgt", str(place / "valid.tgt"), "--beam_size", "1"]
-    assert main(["evaluate", str(run), *text, "--scores", "exact,rouge"]) == 0
+    assert main(["evaluate", str(run), *text, "--eval_metrics", "exact,rouge"]) == 0
     said = capsys.readouterr().out
     assert f"15 sentences  perplexity {last['valid_perplexity']:.4g}\n" in said
     assert "rougeL" in said
@@ -381,7 +391,7 @@ def test_similar_makes_one_row_of_a_large_vocabulary(
         return self.decoder(self.codes(labels)).relu()  # type: ignore[no-any-return]
 
     monkeypatch.setattr(CompressedLabelEmbedding, "rows", rows)
-    monkeypatch.setattr(LabelEmbedding, "matrix", None)
+    monkeypatch.setattr(LabelEmbedding, "soft_label_matrix", None)
     assert main(["similar", str(tmp_path / "large.safetensors"), "w77"]) == 0
     assert asked == [1]
     assert len(capsys.readouterr().out.splitlines()) == 5

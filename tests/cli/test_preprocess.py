@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labelemb.cli.main import main
-from labelemb.seq2seq.corpus import Corpus
+from labelemb.tasks.seq2seq.corpus import Corpus
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "nlp" / "preprocess.py"
 PUBLISHED = (
@@ -41,14 +41,14 @@ def test_the_published_commands(
     assert published(f"{PUBLISHED} -save_data data/lcsts/lcsts.low.share.train.pt -lower -share", monkeypatch) == 0
     assert "train: 4 pairs, 12 src tokens (0.0 % unknown)" in capsys.readouterr().out
     corpus = Corpus.open("data/lcsts/lcsts.low.share.train.pt")
-    assert corpus.wording.shared
+    assert corpus.tokenizer.shared
     assert set(corpus.splits) == {"train", "valid", "test"}
     assert "the" in corpus.src_vocab.words
     others = "-char -src_vocab_size 9 -tgt_vocab_size 8 -src_length 0 -tgt_length 0 -shuffle 1 -seed 7 -report_every 2"
     assert published(f"{PUBLISHED} -save_data data/iwslt15/iwslt.low.train.pt {others}", monkeypatch) == 0
     assert "train: 4 pairs" in capsys.readouterr().err
     corpus = Corpus.open("data/iwslt15/iwslt.low")
-    assert (len(corpus.src_vocab), len(corpus.tgt_vocab), corpus.wording.shared) == (9, 8, False)
+    assert (len(corpus.src_vocab), len(corpus.tgt_vocab), corpus.tokenizer.shared) == (9, 8, False)
 
 
 def test_the_verb_reads_an_lcsts_release(folder: Path) -> None:

@@ -41,11 +41,11 @@ def expected(
     auxiliary: tuple[Array, Array],
     embedding: Array,
     o: Objective,
-    denominator: float | None = None,
+    num_items_in_batch: float | None = None,
 ) -> Expected:
     """Value and gradients for rows that all count; the gradient of ``embedding`` is that of the dense (V, V) matrix."""
     rows = len(labels)
-    n = denominator if denominator is not None else max(rows, 1)
+    n = num_items_in_batch if num_items_in_batch is not None else max(rows, 1)
     z2s = [auxiliary[0] @ h + auxiliary[1] for h in hidden]
     learned = [int(np.argmax(z2)) == y for z2, y in zip(z2s, labels, strict=True)]
     w_embedding = 1 / (sum(learned) + 1e-8) if o.reduction == "mean" else 1 / n
@@ -88,7 +88,7 @@ class Case:
     hidden: torch.Tensor
     targets: torch.Tensor
 
-    def expected(self, denominator: float | None = None) -> Expected:
+    def expected(self, num_items_in_batch: float | None = None) -> Expected:
         def numbers(layer: nn.Linear) -> tuple[Array, Array]:
             return layer.weight.detach().double().numpy(), layer.bias.detach().double().numpy()
 
@@ -99,7 +99,7 @@ class Case:
             numbers(self.loss.auxiliary),
             self.loss.embedding.matrix().detach().double().numpy(),
             self.loss.objective,
-            denominator,
+            num_items_in_batch,
         )
 
     def gradients(self) -> dict[str, torch.Tensor]:

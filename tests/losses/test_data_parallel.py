@@ -9,8 +9,8 @@ import torch.multiprocessing as mp
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from labelemb import CrossEntropyLoss, Objective
-from labelemb.losses.terms import TERMS
+from labelemb import LinearCrossEntropyLoss, Objective
+from labelemb.functional import TERMS
 
 from .reference import make_case
 from .test_label_embedding import FORMS
@@ -37,7 +37,7 @@ def run(part: int, parts: int, folder: str) -> None:
     for cut, name in itertools.product(CUTS if parts > 1 else [0], [*OBJECTIVES, "cross entropy"]):
         case = make_case(OBJECTIVES.get(name, Objective.vision()))
         torch.manual_seed(1)
-        net, loss = Net(case.head), CrossEntropyLoss() if name == "cross entropy" else case.loss
+        net, loss = Net(case.head), LinearCrossEntropyLoss() if name == "cross entropy" else case.loss
         modules = [net, loss]
         if parts > 1:
             modules = [DistributedDataParallel(m) if list(m.parameters()) else m for m in modules]
@@ -45,8 +45,8 @@ def run(part: int, parts: int, folder: str) -> None:
         targets = case.targets.clone()
         targets[1] = -100
         out = modules[1](modules[0](case.hidden.detach()[rows]), net.head, targets[rows])
-        out.total.backward()
-        total = out.total.detach()
+        out.loss.backward()
+        total = out.loss.detach()
         if parts > 1:
             dist.all_reduce(total)
         results[cut, name] = (total / parts, [p.grad for module in (net, loss) for p in module.parameters()])

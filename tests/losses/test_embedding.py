@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from labelemb import CompressedLabelEmbedding, DenseLabelEmbedding
 from labelemb.errors import ConfigError, DataError
-from labelemb.losses.embedding import LabelEmbedding
+from labelemb.terms.embedding import LabelEmbedding
 
 NAMES = ["chó", "mèo", 'a "quoted" one', "<b>"]
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from labelemb import CompressedLabelEmbedding, CrossEntropyLoss, LabelEmbeddingLoss, Objective
+from labelemb import CompressedLabelEmbedding, LabelEmbeddingLoss, LinearCrossEntropyLoss, Objective
 from labelemb.errors import ConfigError, DataError, ShapeError
+from labelemb.functional import TERMS
 from labelemb.losses.label_embedding import MANY_CALLS
-from labelemb.losses.terms import TERMS
 
 from .reference import make_case
 
@@ -29,10 +29,10 @@ SUBSETS = [frozenset(names) for size in range(len(TERMS) + 1) for names in combi
 def test_value_and_every_gradient_follow_the_closed_form(form: str) -> None:
     case = make_case(FORMS[form])
     out = case.loss(case.hidden, case.head, case.targets)
-    out.total.backward()
+    out.loss.backward()
     want = case.expected()
     assert {name: float(value) for name, value in out.terms.items()} == pytest.approx(want.terms, rel=1e-10)
-    assert float(out.total.detach()) == pytest.approx(want.total, rel=1e-10)
+    assert float(out.loss.detach()) == pytest.approx(want.loss, rel=1e-10)
     for name, gradient in case.gradients().items():
         torch.testing.assert_close(gradient, torch.from_numpy(getattr(want, name)), rtol=1e-9, atol=1e-12)
 
@@ -41,10 +41,10 @@ def test_value_and_every_gradient_follow_the_closed_form(form: str) -> None:
 def test_any_subset_of_the_terms(on: frozenset[str]) -> None:
     case = make_case(Objective(terms=on))
     out = case.loss(case.hidden, case.head, case.targets)
-    out.total.backward()
+    out.loss.backward()
     want = case.expected()
     assert {name: float(value) for name, value in out.terms.items()} == pytest.approx(want.terms, abs=1e-12)
-    assert float(out.total.detach()) == pytest.approx(want.total, rel=1e-10, abs=1e-12)
+    assert float(out.loss.detach()) == pytest.approx(want.loss, rel=1e-10, abs=1e-12)
     got = case.gradients()
     assert len(got) == 6, "a switched-off term leaves no tensor without a gradient"
     for name, gradient in got.items():
@@ -61,13 +61,13 @@ def test_ignored_rows_are_rows_that_are_not_there(form: str, embedding: str) -> 
     targets = torch.where(keep, case.targets, -100)
     hidden = torch.where(keep[:, None], case.hidden.detach(), torch.nan).requires_grad_()
     masked = case.loss(hidden, case.head, targets)
-    masked.total.backward()
+    masked.loss.backward()
     from_masked = {name: p.grad.clone() for name, p in case.loss.named_parameters()}
     case.loss.zero_grad()
     dropped_hidden = case.hidden.detach()[keep].requires_grad_()
     dropped = case.loss(dropped_hidden, case.head, case.targets[keep])
-    dropped.total.backward()
-    torch.testing.assert_close(masked.total, dropped.total)
+    dropped.loss.backward()
+    torch.testing.assert_close(masked.loss, dropped.loss)
     assert (masked.correct, masked.count) == (dropped.correct, dropped.count)
     torch.testing.assert_close(hidden.grad[keep], dropped_hidden.grad)
     assert not hidden.grad[~keep].any()
@@ -80,8 +80,8 @@ def test_a_batch_without_rows_gives_zero_and_zero_gradients(rows: int) -> None:
     for form in FORMS.values():
         case = make_case(form, rows=rows)
         out = case.loss(case.hidden, case.head, torch.full((rows,), -100))
-        out.total.backward()
-        assert float(out.total.detach()) == 0
+        out.loss.backward()
+        assert float(out.loss.detach()) == 0
         assert int(out.count) == int(out.correct) == 0
         assert len(case.gradients()) == 6
         assert not any(gradient.any() for gradient in case.gradients().values())
@@ -90,7 +90,7 @@ def test_a_batch_without_rows_gives_zero_and_zero_gradients(rows: int) -> None:
 def test_no_term_reaches_what_it_must_not() -> None:
     def gradients_of(*on: str) -> dict[str, bool]:
         case = make_case(Objective(terms=frozenset(on)))
-        case.loss(case.hidden, case.head, case.targets).total.backward()
+        case.loss(case.hidden, case.head, case.targets).loss.backward()
         return {name: bool(gradient.any()) for name, gradient in case.gradients().items()}
 
     auxiliary_terms = gradients_of("aux", "cap")
@@ -109,7 +109,7 @@ def test_leading_axes_do_not_matter() -> None:
     case = make_case(Objective.vision())
     flat = case.loss(case.hidden, case.head, case.targets)
     folded = case.loss(case.hidden.view(3, 4, 4), case.head, case.targets.view(3, 4))
-    torch.testing.assert_close(flat.total, folded.total)
+    torch.testing.assert_close(flat.loss, folded.loss)
 
 
 def test_correct_and_count() -> None:
@@ -123,19 +123,19 @@ def test_correct_and_count() -> None:
 
 
 def test_pieces_with_the_denominator_of_the_whole() -> None:
-    """Token form: exact. Vision form: all but term 4, whose mask denominator is that of the piece."""
+    """Token form: exact. Vision form: all but term 4, whose mask num_items_in_batch is that of the piece."""
     for form, names in (("seq2seq", set(TERMS)), ("vision", set(TERMS) - {"embedding"})):
         case = make_case(FORMS[form])
         whole = case.loss(case.hidden, case.head, case.targets)
         pieces = [
-            case.loss(case.hidden[part], case.head, case.targets[part], denominator=torch.tensor(12))
+            case.loss(case.hidden[part], case.head, case.targets[part], num_items_in_batch=torch.tensor(12))
             for part in (slice(0, 5), slice(5, 12))
         ]
         for name in names:
             torch.testing.assert_close(sum(piece.terms[name] for piece in pieces), whole.terms[name])
-    want = make_case(FORMS["vision"]).expected(denominator=24)
+    want = make_case(FORMS["vision"]).expected(num_items_in_batch=24)
     case = make_case(FORMS["vision"])
-    assert float(case.loss(case.hidden, case.head, case.targets, 24).total.detach()) == pytest.approx(want.total)
+    assert float(case.loss(case.hidden, case.head, case.targets, 24).loss.detach()) == pytest.approx(want.loss)
 
 
 def test_the_soft_term_starts_with_its_step() -> None:
@@ -143,14 +143,14 @@ def test_the_soft_term_starts_with_its_step() -> None:
     seen = []
     for _ in range(4):
         seen.append(bool(case.loss(case.hidden, case.head, case.targets).terms["soft"]))
-        case.loss.advance()
+        case.loss.step()
     assert seen == [False, False, True, True]
 
 
 def test_state_dict_holds_the_steps() -> None:
     case = make_case(Objective(soft_start=2))
-    case.loss.advance()
-    case.loss.advance()
+    case.loss.step()
+    case.loss.step()
     other = make_case(Objective(soft_start=2), seed=1)
     other.loss.load_state_dict(case.loss.state_dict())
     assert other.loss.steps == 2
@@ -167,13 +167,13 @@ def test_the_soft_term_fades_and_the_hard_one_gets_what_it_loses() -> None:
         got = case.loss(case.hidden, case.head, case.targets).terms
         expected = make_case(objective).expected().terms
         assert {name: float(value) for name, value in got.items()} == pytest.approx(expected)
-        case.loss.advance()
+        case.loss.step()
 
 
 def test_a_faded_objective_goes_on_from_a_state_dict() -> None:
     case, other = (make_case(Objective(beta=0.0, soft_end=4)) for _ in range(2))
     for _ in range(3):
-        case.loss.advance()
+        case.loss.step()
     other.loss.load_state_dict(case.loss.state_dict())
     outputs = [each.loss(each.hidden, each.head, each.targets) for each in (case, other)]
     assert outputs[0].terms == outputs[1].terms
@@ -184,36 +184,36 @@ def test_a_faded_objective_goes_on_from_a_state_dict() -> None:
 def test_who_takes_the_output_for_a_tensor_is_told() -> None:
     case = make_case(Objective.vision())
     out = case.loss(case.hidden, case.head, case.targets)
-    with pytest.raises(AttributeError, match=r"a LossOutput has no 'backward'; its total has: .total.backward"):
+    with pytest.raises(AttributeError, match=r"a LossOutput has no 'backward'; its total has: .loss.backward"):
         out.backward()
     with pytest.raises(AttributeError, match="a LossOutput has no 'nonsense'$"):
         out.nonsense  # noqa: B018
     assert copy.copy(out).count == out.count
 
 
-@pytest.mark.parametrize("objective", [Objective.little_data(50), Objective(soft_start=5)])
+@pytest.mark.parametrize("objective", [Objective.low_data(50), Objective(soft_start=5)])
 def test_steps_that_nobody_counts_are_missed_once(objective: Objective) -> None:
     case = make_case(objective)
     for _ in range(MANY_CALLS - 1):
         case.loss(case.hidden, case.head, case.targets)
-    with pytest.warns(UserWarning, match=r"no loss.advance\(\): soft_start and soft_end count its calls"):
+    with pytest.warns(UserWarning, match=r"no loss.step\(\): soft_start and soft_end count its calls"):
         case.loss(case.hidden, case.head, case.targets)
     case.loss(case.hidden, case.head, case.targets)
 
 
 def test_steps_that_are_counted_or_need_no_count_are_not_missed() -> None:
-    for objective, counted in ((Objective.vision(), False), (Objective.little_data(50), True)):
+    for objective, mask in ((Objective.vision(), False), (Objective.low_data(50), True)):
         case = make_case(objective)
         for _ in range(MANY_CALLS + 1):
             case.loss(case.hidden, case.head, case.targets)
-            if counted:
-                case.loss.advance()
+            if mask:
+                case.loss.step()
 
 
 def test_another_objective_counts_at_once_and_goes_by_the_steps_so_far() -> None:
     case = make_case(Objective.vision())
     for _ in range(3):
-        case.loss.advance()
+        case.loss.step()
     case.loss.objective = Objective(soft_start=3, tau=1.5, terms=frozenset({"hard", "soft"}))
     terms = case.loss(case.hidden, case.head, case.targets).terms
     assert {name for name, value in terms.items() if value != 0} == {"hard", "soft"}
@@ -223,7 +223,7 @@ def test_another_objective_counts_at_once_and_goes_by_the_steps_so_far() -> None
 
 
 def test_after_its_end_a_faded_objective_is_one_hot() -> None:
-    objective = Objective(beta=0.0).fading(1.0, 10)
+    objective = Objective(beta=0.0).with_soft_decay(1.0, 10)
     assert objective.at(9).soft_weight == pytest.approx(0.1)
     assert "soft" not in objective.at(10).terms
     assert (objective.at(10).hard_weight, objective.at(11)) == (1.0, objective.at(10))
@@ -231,11 +231,11 @@ def test_after_its_end_a_faded_objective_is_one_hot() -> None:
 
 def test_the_form_for_little_data() -> None:
     """All the weight is the soft term's at first, a quarter at the end of the run."""
-    objective = Objective.little_data(600)
+    objective = Objective.low_data(600)
     weights = [(now.hard_weight, now.soft_weight) for now in map(objective.at, (0, 200, 600))]
     assert weights == [(0.0, 1.0), (0.25, 0.75), (0.75, 0.25)]
     assert replace(objective, beta=0.5, soft_end=None) == Objective.vision()
-    late = replace(Objective(), soft_start=100).fading(0.5, 300)
+    late = replace(Objective(), soft_start=100).with_soft_decay(0.5, 300)
     assert [late.at(step).soft_weight for step in (100, 200, 300)] == [0.5, 0.375, 0.25]
     assert "soft" not in late.at(99).terms
 
@@ -257,7 +257,7 @@ def test_a_fade_that_cannot_be_is_refused(choices: dict[str, object], says: str)
 @pytest.mark.parametrize("share", [0.0, 1.5, -1.0])
 def test_a_share_that_is_none(share: float) -> None:
     with pytest.raises(ConfigError, match="share: expected a number above 0 and up to 1"):
-        Objective().fading(share, 10)
+        Objective().with_soft_decay(share, 10)
 
 
 def test_the_identity_start_is_nearly_uniform() -> None:
@@ -274,9 +274,9 @@ def test_autocast_computes_softmaxes_in_fp32(dtype: torch.dtype) -> None:
     with torch.autocast("cpu", dtype):
         for given in (hidden, hidden.to(dtype)):
             out = loss(given, head, case.targets)
-            assert out.total.dtype == torch.float32
-            assert float(out.total.detach()) == pytest.approx(float(exact.total.detach()), rel=0.05)
-    out.total.backward()
+            assert out.loss.dtype == torch.float32
+            assert float(out.loss.detach()) == pytest.approx(float(exact.loss.detach()), rel=0.05)
+    out.loss.backward()
     assert loss.embedding.weight.grad.dtype == torch.float32
 
 
@@ -286,8 +286,8 @@ def test_compiles_into_one_graph_and_twice_at_the_most() -> None:
     compiled = torch.compile(case.loss, fullgraph=True, backend=lambda graph, _: graphs.append(graph) or graph.forward)
     for _ in range(4):
         eager = case.loss(case.hidden, case.head, case.targets)
-        torch.testing.assert_close(compiled(case.hidden, case.head, case.targets).total, eager.total)
-        case.loss.advance()
+        torch.testing.assert_close(compiled(case.hidden, case.head, case.targets).loss, eager.loss)
+        case.loss.step()
     assert len(graphs) == 2, "once before the soft term starts, once after"
 
 
@@ -296,18 +296,18 @@ def test_fading_compiles_a_few_times_not_at_every_step() -> None:
     compiled = torch.compile(case.loss, fullgraph=True, backend=lambda graph, _: graphs.append(graph) or graph.forward)
     for _ in range(14):
         eager = case.loss(case.hidden, case.head, case.targets)
-        torch.testing.assert_close(compiled(case.hidden, case.head, case.targets).total, eager.total)
-        case.loss.advance()
+        torch.testing.assert_close(compiled(case.hidden, case.head, case.targets).loss, eager.loss)
+        case.loss.step()
     assert len(graphs) <= 4, "before it, with a weight, with any weight, after it"
 
 
 def test_compiled_gradients_are_the_same() -> None:
     case = make_case(Objective.vision())
-    case.loss(case.hidden, case.head, case.targets).total.backward()
+    case.loss(case.hidden, case.head, case.targets).loss.backward()
     eager = {name: gradient.clone() for name, gradient in case.gradients().items()}
     for tensor in (case.hidden, *case.head.parameters(), *case.loss.parameters()):
         tensor.grad = None
-    torch.compile(case.loss, fullgraph=True, backend="aot_eager")(case.hidden, case.head, case.targets).total.backward()
+    torch.compile(case.loss, fullgraph=True, backend="aot_eager")(case.hidden, case.head, case.targets).loss.backward()
     for name, gradient in case.gradients().items():
         torch.testing.assert_close(gradient, eager[name])
 
@@ -327,10 +327,14 @@ class TestRefusals:
             ({"hidden": torch.randn(12, 4)}, ShapeError, "hidden: expected the dtype of head, torch.float64"),
             ({"head": nn.Sequential()}, ShapeError, "head: expected an nn.Linear.*got Sequential"),
             ({"targets": [0] * 12}, ShapeError, "targets: expected a tensor, got list"),
-            ({"denominator": 0}, ConfigError, "denominator: expected a number of rows >= 1, got 0"),
-            ({"denominator": 0.25}, ConfigError, "denominator: expected a number of rows >= 1, got 0.25"),
-            ({"denominator": float("nan")}, ConfigError, "denominator: .* got nan"),
-            ({"denominator": torch.tensor([6])}, ConfigError, r"denominator: expected a scalar, got shape \(1,\)"),
+            ({"num_items_in_batch": 0}, ConfigError, "num_items_in_batch: expected a number of rows >= 1, got 0"),
+            ({"num_items_in_batch": 0.25}, ConfigError, "num_items_in_batch: expected a number of rows >= 1, got 0.25"),
+            ({"num_items_in_batch": float("nan")}, ConfigError, "num_items_in_batch: .* got nan"),
+            (
+                {"num_items_in_batch": torch.tensor([6])},
+                ConfigError,
+                r"num_items_in_batch: expected a scalar, got shape \(1,\)",
+            ),
             ({"targets": torch.zeros(12, dtype=torch.int32)}, ShapeError, "targets: expected dtype torch.int64"),
             ({"targets": torch.zeros(11, dtype=torch.int64)}, ShapeError, r"targets: expected shape \(12,\)"),
             (
@@ -349,7 +353,7 @@ class TestRefusals:
     @pytest.mark.parametrize("one_hot", [False, True])
     def test_input(self, one_hot: bool, changes: dict[str, object], error: type[Exception], says: str) -> None:
         case = make_case(Objective.vision())
-        loss = CrossEntropyLoss() if one_hot else case.loss
+        loss = LinearCrossEntropyLoss() if one_hot else case.loss
         with pytest.raises(error, match=says):
             loss(**({"hidden": case.hidden, "head": case.head, "targets": case.targets} | changes))
 
@@ -358,11 +362,11 @@ class TestRefusals:
         with pytest.raises(ShapeError, match=r"head.weight: expected shape \(5, 4\), got \(6, 4\)"):
             case.loss(case.hidden, nn.Linear(4, 6).double(), case.targets)
 
-    @pytest.mark.parametrize("denominator", [6, np.int64(6), np.float32(6), torch.tensor(6), torch.tensor(6.0)])
-    def test_a_denominator_of_any_kind(self, denominator: object) -> None:
+    @pytest.mark.parametrize("num_items_in_batch", [6, np.int64(6), np.float32(6), torch.tensor(6), torch.tensor(6.0)])
+    def test_a_denominator_of_any_kind(self, num_items_in_batch: object) -> None:
         case = make_case(Objective.vision())
-        want = case.loss(case.hidden, case.head, case.targets, 6.0).total
-        torch.testing.assert_close(case.loss(case.hidden, case.head, case.targets, denominator).total, want)
+        want = case.loss(case.hidden, case.head, case.targets, 6.0).loss
+        torch.testing.assert_close(case.loss(case.hidden, case.head, case.targets, num_items_in_batch).loss, want)
 
     def test_a_loss_of_another_dtype(self) -> None:
         case = make_case(Objective.vision())
@@ -372,9 +376,9 @@ class TestRefusals:
 
     def test_value_checks_can_be_switched_off(self) -> None:
         case = make_case(Objective.vision())
-        case.loss.value_checks = False
+        case.loss.validate_args = False
         hidden = torch.full_like(case.hidden, torch.nan)
-        assert case.loss(hidden, case.head, case.targets).total.isnan()
+        assert case.loss(hidden, case.head, case.targets).loss.isnan()
 
     @pytest.mark.parametrize(
         ("make", "says"),
@@ -384,7 +388,7 @@ class TestRefusals:
             (lambda: Objective(alpha=1.5, beta=-1), "alpha: .*; beta: "),
             (lambda: Objective(terms=frozenset({"hard", "sort"})), "terms: .* got sort"),
             (lambda: Objective(cap="soft"), "cap: expected hinge or absolute, got 'soft'"),
-            (lambda: Objective.little_data(0), "steps: expected a whole number >= 1, got 0"),
+            (lambda: Objective.low_data(0), "steps: expected a whole number >= 1, got 0"),
             (lambda: LabelEmbeddingLoss(0, 3), "hidden_size: expected a whole number >= 1, got 0"),
             (lambda: LabelEmbeddingLoss(4.5, 3), "hidden_size: expected a whole number >= 1, got 4.5"),
             (
@@ -408,7 +412,7 @@ def test_cross_entropy_is_torchs_own() -> None:
     case = make_case(Objective.vision())
     targets = case.targets.clone()
     targets[:3] = -100
-    out = CrossEntropyLoss()(case.hidden, case.head, targets)
-    torch.testing.assert_close(out.total, nn.functional.cross_entropy(case.head(case.hidden), targets))
+    out = LinearCrossEntropyLoss()(case.hidden, case.head, targets)
+    torch.testing.assert_close(out.loss, nn.functional.cross_entropy(case.head(case.hidden), targets))
     assert set(out.terms) == {"hard"}
     assert int(out.count) == 9

@@ -77,7 +77,7 @@ def test_temperature_is_found_again() -> None:
     logits, labels = drawn(20_000, temperature=1.7)
     assert fit_temperature(logits, labels) == pytest.approx(1.7, rel=0.05)
     scaled = RowScores.of(logits / 1.7, labels)
-    assert torch.equal(scaled.right, RowScores.of(logits, labels).right)
+    assert torch.equal(scaled.correct, RowScores.of(logits, labels).correct)
     assert np.isclose(
         float(scaled.nll.mean()),
         RowScores.of(logits / fit_temperature(logits, labels), labels).figures()["nll"],

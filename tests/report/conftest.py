@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from labelemb.losses.embedding import DenseLabelEmbedding
 from labelemb.runs import RunFolder
+from labelemb.terms.embedding import DenseLabelEmbedding
 
 WriteRun = Callable[..., RunFolder]
 
@@ -21,7 +21,7 @@ def runs(tmp_path: Path) -> Path:
 
 def write(
     out: Path,
-    mode: str,
+    method: str,
     seed: int,
     test: Sequence[float],
     valid: Sequence[float] = (),
@@ -35,8 +35,8 @@ def write(
     figures: dict[str, float] | None = None,
 ) -> RunFolder:
     """Write one run: its test errors, one per epoch, and what a test cares for besides."""
-    run = RunFolder.of(out, task, mode, seed)
-    settings = {"dataset": "mnist", "mode": mode, "seed": seed, "epochs": len(test), "learning_rate": 0.001}
+    run = RunFolder.of(out, task, method, seed)
+    settings = {"dataset": "mnist", "method": method, "seed": seed, "epochs": len(test), "learning_rate": 0.001}
     origin = {"labelemb": "0.1.0", "torch": "2.13.0", "machine": "a box", "device": "cpu", "threads": 1}
     run.open(settings | (config or {}), origin | {"seed": seed, "data_digest": "d1"} | (signature or {}))
     lines = []
@@ -46,7 +46,7 @@ def write(
         if valid:
             line["valid_error"] = valid[number]
         if logits is not None:
-            line |= {"own_mass": 0.2 + 0.1 * number, "label_entropy": 2.0 - 0.1 * number}
+            line |= {"true_label_mass": 0.2 + 0.1 * number, "label_entropy": 2.0 - 0.1 * number}
         lines.append(line)
     run.write_history(lines)
     if logits is not None:

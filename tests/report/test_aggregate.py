@@ -7,7 +7,7 @@ import pytest
 from labelemb.errors import DataError
 from labelemb.report.aggregate import Convergence, collect
 from labelemb.report.checks import warnings_of
-from labelemb.report.statistics import PairedDifference, paired_difference, summarise
+from labelemb.stats.paired import PairedDifference, paired_difference, summarise
 from tests.report.conftest import WriteRun, write
 
 
@@ -40,7 +40,7 @@ def test_a_handful_of_equal_differences_gives_no_interval() -> None:
 
 
 def test_modes_that_are_alike_are_seldom_said_to_differ() -> None:
-    """Of ten modes with three seeds one is outside its own interval in two of five reports; none makes a claim."""
+    """Of ten methods with three seeds one is outside its own interval in two of five reports; none makes a claim."""
     random = np.random.default_rng(0)
     outside = 0
     for _ in range(200):
@@ -56,119 +56,119 @@ def test_no_shared_seed_is_no_pair() -> None:
 
 
 def test_last_and_chosen_are_never_the_best_test_error(write_run: WriteRun, runs: Path) -> None:
-    write_run("baseline", 0, test=[1.0, 3.0, 2.0, 4.0], valid=[9.0, 5.0, 5.0, 6.0])
+    write_run("cross_entropy", 0, test=[1.0, 3.0, 2.0, 4.0], valid=[9.0, 5.0, 5.0, 6.0])
     (task,), _ = collect([runs])
-    (run,) = task.groups["baseline"].runs
+    (run,) = task.groups["cross_entropy"].runs
     assert run.figure("last") == 4.0
     assert run.figure("chosen") == 3.0  # the first of the two epochs with the lowest validation error
 
 
 def test_chosen_is_absent_without_validation(write_run: WriteRun, runs: Path) -> None:
-    write_run("baseline", 0, test=[2.0, 1.0])
+    write_run("cross_entropy", 0, test=[2.0, 1.0])
     (task,), _ = collect([runs])
-    assert task.groups["baseline"].summary("chosen") is None
-    assert task.groups["baseline"].summary("last") is not None
+    assert task.groups["cross_entropy"].summary("chosen") is None
+    assert task.groups["cross_entropy"].summary("last") is not None
 
 
 def test_reductions(write_run: WriteRun, runs: Path) -> None:
     for seed, (one_hot, soft) in enumerate([(2.0, 1.5), (2.2, 1.5), (1.8, 1.2)]):
-        write_run("baseline", seed, test=[one_hot])
-        write_run("emb", seed, test=[soft])
+        write_run("cross_entropy", seed, test=[one_hot])
+        write_run("label_embedding", seed, test=[soft])
     (task,), _ = collect([runs])
-    comparison = task.compare("emb", "last")
+    comparison = task.compare("label_embedding", "last")
     assert comparison is not None
     assert comparison.absolute == pytest.approx(0.6)
     assert comparison.relative == pytest.approx(0.3)
     assert comparison.paired is not None
     assert comparison.paired.n == 3
-    assert task.compare("baseline", "last") is None
+    assert task.compare("cross_entropy", "last") is None
 
 
 def test_convergence_is_the_median_of_the_first_epochs(write_run: WriteRun, runs: Path) -> None:
-    write_run("baseline", 0, test=[3.0, 2.0, 2.0])
+    write_run("cross_entropy", 0, test=[3.0, 2.0, 2.0])
     for seed, errors in enumerate([[3.0, 1.9, 2.5], [2.5, 2.4, 2.0], [3.0, 3.0, 3.0]]):
-        write_run("emb", seed, test=errors)
-        write_run("reuse", seed, test=[3.0, 3.0, 2.1])
+        write_run("label_embedding", seed, test=errors)
+        write_run("frozen_embedding", seed, test=[3.0, 3.0, 2.1])
     (task,), _ = collect([runs])
-    assert task.convergence("emb") == Convergence(epoch=3.0, error=2.0, epochs=3, n=3)  # of 2, 3 and never
-    assert task.convergence("reuse") == Convergence(epoch=math.inf, error=2.0, epochs=3, n=3)
-    assert task.convergence("baseline") is None
+    assert task.convergence("label_embedding") == Convergence(epoch=3.0, error=2.0, epochs=3, n=3)  # of 2, 3 and never
+    assert task.convergence("frozen_embedding") == Convergence(epoch=math.inf, error=2.0, epochs=3, n=3)
+    assert task.convergence("cross_entropy") is None
 
 
 def test_unfinished_runs_enter_no_figure(write_run: WriteRun, runs: Path) -> None:
-    write_run("emb", 0, test=[2.0])
-    write_run("emb", 1, test=[50.0], finished=False)
+    write_run("label_embedding", 0, test=[2.0])
+    write_run("label_embedding", 1, test=[50.0], finished=False)
     (task,), _ = collect([runs])
-    group = task.groups["emb"]
+    group = task.groups["label_embedding"]
     assert group.by_seed("last") == {0: 2.0}
     assert [run.seed for run in group.unfinished] == [1]
 
 
 def test_seconds_are_the_median_over_all_epochs(write_run: WriteRun, runs: Path) -> None:
-    write_run("emb", 0, test=[2.0, 2.0], seconds=1.0)
-    write_run("emb", 1, test=[2.0], seconds=4.0)
+    write_run("label_embedding", 0, test=[2.0, 2.0], seconds=1.0)
+    write_run("label_embedding", 1, test=[2.0], seconds=4.0)
     (task,), _ = collect([runs])
-    assert task.groups["emb"].seconds == 1.0
+    assert task.groups["label_embedding"].seconds == 1.0
 
 
 def test_evaluations_within_an_epoch(write_run: WriteRun, runs: Path) -> None:
-    run = write_run("emb", 0, test=[4.0])
+    run = write_run("label_embedding", 0, test=[4.0])
     halves = [{"epoch": 1 + i // 2, "step": 5 * (i + 1), "test_error": 4.0 - i, "seconds": 1.0} for i in range(4)]
     run.write_history(halves)
     (task,), _ = collect([runs])
-    (read,) = task.groups["emb"].runs
+    (read,) = task.groups["label_embedding"].runs
     assert read.curve("test_error") == [(0.5, 4.0), (1.0, 3.0), (1.5, 2.0), (2.0, 1.0)]
     assert read.seconds_per_epoch() == [2.0] * 4
 
 
 def test_seconds_per_epoch_of_evaluations_that_lie_anyhow(write_run: WriteRun, runs: Path) -> None:
     """A hundred steps an epoch, evaluated every 150, a second for a hundred steps."""
-    run = write_run("emb", 0, test=[4.0])
+    run = write_run("label_embedding", 0, test=[4.0])
     lines = [
         {"epoch": -(-step // 100), "step": step, "seconds": 1.5, "test_error": 1.0} for step in (150, 300, 450, 600)
     ]
     run.write_history(lines)
     (task,), _ = collect([runs])
-    assert task.groups["emb"].seconds == pytest.approx(1.0)
+    assert task.groups["label_embedding"].seconds == pytest.approx(1.0)
 
 
 def test_runs_of_the_published_scripts_have_their_task_and_mode(tmp_path: Path) -> None:
-    for log, mode in (("baseline", "baseline"), ("label_embedding", "emb")):
-        run = write(tmp_path, mode, 7, test=[2.0])
+    for log, method in (("cross_entropy", "cross_entropy"), ("label_embedding", "label_embedding")):
+        run = write(tmp_path, method, 7, test=[2.0])
         place = tmp_path / "data" / "iwslt15" / log
         place.parent.mkdir(parents=True, exist_ok=True)
         run.path.rename(place)
     (task,), warnings = collect([tmp_path / "data"])
-    assert (task.name, list(task.groups), warnings) == ("iwslt15", ["baseline", "emb"], [])
+    assert (task.name, list(task.groups), warnings) == ("iwslt15", ["cross_entropy", "label_embedding"], [])
 
 
 def test_figures_that_are_not_finite_are_left_out_and_told(write_run: WriteRun, runs: Path) -> None:
-    run = write_run("emb", 3, test=[4.0, 3.0])
+    run = write_run("label_embedding", 3, test=[4.0, 3.0])
     lines = [line | {"test_nll": nll} for line, nll in zip(run.history(), (0.5, float("nan")), strict=True)]
     run.write_history(lines)
     (task,), _ = collect([runs])
-    (read,) = task.groups["emb"].runs
-    assert (read.curve("test_nll"), task.groups["emb"].last("test_nll")) == ([(1.0, 0.5)], {})
+    (read,) = task.groups["label_embedding"].runs
+    assert (read.curve("test_nll"), task.groups["label_embedding"].last("test_nll")) == ([(1.0, 0.5)], {})
     assert any("test_nll of seed 3 is not finite after the last epoch; it is left out" in w for w in warnings_of(task))
 
 
 def test_a_seed_that_is_there_twice_counts_once(tmp_path: Path) -> None:
-    write(tmp_path / "a", "emb", 0, test=[2.0], finished=False)
-    write(tmp_path / "b", "emb", 0, test=[3.0])
+    write(tmp_path / "a", "label_embedding", 0, test=[2.0], finished=False)
+    write(tmp_path / "b", "label_embedding", 0, test=[3.0])
     (task,), warnings = collect([tmp_path / "a", tmp_path / "b"])
-    assert task.groups["emb"].by_seed("last") == {0: 3.0}
+    assert task.groups["label_embedding"].by_seed("last") == {0: 3.0}
     assert len(warnings) == 1
     assert "there twice" in warnings[0]
 
 
 def test_modes_in_order_and_tasks_apart(write_run: WriteRun, runs: Path) -> None:
-    for mode in ("zebra", "reuse", "emb", "baseline"):
-        write_run(mode, 0, test=[1.0])
-    write_run("emb", 0, test=[1.0], task="digits")
+    for method in ("zebra", "frozen_embedding", "label_embedding", "cross_entropy"):
+        write_run(method, 0, test=[1.0])
+    write_run("label_embedding", 0, test=[1.0], task="digits")
     tasks, _ = collect([runs])
     assert {task.name: list(task.groups) for task in tasks} == {
-        "digits": ["emb"],
-        "mnist-mlp": ["baseline", "emb", "reuse", "zebra"],
+        "digits": ["label_embedding"],
+        "mnist-mlp": ["cross_entropy", "label_embedding", "frozen_embedding", "zebra"],
     }
 
 

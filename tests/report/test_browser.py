@@ -39,10 +39,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     runs = tmp_path_factory.mktemp("runs")
     for seed in range(2):
-        write(runs, "baseline", seed, test=[4.0, 3.0, 2.0 + seed], valid=[4.0, 3.0, 2.0])
-        write(runs, "emb", seed, test=[3.0, 2.0, 1.5 + seed], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
+        write(runs, "cross_entropy", seed, test=[4.0, 3.0, 2.0 + seed], valid=[4.0, 3.0, 2.0])
+        write(runs, "label_embedding", seed, test=[3.0, 2.0, 1.5 + seed], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
     logits = soft([0.5, 0.4, 0.1], [0.4, 0.5, 0.1], [0.2, 0.2, 0.6])
-    write(runs, "emb", 0, test=[9.0, 8.0], task="hostile", logits=logits, names=["one", HOSTILE, "three"])
+    write(runs, "label_embedding", 0, test=[9.0, 8.0], task="hostile", logits=logits, names=["one", HOSTILE, "three"])
     return make_report([runs], tmp_path_factory.mktemp("report"))
 
 

@@ -1,4 +1,4 @@
-"""All modes of a task beside each other: sentences, corrected tests, reference, intervals."""
+"""All methods of a task beside each other: sentences, corrected tests, reference, intervals."""
 
 from pathlib import Path
 
@@ -7,37 +7,37 @@ import pytest
 from labelemb.errors import ConfigError
 from labelemb.report import make_report
 from labelemb.report.aggregate import Task, collect
-from labelemb.report.comparison import compare_modes, comparison_cells
+from labelemb.report.comparison import compare_methods, comparison_cells
 from labelemb.report.findings import findings
 from tests.report.conftest import WriteRun
 
-ERRORS = {"baseline": 2.0, "emb": 1.5, "smoothing": 1.4, "ols": 2.0}
+ERRORS = {"cross_entropy": 2.0, "label_embedding": 1.5, "label_smoothing": 1.4, "ols": 2.0}
 
 
 def task_of(write_run: WriteRun, runs: Path, seeds: int) -> Task:
     """Modes whose errors go up and down with the seed, each by itself a little."""
-    for place, (mode, error) in enumerate(ERRORS.items()):
+    for place, (method, error) in enumerate(ERRORS.items()):
         for seed in range(seeds):
             own = 0.05 * ((seed * (place + 1)) % 3 - 1)
-            write_run(mode, seed, test=[error + 0.1 * seed + own], figures={"test_nll": 0.1, "test_ece": 3.0 + seed})
+            write_run(method, seed, test=[error + 0.1 * seed + own], figures={"test_nll": 0.1, "test_ece": 3.0 + seed})
     return collect([runs])[0][0]
 
 
 def test_the_correction_is_for_the_number_of_modes(write_run: WriteRun, runs: Path) -> None:
-    comparison = compare_modes(task_of(write_run, runs, 10))
+    comparison = compare_methods(task_of(write_run, runs, 10))
     assert comparison is not None
-    standings = {standing.mode: standing for standing in comparison.standings}
-    assert standings["emb"].paired is not None
-    assert standings["emb"].paired.p == pytest.approx(2 / 2**10)
-    assert standings["emb"].p == standings["smoothing"].p == pytest.approx(3 * 2 / 2**10)
-    assert standings["baseline"].p is None
+    standings = {standing.method: standing for standing in comparison.standings}
+    assert standings["label_embedding"].paired is not None
+    assert standings["label_embedding"].paired.p == pytest.approx(2 / 2**10)
+    assert standings["label_embedding"].p == standings["label_smoothing"].p == pytest.approx(3 * 2 / 2**10)
+    assert standings["cross_entropy"].p is None
 
 
 @pytest.mark.parametrize(("seeds", "tested"), [(5, False), (6, False), (7, True)])
 def test_seeds_that_cannot_give_a_small_p_get_no_test(
     write_run: WriteRun, runs: Path, seeds: int, tested: bool
 ) -> None:
-    """Of three modes with six seeds the smallest p is 3 * 2 / 2^6 = 0.09."""
+    """Of three methods with six seeds the smallest p is 3 * 2 / 2^6 = 0.09."""
     sentence = findings(task_of(write_run, runs, seeds))[0]
     assert ("too few seeds for a test: no claim" not in sentence) is tested
     assert ("better by 0." in sentence) is tested
@@ -45,26 +45,26 @@ def test_seeds_that_cannot_give_a_small_p_get_no_test(
 
 def test_sentences_are_about_the_reference(write_run: WriteRun, runs: Path) -> None:
     task = task_of(write_run, runs, 10)
-    lines = [line for line in findings(task, "smoothing") if " against " in line]
+    lines = [line for line in findings(task, "label_smoothing") if " against " in line]
     assert "one-hot against label smoothing: worse by 0." in lines[0]
     assert "label embedding against label smoothing: worse by 0." in lines[1]
     assert "online smoothing against one-hot: no difference could be shown" in findings(task)[4]
-    with pytest.raises(ConfigError, match="reference: expected a mode of mnist-mlp"):
-        compare_modes(task, "reuse")
+    with pytest.raises(ConfigError, match="reference: expected a method of mnist-mlp"):
+        compare_methods(task, "frozen_embedding")
 
 
 def test_figures_that_runs_have_are_columns(write_run: WriteRun, runs: Path) -> None:
-    comparison = compare_modes(task_of(write_run, runs, 2))
+    comparison = compare_methods(task_of(write_run, runs, 2))
     assert comparison is not None
     head, *rows = comparison_cells(comparison)
-    assert head == ["mode", "error %", "NLL", "ECE %", "better than one-hot by (95 %)", "p"]
+    assert head == ["method", "error %", "NLL", "ECE %", "better than one-hot by (95 %)", "p"]
     # 2 - 0.05 and 2.1 + 0
     assert rows[0][:4] == ["one-hot", "2.02 ± 0.11 (2)", "0.100 ± 0.000", "3.50 ± 0.71"]
 
 
 def test_the_report_draws_intervals_and_takes_the_reference(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
     task_of(write_run, runs, 3)
-    report = make_report([runs], tmp_path / "report", reference="emb")
+    report = make_report([runs], tmp_path / "report", reference="label_embedding")
     assert tmp_path / "report" / "intervals.svg" in report.figures
     assert "better than label embedding by" in report.text
-    assert "--reference emb" in report.page.read_text()
+    assert "--reference label_embedding" in report.page.read_text()

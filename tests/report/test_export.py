@@ -10,12 +10,12 @@ from PIL import Image
 
 from labelemb import CompressedLabelEmbedding, DenseLabelEmbedding
 from labelemb.cli.main import main
-from labelemb.losses.embedding import LabelEmbedding
 from labelemb.report import export
 from labelemb.report.export import sprite_sheet
 from labelemb.runs import RunFolder
-from labelemb.vision.config import VisionConfig
-from labelemb.vision.recipe import train
+from labelemb.tasks.vision.config import VisionConfig
+from labelemb.tasks.vision.recipe import train
+from labelemb.terms.embedding import LabelEmbedding
 
 NAMES = ["cat", "dog, old", "tab\there"]
 

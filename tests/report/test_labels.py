@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from labelemb.errors import ConfigError, DataError
-from labelemb.losses.embedding import CompressedLabelEmbedding, DenseLabelEmbedding, LabelEmbedding
 from labelemb.report import similar
 from labelemb.report.aggregate import Group, collect
+from labelemb.report.label_map import nearest_labels
 from labelemb.report.labels import MOST_LABELS, distances, label_views
-from labelemb.report.plane import nearest_labels
+from labelemb.terms.embedding import CompressedLabelEmbedding, DenseLabelEmbedding, LabelEmbedding
 from tests.report.conftest import ANIMAL_ROWS, ANIMALS, WriteRun, soft
 
 
@@ -66,9 +66,9 @@ def test_similar_refuses_an_empty_list(embedding: LabelEmbedding) -> None:
 
 
 def test_view_is_the_mean_of_the_soft_labels_over_finished_seeds(write_run: WriteRun, runs: Path) -> None:
-    write_run("emb", 0, test=[1.0], logits=soft([0.6, 0.4], [0.2, 0.8]), names=["a", "b"])
-    write_run("emb", 1, test=[1.0], logits=soft([0.8, 0.2], [0.4, 0.6]), names=["a", "b"])
-    write_run("emb", 2, test=[1.0], logits=soft([0.5, 0.5], [0.5, 0.5]), names=["a", "b"], finished=False)
+    write_run("label_embedding", 0, test=[1.0], logits=soft([0.6, 0.4], [0.2, 0.8]), names=["a", "b"])
+    write_run("label_embedding", 1, test=[1.0], logits=soft([0.8, 0.2], [0.4, 0.6]), names=["a", "b"])
+    write_run("label_embedding", 2, test=[1.0], logits=soft([0.5, 0.5], [0.5, 0.5]), names=["a", "b"], finished=False)
     (view,), warnings = label_views(groups_of(runs))
     assert view.soft_labels == pytest.approx(np.array([[0.7, 0.3], [0.3, 0.7]]))
     assert view.seeds == 2
@@ -77,7 +77,7 @@ def test_view_is_the_mean_of_the_soft_labels_over_finished_seeds(write_run: Writ
 
 
 def test_chosen_labels_keep_their_order_and_their_probabilities(write_run: WriteRun, runs: Path) -> None:
-    write_run("emb", 0, test=[1.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
+    write_run("label_embedding", 0, test=[1.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
     (view,), _ = label_views(groups_of(runs), ["truck", "cat"])
     assert view.names == ["truck", "cat"]
     assert view.soft_labels == pytest.approx(np.array([[0.6, 0.02], [0.04, 0.6]]), abs=1e-6)  # not rescaled
@@ -86,7 +86,7 @@ def test_chosen_labels_keep_their_order_and_their_probabilities(write_run: Write
 
 
 def test_unknown_chosen_labels_are_listed(write_run: WriteRun, runs: Path) -> None:
-    write_run("emb", 0, test=[1.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
+    write_run("label_embedding", 0, test=[1.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
     with pytest.raises(DataError, match=r"'trucks', 'xyz'\. Close to 'trucks': truck"):
         label_views(groups_of(runs), ["trucks", "cat", "xyz"])
     with pytest.raises(DataError, match="two names or more"):
@@ -96,7 +96,7 @@ def test_unknown_chosen_labels_are_listed(write_run: WriteRun, runs: Path) -> No
 def test_clusters_join_what_is_alike(write_run: WriteRun, runs: Path) -> None:
     order = [0, 2, 1, 3]  # cat car dog truck
     rows = np.array(ANIMAL_ROWS)[np.ix_(order, order)].tolist()
-    write_run("emb", 0, test=[1.0], logits=soft(*rows), names=[ANIMALS[i] for i in order])
+    write_run("label_embedding", 0, test=[1.0], logits=soft(*rows), names=[ANIMALS[i] for i in order])
     (view,), _ = label_views(groups_of(runs))
     clustered = [view.names[i] for i in view.order("cluster")]
     assert {frozenset(clustered[:2]), frozenset(clustered[2:])} == {
@@ -118,7 +118,7 @@ def test_distance_by_hand() -> None:
 
 @pytest.mark.parametrize("size", [2, 3])
 def test_few_and_one_hot_labels_have_a_view(write_run: WriteRun, runs: Path, size: int) -> None:
-    write_run("emb", 0, test=[1.0], logits=1000 * torch.eye(size))
+    write_run("label_embedding", 0, test=[1.0], logits=1000 * torch.eye(size))
     (view,), _ = label_views(groups_of(runs))
     assert view.names == [str(i) for i in range(size)]
     assert np.isfinite(view.places).all()
@@ -126,15 +126,15 @@ def test_few_and_one_hot_labels_have_a_view(write_run: WriteRun, runs: Path, siz
 
 @pytest.mark.parametrize("size", [1, MOST_LABELS + 1])
 def test_too_few_or_too_many_labels_are_told(write_run: WriteRun, runs: Path, size: int) -> None:
-    write_run("emb", 0, test=[1.0], logits=torch.eye(size))
+    write_run("label_embedding", 0, test=[1.0], logits=torch.eye(size))
     views, (warning,) = label_views(groups_of(runs))
     assert views == []
     assert "cannot be drawn" in warning
 
 
 def test_seeds_with_other_names_are_left_out(write_run: WriteRun, runs: Path) -> None:
-    write_run("emb", 0, test=[1.0], logits=torch.eye(2), names=["a", "b"])
-    write_run("emb", 1, test=[1.0], logits=torch.eye(2), names=["b", "a"])
+    write_run("label_embedding", 0, test=[1.0], logits=torch.eye(2), names=["a", "b"])
+    write_run("label_embedding", 1, test=[1.0], logits=torch.eye(2), names=["b", "a"])
     (view,), (warning,) = label_views(groups_of(runs))
     assert view.seeds == 1
     assert "only 1 of 2" in warning

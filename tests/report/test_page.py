@@ -50,8 +50,16 @@ def read(page: Path) -> Tags:
 def animals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = tmp_path_factory.mktemp("animals")
     for seed in range(2):
-        write(runs, "baseline", seed, test=[4.0, 2.0 + seed], valid=[4.0, 2.0])
-        write(runs, "emb", seed, test=[3.0, 1.5 + seed], valid=[3.0, 2.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
+        write(runs, "cross_entropy", seed, test=[4.0, 2.0 + seed], valid=[4.0, 2.0])
+        write(
+            runs,
+            "label_embedding",
+            seed,
+            test=[3.0, 1.5 + seed],
+            valid=[3.0, 2.0],
+            logits=soft(*ANIMAL_ROWS),
+            names=ANIMALS,
+        )
     return runs
 
 
@@ -103,7 +111,7 @@ def test_the_page_needs_no_network(report: Report) -> None:
 
 def test_hostile_names_stay_text(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
     note = "</pre><script>alert(3)</script>"
-    write_run("emb", 0, test=[1.0], logits=soft(*ANIMAL_ROWS), names=HOSTILE, config={"note": note})
+    write_run("label_embedding", 0, test=[1.0], logits=soft(*ANIMAL_ROWS), names=HOSTILE, config={"note": note})
     page = make_report([runs], tmp_path / "out").page
     tags = read(page)
     assert tags.tags.count("script") == 2  # the data and the page's own
@@ -118,8 +126,8 @@ def test_a_hundred_labels_and_twenty_seeds_stay_small(write_run: WriteRun, runs:
     errors = [5.0 + 1 / (epoch + 3) for epoch in range(100)]
     logits = 5 * torch.eye(100) + torch.randn(100, 100, generator=torch.Generator().manual_seed(0))
     for seed in range(20):
-        write_run("baseline", seed, test=errors, valid=errors)
-        write_run("emb", seed, test=errors, valid=errors, logits=logits if seed < 2 else None)
+        write_run("cross_entropy", seed, test=errors, valid=errors)
+        write_run("label_embedding", seed, test=errors, valid=errors, logits=logits if seed < 2 else None)
     tasks, _ = collect([runs])
     views, _ = label_views(list(tasks[0].groups.values()))
     write_page(PageContent(tasks, views, [], "cluster", ""), tmp_path / "report.html")
@@ -127,7 +135,7 @@ def test_a_hundred_labels_and_twenty_seeds_stay_small(write_run: WriteRun, runs:
 
 
 def test_only_baseline_runs(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
-    write_run("baseline", 0, test=[2.0])
+    write_run("cross_entropy", 0, test=[2.0])
     report = make_report([runs], tmp_path / "out")
     assert {path.stem for path in report.figures} == {"curves"}
     data = json.loads(read(report.page).data)
@@ -135,7 +143,7 @@ def test_only_baseline_runs(write_run: WriteRun, runs: Path, tmp_path: Path) -> 
 
 
 def test_only_embedding_runs_with_one_seed_and_one_epoch(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
-    write_run("emb", 0, test=[2.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
+    write_run("label_embedding", 0, test=[2.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
     report = make_report([runs], tmp_path / "out")
     assert "2.00 (1)" in report.text
     assert "±" not in report.text.split("\n\n")[1]
@@ -143,18 +151,18 @@ def test_only_embedding_runs_with_one_seed_and_one_epoch(write_run: WriteRun, ru
 
 
 def test_only_unfinished_runs(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
-    write_run("emb", 0, test=[2.0], finished=False)
-    write_run("baseline", 0, test=[], finished=False, config={"epochs": 3})
+    write_run("label_embedding", 0, test=[2.0], finished=False)
+    write_run("cross_entropy", 0, test=[], finished=False, config={"epochs": 3})
     report = make_report([runs], tmp_path / "out")
     assert "one-hot: seed 0 (epoch 0 of 3)" in report.text
     assert report.figures == ()
 
 
 def test_modes_with_labels_have_files_of_their_own(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
-    for mode in ("emb", "reuse"):
-        write_run(mode, 0, test=[2.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
+    for method in ("label_embedding", "frozen_embedding"):
+        write_run(method, 0, test=[2.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
     report = make_report([runs], tmp_path / "o", labels=["cat", "dog"], order="given")
-    assert {"heatmap-mnist-mlp-emb", "heatmap-mnist-mlp-reuse"} <= {path.stem for path in report.figures}
+    assert {"heatmap-mnist-mlp-label_embedding", "heatmap-mnist-mlp-reuse"} <= {path.stem for path in report.figures}
     assert json.loads(read(report.page).data)["command"] == (
         f"labelemb report {runs} --out {tmp_path / 'o'} --labels cat,dog --order given"
     )

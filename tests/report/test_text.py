@@ -4,33 +4,33 @@ from pathlib import Path
 
 import pytest
 
-from labelemb.losses.embedding import CompressedLabelEmbedding
 from labelemb.report import make_report
 from labelemb.report.aggregate import collect
-from labelemb.report.comparison import compare_modes, comparison_cells
+from labelemb.report.comparison import compare_methods, comparison_cells
 from labelemb.report.findings import findings
 from labelemb.report.labels import WORDS, label_views
 from labelemb.report.page import PageContent, page_data
 from labelemb.report.tables import csv_table, text_table
+from labelemb.terms.embedding import CompressedLabelEmbedding
 from tests.report.conftest import WriteRun
 
-BLEU = {"baseline": (10.0, 11.0, 12.0), "emb": (11.5, 12.4, 13.6)}
+BLEU = {"cross_entropy": (10.0, 11.0, 12.0), "label_embedding": (11.5, 12.4, 13.6)}
 VOCABULARY = 300
 
 
 def write_language(write_run: WriteRun, vocabulary: int = VOCABULARY) -> None:
-    """Three seeds of two modes; the label embedding is better in BLEU by 1.5, 1.4 and 1.6."""
-    for mode, values in BLEU.items():
+    """Three seeds of two methods; the label embedding is better in BLEU by 1.5, 1.4 and 1.6."""
+    for method, values in BLEU.items():
         for seed, value in enumerate(values):
             config = {"corpus": "data/mine", "dataset": "none"}
-            run = write_run(mode, seed, [60.0, 50.0], [61.0, 51.0], task="en-vi", config=config)
+            run = write_run(method, seed, [60.0, 50.0], [61.0, 51.0], task="en-vi", config=config)
             lines = run.history()
             for number, line in enumerate(lines):
                 line |= {"valid_bleu": value * (number + 1) / 2, "valid_perplexity": 30.0 - number}
                 del line["test_error"]
             lines[-1] |= {"test_error": 52.0, "test_bleu": value, "test_chrf": 2 * value, "test_perplexity": 25.0}
             run.write_history(lines)
-            if mode == "emb":
+            if method == "label_embedding":
                 names = ["<pad>", "<unk>", "<s>", "</s>", ",", "."]
                 letters = "abcdefghijklmnopqrstuvwxyz"
                 names += [letters[n // 26] + letters[n % 26] for n in range(vocabulary - 6)]
@@ -41,19 +41,19 @@ def test_more_is_better(write_run: WriteRun, runs: Path) -> None:
     write_language(write_run)
     (task,) = collect([runs])[0]
     assert (task.head.key, task.is_text) == ("bleu", True)
-    comparison = compare_modes(task)
+    comparison = compare_methods(task)
     assert comparison is not None
-    emb = comparison.standings[1]
-    assert emb.absolute == pytest.approx(1.5)
-    assert emb.paired is not None
-    assert emb.paired.mean == pytest.approx(1.5)
-    assert emb.paired.low is not None
-    assert emb.paired.low > 0
+    label_embedding = comparison.standings[1]
+    assert label_embedding.absolute == pytest.approx(1.5)
+    assert label_embedding.paired is not None
+    assert label_embedding.paired.mean == pytest.approx(1.5)
+    assert label_embedding.paired.low is not None
+    assert label_embedding.paired.low > 0
     (said,) = findings(task)
     assert said.startswith("en-vi: label embedding against one-hot: 1.50 points higher (1.25 to 1.75), but 3 paired")
     head, one_hot, other = comparison_cells(comparison)
     assert head == [
-        *("mode", "BLEU", "chrF", "perplexity", "word error %"),
+        *("method", "BLEU", "chrF", "perplexity", "word error %"),
         *("better than one-hot by (95 %)", "p", "seconds per epoch"),
     ]
     assert one_hot[:3] == ["one-hot", "11.00 ± 1.00 (3)", "22.00 ± 2.00"]
@@ -65,22 +65,22 @@ def test_a_test_text_is_no_row_of_test_errors(write_run: WriteRun, runs: Path) -
     tasks, _ = collect([runs])
     text = text_table(tasks)
     assert "Test error" not in text
-    assert "en-vi: all modes, the test text, read once at the end:" in text
+    assert "en-vi: all methods, the test text, read once at the end:" in text
     assert "Findings, by the test BLEU after the last epoch:" in text
-    assert tasks[0].convergence("emb") is None, "there is no curve of the test text"
+    assert tasks[0].convergence("label_embedding") is None, "there is no curve of the test text"
     rows = csv_table(tasks).splitlines()
     assert any(row.startswith("en-vi,bleu,3,11.0,1.0,") for row in rows)
-    write_run("baseline", 0, [2.0], [2.1])
+    write_run("cross_entropy", 0, [2.0], [2.1])
     both = text_table(collect([runs])[0])
     assert "Test error in percent" in both
     assert "by the test error or BLEU" in both or "by the test BLEU or error" in both
-    table = both.split("Test error after the last epoch")[1].split("all modes")[0]
+    table = both.split("Test error after the last epoch")[1].split("all methods")[0]
     assert "mnist-mlp" in table.split("en-vi")[0]
 
 
 def test_one_mode_alone_is_shown(write_run: WriteRun, runs: Path) -> None:
     write_language(write_run)
-    (task,) = collect([runs / "en-vi" / "emb"])[0]
+    (task,) = collect([runs / "en-vi" / "label_embedding"])[0]
     assert "label embedding  12.50 ± 1.05 (3)" in text_table([task])
 
 

@@ -15,19 +15,19 @@ import torch
 from labelemb import DenseLabelEmbedding
 from labelemb.cli.main import main
 from labelemb.errors import ConfigError
-from labelemb.losses.modes import KEYS, MODES
+from labelemb.methods import KEYS, METHODS
 from labelemb.runs import Line, RunFolder
+from labelemb.tasks.vision.config import VisionConfig
+from labelemb.tasks.vision.recipe import load_data
+from labelemb.tasks.vision.task import VisionTask
 from labelemb.training.checkpoint import load_checkpoint
 from labelemb.training.device import make_accelerator
 from labelemb.training.loop import FitSettings, fit
-from labelemb.training.task import Share
-from labelemb.vision.config import VisionConfig
-from labelemb.vision.recipe import load_data
-from labelemb.vision.task import VisionTask
+from labelemb.training.task import Shard
 
 CONFIG = VisionConfig(epochs=3, batch_size=300, width=16, learning_rate=0.005, channels_last=False, device="cpu")
-STATEFUL = ("ols", "pskd", "lcm")
-FADED = {"fade": 1.0, "beta": 0.0}
+STATEFUL = ("ols", "ps_kd", "label_confusion")
+FADED = {"soft_decay": 1.0, "beta": 0.0}
 TIMINGS = {"seconds", "images_per_second"}
 
 
@@ -39,14 +39,17 @@ def _one_thread() -> Any:
     torch.set_num_threads(threads)
 
 
-def config_of(mode: str, folder: Path) -> VisionConfig:
-    """Return CONFIG with that mode and the file that it wants, if any."""
+def config_of(method: str, folder: Path) -> VisionConfig:
+    """Return CONFIG with that method and the file that it wants, if any."""
     file = folder / "e.safetensors"
     if not file.exists():
         DenseLabelEmbedding(10).save(file, list("0123456789"))
         np.save(folder / "m.npy", np.full((10, 10), 0.1))
-    chosen = {"reuse": {"embedding": str(file)}, "matrix": {"label_matrix": str(folder / "m.npy")}}.get(mode, {})
-    return replace(CONFIG, mode=mode, **chosen)
+    chosen = {
+        "frozen_embedding": {"embedding": str(file)},
+        "soft_label_matrix": {"label_matrix": str(folder / "m.npy")},
+    }.get(method, {})
+    return replace(CONFIG, method=method, **chosen)
 
 
 def fit_some(config: VisionConfig, run: RunFolder, evaluate_every: int | None = None) -> VisionTask:
@@ -60,11 +63,11 @@ def figures(run: RunFolder) -> list[Line]:
     return [{key: value for key, value in line.items() if key not in TIMINGS} for line in run.history()]
 
 
-@pytest.mark.parametrize("mode", ["baseline", "emb"])
-def test_a_chunked_run_follows_the_eager_run(mode: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["cross_entropy", "label_embedding"])
+def test_a_chunked_run_follows_the_eager_run(method: str, tmp_path: Path) -> None:
     eager, chunked = (RunFolder(tmp_path / impl) for impl in ("eager", "chunked"))
-    fit_some(replace(CONFIG, mode=mode, impl="eager"), eager)
-    fit_some(replace(CONFIG, mode=mode, impl="chunked"), chunked)
+    fit_some(replace(CONFIG, method=method, impl="eager"), eager)
+    fit_some(replace(CONFIG, method=method, impl="chunked"), chunked)
     for one, other in zip(figures(eager), figures(chunked), strict=True):
         numbers = {key for key, value in one.items() if isinstance(value, float)}
         assert one.keys() == other.keys()
@@ -79,22 +82,23 @@ def test_an_epoch_ends_once_whenever_it_is_evaluated(
 ) -> None:
     """With 5 steps an epoch, so 2 and 7 never fall on its end but at the last."""
     calls: list[str] = []
-    for hook in ("advance", "advance_epoch", "unite"):
+    for hook in ("advance", "epoch_end", "sync"):
         monkeypatch.setattr("labelemb.losses.base.Loss." + hook, lambda self, hook=hook: calls.append(hook))
-    fit_some(replace(CONFIG, mode="baseline"), RunFolder(tmp_path), evaluate_every)
-    epochs = " ".join(call for call in calls if call != "unite")
-    assert epochs == " ".join(["advance advance advance advance advance advance_epoch"] * 3)
-    assert calls.count("unite") == -(-15 // (evaluate_every or 5))
-    assert calls[-2:] == ["advance_epoch", "unite"]
+    fit_some(replace(CONFIG, method="cross_entropy"), RunFolder(tmp_path), evaluate_every)
+    epochs = " ".join(call for call in calls if call != "sync")
+    assert epochs == " ".join(["advance advance advance advance advance epoch_end"] * 3)
+    assert calls.count("sync") == -(-15 // (evaluate_every or 5))
+    assert calls[-2:] == ["epoch_end", "sync"]
 
 
 @pytest.mark.parametrize(
-    ("mode", "choices"), [*((mode, {}) for mode in STATEFUL), *((mode, FADED) for mode in ("emb", "matched"))]
+    ("method", "choices"),
+    [*((method, {}) for method in STATEFUL), *((method, FADED) for method in ("label_embedding", "matched_smoothing"))],
 )
 def test_killed_in_the_middle_of_an_epoch_and_resumed(
-    mode: str, choices: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    method: str, choices: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = replace(config_of(mode, tmp_path), **choices)
+    config = replace(config_of(method, tmp_path), **choices)
     runs = [RunFolder(tmp_path / name) for name in ("whole", "killed")]
     fit_some(config, runs[0], 2)
     for survived in (1, 2):  # so the checkpoints are those of steps 4 and 8; an epoch has 5
@@ -116,29 +120,31 @@ def test_killed_in_the_middle_of_an_epoch_and_resumed(
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
-@pytest.mark.parametrize("mode", ["emb", "matched", "shuffled"])
-def test_fading_takes_the_whole_run(mode: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["label_embedding", "matched_smoothing", "shuffled_embedding"])
+def test_fading_takes_the_whole_run(method: str, tmp_path: Path) -> None:
     """15 steps, each with its own line: the hard term's share of the weight grows from 0 to 14 / 15."""
-    task = fit_some(replace(CONFIG, mode=mode, **FADED), RunFolder(tmp_path / "run"), 1)
+    task = fit_some(replace(CONFIG, method=method, **FADED), RunFolder(tmp_path / "run"), 1)
     lines = RunFolder(tmp_path / "run").history()
     assert [line["terms"]["hard"] == 0 for line in lines] == [True] + 14 * [False]
     assert all(line["terms"]["soft"] > 0 for line in lines)
     assert task.loss.objective.soft_end == 15  # type: ignore[union-attr]
-    still = VisionTask(replace(CONFIG, mode=mode), load_data("digits", None))
+    still = VisionTask(replace(CONFIG, method=method), load_data("digits", None))
     assert still.loss.objective.soft_end is None  # type: ignore[union-attr]
 
 
 def test_what_cannot_fade_says_so(tmp_path: Path) -> None:
-    file = config_of("reuse", tmp_path).embedding
-    with pytest.raises(ConfigError, match="fade: expected 0 with an embedding from a file, got 1.0"):
-        VisionTask(replace(CONFIG, mode="matched", embedding=file, fade=1.0), load_data("digits", None))
-    with pytest.raises(ConfigError, match="mix: expected convex, for fade, got sum"):
-        replace(CONFIG, fade=0.5, mix="sum")
-    assert replace(CONFIG, mode="smoothing", fade=0.5).resolved().fade == 0
+    file = config_of("frozen_embedding", tmp_path).embedding
+    with pytest.raises(ConfigError, match="soft_decay: expected 0 with an embedding from a file, got 1.0"):
+        VisionTask(
+            replace(CONFIG, method="matched_smoothing", embedding=file, soft_decay=1.0), load_data("digits", None)
+        )
+    with pytest.raises(ConfigError, match="mix: expected convex, for soft_decay, got sum"):
+        replace(CONFIG, soft_decay=0.5, mix="sum")
+    assert replace(CONFIG, method="label_smoothing", soft_decay=0.5).resolved().soft_decay == 0
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    options = ["--mode", ",".join(STATEFUL), "--epochs", "2", "--batch_size", "300", "--width", "16"]
+    options = ["--method", ",".join(STATEFUL), "--epochs", "2", "--batch_size", "300", "--width", "16"]
     command = ["train", "digits", *options, "--device", "cpu", "--out"]
     assert main([*command, str(tmp_path / "one")]) == 0
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "labelemb"]
@@ -146,8 +152,8 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
         [*launch, *command, str(tmp_path / "two")], capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
     assert done.returncode == 0, done.stderr.decode()
-    for mode in STATEFUL:
-        one, two = (RunFolder.of(tmp_path / name, "digits", mode, 0) for name in ("one", "two"))
+    for method in STATEFUL:
+        one, two = (RunFolder.of(tmp_path / name, "digits", method, 0) for name in ("one", "two"))
         for got, want in zip(two.history(), one.history(), strict=True):
             assert got["terms"] == pytest.approx(want["terms"], rel=2e-3)
         states = [load_checkpoint(run.last_checkpoint)["loss"] for run in (one, two)]
@@ -157,41 +163,41 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
 
 def test_all_modes_start_alike_and_see_the_same_batches(tmp_path: Path) -> None:
     data, first = load_data("digits", None), None
-    for mode in MODES:
-        task = VisionTask(replace(config_of(mode, tmp_path), augment="crop-flip"), data)
-        task.place(torch.device("cpu"))
-        pieces = [piece for pieces in task.batches(1, 3, Share()) for piece in pieces]
+    for method in METHODS:
+        task = VisionTask(replace(config_of(method, tmp_path), augment="crop-flip"), data)
+        task.setup(torch.device("cpu"))
+        pieces = [piece for pieces in task.batches(1, 3, Shard()) for piece in pieces]
         seen = [*task.model.state_dict().values()]
         seen += [tensor for piece in pieces for tensor in (piece.images, piece.targets, piece.index)]
         first = first or seen
-        assert all(torch.equal(one, other) for one, other in zip(first, seen, strict=True)), mode
+        assert all(torch.equal(one, other) for one, other in zip(first, seen, strict=True)), method
 
 
 def test_the_index_says_which_image_it_is() -> None:
     data = load_data("digits", None)
     task = VisionTask(CONFIG, data)
-    task.place(torch.device("cpu"))
-    pieces = [piece for pieces in task.batches(0, 0, Share()) for piece in pieces]
+    task.setup(torch.device("cpu"))
+    pieces = [piece for pieces in task.batches(0, 0, Shard()) for piece in pieces]
     assert sorted(torch.cat([piece.index for piece in pieces]).tolist()) == list(range(len(data.train)))
     assert all(torch.equal(data.train.labels[piece.index], piece.targets) for piece in pieces)
 
 
 def test_a_mode_keeps_its_own_keys_alone() -> None:
-    """So a run is the same run whatever the other modes of its matrix were told."""
-    changed = {"embedding": "e.safetensors", "smoothing": 0.3, "ols_weight": 0.2, "label_matrix": "m.csv"}
+    """So a run is the same run whatever the other methods of its matrix were told."""
+    changed = {"embedding": "e.safetensors", "label_smoothing": 0.3, "ols_weight": 0.2, "label_matrix": "m.csv"}
     changed |= {
-        "pskd_weight": 0.3,
-        "tfkd_weight": 0.2,
-        "tfkd_tau": 3.0,
-        "relaxation": 0.2,
-        "lcm_alpha": 2.0,
-        "fade": 0.5,
+        "ps_kd_weight": 0.3,
+        "tf_kd_weight": 0.2,
+        "tf_kd_tau": 3.0,
+        "label_relaxation": 0.2,
+        "label_confusion_alpha": 2.0,
+        "soft_decay": 0.5,
     }
     assert changed.keys() == KEYS.keys()
-    for mode in MODES:
-        got = replace(CONFIG, mode=mode, **changed).resolved()
-        for key, modes in KEYS.items():
-            assert getattr(got, key) == (changed[key] if mode in modes else getattr(CONFIG, key)), (mode, key)
+    for method in METHODS:
+        got = replace(CONFIG, method=method, **changed).resolved()
+        for key, methods in KEYS.items():
+            assert getattr(got, key) == (changed[key] if method in methods else getattr(CONFIG, key)), (method, key)
 
 
 def test_matched_and_shuffled_with_a_file_or_without(tmp_path: Path) -> None:
@@ -200,11 +206,22 @@ def test_matched_and_shuffled_with_a_file_or_without(tmp_path: Path) -> None:
     with torch.no_grad():
         learned.weight.copy_(torch.randn(10, 10))
     learned.save(tmp_path / "e.safetensors", list("9876543210"))
-    command = ["train", "digits", "--mode", "matched,shuffled", "--epochs", "1", "--width", "8", "--device", "cpu"]
+    command = [
+        "train",
+        "digits",
+        "--method",
+        "matched_smoothing,shuffled_embedding",
+        "--epochs",
+        "1",
+        "--width",
+        "8",
+        "--device",
+        "cpu",
+    ]
     assert main([*command, "--out", str(tmp_path / "running")]) == 0
     assert main([*command, "--embedding", str(tmp_path / "e.safetensors"), "--out", str(tmp_path / "frozen")]) == 0
-    for mode in ("matched", "shuffled"):
-        running, frozen = (RunFolder.of(tmp_path / name, "digits", mode, 0) for name in ("running", "frozen"))
+    for method in ("matched_smoothing", "shuffled_embedding"):
+        running, frozen = (RunFolder.of(tmp_path / name, "digits", method, 0) for name in ("running", "frozen"))
         assert set(running.history()[0]["terms"]) == {"hard", "soft", "aux", "embedding", "cap"}
         assert running.labels_file.is_file()
         assert set(frozen.history()[0]["terms"]) == {"hard", "soft"}
@@ -215,10 +232,10 @@ def test_matched_and_shuffled_with_a_file_or_without(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--mode", "smoothing,nonsense"], "mode: expected baseline or emb or .* got 'nonsense'"),
-        (["--mode", "smoothing", "--smoothing", "2"], "smoothing: expected a number from 0 to 1, got 2"),
-        (["--mode", "ols", "--impl", "chunked"], "impl: expected eager or auto for mode ols, got 'chunked'"),
-        (["--mode", "matched", "--impl", "fused"], "impl: expected eager or auto"),
+        (["--method", "smoothing,nonsense"], "method: expected baseline or label_embedding or .* got 'nonsense'"),
+        (["--method", "label_smoothing", "--smoothing", "2"], "smoothing: expected a number from 0 to 1, got 2"),
+        (["--method", "ols", "--impl", "chunked"], "impl: expected eager or auto for method ols, got 'chunked'"),
+        (["--method", "matched_smoothing", "--impl", "fused"], "impl: expected eager or auto"),
     ],
 )
 def test_refusals(options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,14 +16,14 @@ from labelemb import DenseLabelEmbedding
 from labelemb.cli.main import main
 from labelemb.errors import ConfigError, DataError
 from labelemb.runs import RunFolder
+from labelemb.tasks.vision.config import VisionConfig
+from labelemb.tasks.vision.recipe import load_data, train
+from labelemb.tasks.vision.task import VisionTask
+from labelemb.tasks.vision.trained import TrainedModel
 from labelemb.training.checkpoint import load_checkpoint
-from labelemb.training.optim import OptimizerSettings, build_optimizer, learning_rate_at
+from labelemb.training.optimizers import OptimizerSettings, build_optimizer, learning_rate_at
 from labelemb.training.seeding import drawing_from, generator, stream_seed
-from labelemb.training.task import Share
-from labelemb.vision.config import VisionConfig
-from labelemb.vision.recipe import load_data, train
-from labelemb.vision.task import VisionTask
-from labelemb.vision.trained import TrainedModel
+from labelemb.training.task import Shard
 
 CONFIG = VisionConfig(epochs=4, batch_size=100, width=64, learning_rate=0.005, channels_last=False, device="cpu")
 OVERRIDES = ["--epochs", "4", "--batch_size", "100", "--width", "64", "--learning_rate", "0.005", "--device", "cpu"]
@@ -54,7 +54,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """One uninterrupted run on one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    run = RunFolder.of(tmp_path_factory.mktemp("whole"), "digits", "emb", 0)
+    run = RunFolder.of(tmp_path_factory.mktemp("whole"), "digits", "label_embedding", 0)
     train(CONFIG, run)
     torch.set_num_threads(threads)
     return run
@@ -107,7 +107,7 @@ sys.exit(main(sys.argv[3:]))
 
 def test_killed_at_any_moment_and_started_again(whole: RunFolder, tmp_path: Path) -> None:
     command = ["train", "digits", *OVERRIDES, "--out", str(tmp_path)]
-    run = RunFolder.of(tmp_path, "digits", "emb", 0)
+    run = RunFolder.of(tmp_path, "digits", "label_embedding", 0)
     for deaths, moment in ((1, "after"), (4, "before"), (5, "after"), (3, "before"), (2, "after")):
         killed = subprocess.run([sys.executable, "-c", KILLED, str(deaths), moment, *command], capture_output=True)
         assert killed.returncode == -9, killed.stderr.decode()
@@ -172,22 +172,22 @@ def test_another_config_in_the_folder_is_refused(whole: RunFolder) -> None:
 
 def test_two_modes_start_alike_and_see_the_same_batches() -> None:
     data = load_data("digits", None)
-    tasks = [VisionTask(replace(CONFIG, mode=mode), data) for mode in ("baseline", "emb")]
+    tasks = [VisionTask(replace(CONFIG, method=method), data) for method in ("cross_entropy", "label_embedding")]
     for one, other in zip(*(task.model.parameters() for task in tasks), strict=True):
         assert torch.equal(one, other)
     batches = []
     for task in tasks:
-        task.place(torch.device("cpu"))
-        batches.append([piece.targets for pieces in task.batches(1, 0, Share()) for piece in pieces])
+        task.setup(torch.device("cpu"))
+        batches.append([piece.targets for pieces in task.batches(1, 0, Shard()) for piece in pieces])
     assert all(torch.equal(one, other) for one, other in zip(*batches, strict=True))
 
 
 def test_micro_batches_equal_the_whole_batch(tmp_path: Path) -> None:
-    """In the token form every denominator is known beforehand, so the pieces add up exactly."""
+    """In the token form every num_items_in_batch is known beforehand, so the pieces add up exactly."""
     config = replace(CONFIG, epochs=1, reduction="token", mix="sum")
     runs = [RunFolder(tmp_path / str(pieces)) for pieces in (1, 3)]
     train(config, runs[0])
-    train(replace(config, micro_batches=3), runs[1])
+    train(replace(config, gradient_accumulation_steps=3), runs[1])
     one, other = (load_checkpoint(run.last_checkpoint) for run in runs)
     for module in ("model", "loss"):
         for name, tensor in one[module].items():
@@ -200,7 +200,7 @@ def test_two_processes_equal_one(tmp_path: Path, whole: RunFolder) -> None:
     command += ["train", "digits", *OVERRIDES, "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr.decode()
-    run = RunFolder.of(tmp_path, "digits", "emb", 0)
+    run = RunFolder.of(tmp_path, "digits", "label_embedding", 0)
     for got, want in zip(run.history(), whole.history(), strict=True):
         assert got["terms"] == pytest.approx(want["terms"], rel=2e-3)
         assert got["valid_error"] == pytest.approx(want["valid_error"], abs=1.2)
@@ -213,7 +213,7 @@ def test_two_processes_score_the_model_that_is_saved(tmp_path: Path) -> None:
     command = [*launch, "train", "digits", *options, "--device", "cpu", "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr.decode()
-    run = RunFolder.of(tmp_path, "digits", "emb", 0)
+    run = RunFolder.of(tmp_path, "digits", "label_embedding", 0)
     model = TrainedModel(run)
     found, line = model.evaluate(model.test_images()), run.history()[-1]
     assert (found.error, found.nll) == (pytest.approx(line["test_error"]), pytest.approx(line["test_nll"], rel=1e-5))
@@ -258,7 +258,9 @@ def test_learning_rates() -> None:
 
 def test_the_norm_that_is_clipped_is_that_of_model_and_loss_together(tmp_path: Path) -> None:
     """One plain step with a rate of 1 moves all parameters together by no more than the clip, and by all of it."""
-    config = replace(CONFIG, epochs=1, batch_size=1259, optimizer="sgd", momentum=0.0, learning_rate=1.0, clip=0.01)
+    config = replace(
+        CONFIG, epochs=1, batch_size=1259, optimizer="sgd", momentum=0.0, learning_rate=1.0, max_grad_norm=0.01
+    )
     start, run = VisionTask(config, load_data("digits", None)), RunFolder(tmp_path)
     before = {"model": start.model.state_dict(), "loss": start.loss.state_dict()}
     train(config, run)
@@ -288,8 +290,8 @@ def test_a_matrix_reports_failures_and_goes_on(tmp_path: Path, capsys: pytest.Ca
         "train",
         "digits",
         *OVERRIDES,
-        "--mode",
-        "baseline,emb",
+        "--method",
+        "cross_entropy,label_embedding",
         "--seeds",
         "2",
         "--jobs",
@@ -297,14 +299,16 @@ def test_a_matrix_reports_failures_and_goes_on(tmp_path: Path, capsys: pytest.Ca
         "--out",
         str(tmp_path),
     ]
-    broken = RunFolder.of(tmp_path, "digits", "emb", 0)
+    broken = RunFolder.of(tmp_path, "digits", "label_embedding", 0)
     broken.path.mkdir(parents=True)
     broken.last_checkpoint.write_bytes(b"rubbish")
     assert main(command) == 1
     said = capsys.readouterr().out
-    assert "digits/emb/seed-0  FAILED" in said
+    assert "digits/label_embedding/seed-0  FAILED" in said
     assert "1 of 4 runs failed" in said
-    assert [RunFolder.of(tmp_path, "digits", mode, 1).finished for mode in ("baseline", "emb")] == [True, True]
+    assert [
+        RunFolder.of(tmp_path, "digits", method, 1).finished for method in ("cross_entropy", "label_embedding")
+    ] == [True, True]
     broken.last_checkpoint.unlink()
     assert main(command) == 0
     assert broken.finished
@@ -326,10 +330,21 @@ def test_several_runs_in_one_launch(device: str, tmp_path: Path) -> None:
         "train",
         "digits",
     ]
-    command += ["--mode", "baseline,emb", "--epochs", "1", "--width", "8", "--device", device, "--out", str(tmp_path)]
+    command += [
+        "--method",
+        "cross_entropy,label_embedding",
+        "--epochs",
+        "1",
+        "--width",
+        "8",
+        "--device",
+        device,
+        "--out",
+        str(tmp_path),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
-    assert all(RunFolder.of(tmp_path, "digits", mode, 0).finished for mode in ("baseline", "emb"))
+    assert all(RunFolder.of(tmp_path, "digits", method, 0).finished for method in ("cross_entropy", "label_embedding"))
     assert done.stdout.count("baseline/seed-0") == 1, "one process talks"
 
 

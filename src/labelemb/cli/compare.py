@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from labelemb.cli.arguments import Parser
-from labelemb.cli.plan import Variant, Verb, data_of, main_console, make_plan, modes_of, run_plan, seeds_of
+from labelemb.cli.plan import Variant, Verb, data_of, main_console, make_plan, methods_of, run_plan, seeds_of
 from labelemb.errors import ConfigError
 from labelemb.presets import Preset
 
@@ -16,17 +16,17 @@ def _add_report(parser: Parser) -> None:
 
 def _add_reference(parser: Parser) -> None:
     parser.add_argument(
-        "--reference", type=str, default=None, help="mode that the others are compared with; else the first"
+        "--reference", type=str, default=None, help="method that the others are compared with; else the first"
     )
     _add_report(parser)
 
 
 COMPARE = Verb(
     "labelemb compare",
-    "Does it help? Train {preset} in several modes, whatever runs are missing, and compare them: {summary}",
+    "Does it help? Train {preset} in several methods, whatever runs are missing, and compare them: {summary}",
     """\
 a session:
-  $ labelemb compare digits --mode baseline,smoothing,emb --seeds 6 --epochs 15 --jobs 2
+  $ labelemb compare digits --method cross_entropy,label_smoothing,label_embedding --seeds 6 --epochs 15 --jobs 2
   ...
   - digits: label embedding against one-hot: better by 1.90 (1.23 to 2.58) points, 6 paired seeds, ...
   - digits: label smoothing against one-hot: better by 1.76 (1.13 to 2.40) points, 6 paired seeds, ...
@@ -34,9 +34,9 @@ a session:
   The page: /home/you/report/report.html
 
   Runs with one seed start from the same weights and see the same batches. A test needs 6 seeds, and more
-  for several modes.
+  for several methods.
 """,
-    mode="baseline,smoothing,emb",
+    method="cross_entropy,label_smoothing,label_embedding",
     options=_add_reference,
 )
 
@@ -51,7 +51,7 @@ a session:
 
   The page: /home/you/report/report.html
 """,
-    modes="none",
+    methods="none",
     options=_add_report,
 )
 
@@ -59,12 +59,14 @@ a session:
 def compare(arguments: list[str]) -> int:
     """labelemb compare PRESET."""
     preset, chosen = COMPARE.parse(arguments)
-    variants = modes_of(chosen.mode)
+    variants = methods_of(chosen.method)
     reference = chosen.reference or variants[0].name
     if reference not in {variant.name for variant in variants}:
-        raise ConfigError("reference", f"one of the modes ({', '.join(v.name for v in variants)})", repr(reference))
+        raise ConfigError("reference", f"one of the methods ({', '.join(v.name for v in variants)})", repr(reference))
     if len(variants) < 2:
-        raise ConfigError("mode", "two modes or more, commas between", repr(chosen.mode), "One alone: labelemb train")
+        raise ConfigError(
+            "method", "two methods or more, commas between", repr(chosen.method), "One alone: labelemb train"
+        )
     return _train_and_report(preset, variants, Path(chosen.out) / preset.name, reference, chosen)
 
 
@@ -74,11 +76,11 @@ def ablate(arguments: list[str]) -> int:
     terms = [term.strip() for term in chosen.terms.split(",")]
     if len(terms) < 2:
         raise ConfigError("terms", "two terms or more, commas between", repr(chosen.terms))
-    variants = [Variant("emb", {"mode": "emb"})]
+    variants = [Variant("label_embedding", {"method": "label_embedding"})]
     for term in terms:
         left = ",".join(other for other in terms if other != term)
-        variants.append(Variant(f"emb-without-{term}", {"mode": "emb", "terms": left}))
-    return _train_and_report(preset, variants, Path(chosen.out) / f"{preset.name}-ablation", "emb", chosen)
+        variants.append(Variant(f"label_embedding-without-{term}", {"method": "label_embedding", "terms": left}))
+    return _train_and_report(preset, variants, Path(chosen.out) / f"{preset.name}-ablation", "label_embedding", chosen)
 
 
 def _train_and_report(preset: Preset, variants: Sequence[Variant], folder: Path, reference: str, chosen: Any) -> int:

@@ -7,15 +7,15 @@ from types import SimpleNamespace
 from rich.console import Console
 
 from labelemb.cli.arguments import Parser
-from labelemb.cli.plan import make_plan, modes_of, run_plan
+from labelemb.cli.plan import make_plan, methods_of, run_plan
 from labelemb.presets import read_preset
-from labelemb.vision.config import VisionConfig
+from labelemb.tasks.vision.config import VisionConfig
 
 SEEDS = 6  # the fewest with which a test can show anything
 
 
 def demo(arguments: list[str]) -> int:
-    """Train both modes on scikit-learn's digits and report."""
+    """Train both methods on scikit-learn's digits and report."""
     parser = Parser(
         "labelemb demo",
         f"Train one-hot and label-embedding models on small digits (no download), {SEEDS} seeds each, and compare.",
@@ -32,7 +32,9 @@ def demo(arguments: list[str]) -> int:
     preset = read_preset("digits")
     config = VisionConfig(**preset.values)
     overrides = SimpleNamespace(**{name: getattr(config, name) for name in config.__dataclass_fields__})
-    plan = make_plan(preset, modes_of("baseline,emb"), range(SEEDS), out / preset.name, None, overrides)
+    plan = make_plan(
+        preset, methods_of("cross_entropy,label_embedding"), range(SEEDS), out / preset.name, None, overrides
+    )
     code = run_plan(plan, jobs=min(2, os.cpu_count() or 1), threads=1, console=console)
     from labelemb.report import make_report
 

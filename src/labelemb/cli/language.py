@@ -13,14 +13,16 @@ from labelemb.cli.plan import data_of
 from labelemb.errors import ConfigError
 from labelemb.files import write_text
 from labelemb.runs import RunFolder
-from labelemb.seq2seq.reading import decoded, parallel
-from labelemb.seq2seq.recipe import load_corpus
-from labelemb.seq2seq.search import SearchSettings
-from labelemb.seq2seq.sentences import Split
-from labelemb.seq2seq.trained import AHEAD, TrainedTranslator
+from labelemb.tasks.seq2seq.recipe import load_corpus
+from labelemb.tasks.seq2seq.search import SearchSettings
+from labelemb.tasks.seq2seq.sentences import Split
+from labelemb.tasks.seq2seq.text_io import decoded, parallel
+from labelemb.tasks.seq2seq.trained import AHEAD, TrainedTranslator
 
 SEARCH = ("beam_size", "max_length", "length_penalty")
-TEXT_OPTIONS = dict.fromkeys(("src", "tgt", "scores", "output", *SEARCH)) | {"split": "test"}  # and their defaults
+TEXT_OPTIONS = dict.fromkeys(("src", "tgt", "eval_metrics", "output", *SEARCH)) | {
+    "split": "test"
+}  # and their defaults
 
 
 def translate(arguments: list[str]) -> int:
@@ -29,9 +31,9 @@ def translate(arguments: list[str]) -> int:
         "labelemb translate",
         "Read lines, write a line for each, in their order; an empty one for an empty one. Text is UTF-8, cut as the "
         "model's training text was: for the Stanford files, tokenised.",
-        "a session:\n  $ echo 'forty two thousand' | labelemb translate runs/numbers-en-vi/emb/seed-0\n"
+        "a session:\n  $ echo 'forty two thousand' | labelemb translate runs/numbers-en-vi/label_embedding/seed-0\n"
         "  bốn mươi hai nghìn\n"
-        "  $ labelemb translate runs/iwslt15-en-vi/emb/seed-0/best-bleu.pt --beam_size 10 < tst2013.en > out.vi",
+        "  $ labelemb translate runs/iwslt15-en-vi/label_embedding/seed-0/best-bleu.pt --beam_size 10 < tst2013.en > out.vi",
     )
     parser.add_argument("run", type=str, help="a run folder, or a checkpoint in one")
     kinds = "of a run folder: last, best (lowest perplexity of the validation text) or a score, bleu say"
@@ -62,7 +64,7 @@ def add_text_options(parser: Parser) -> None:
     group.add_argument("--src", type=str, default=None, help="source text, else the test text of the run's own corpus")
     group.add_argument("--tgt", type=str, default=None, help="its references")
     group.add_argument("--split", type=str, default=TEXT_OPTIONS["split"], help="of its own corpus: test or valid")
-    group.add_argument("--scores", type=str, default=None, help="commas between; else those of the run")
+    group.add_argument("--eval_metrics", type=str, default=None, help="commas between; else those of the run")
     _add_search(group)
     group.add_argument("--output", type=str, default=None, help="file for the output lines")
 
@@ -70,7 +72,7 @@ def add_text_options(parser: Parser) -> None:
 def evaluate_text(chosen: Any) -> int:
     """Score a language run as the options say."""
     model = _model(chosen)
-    config = replace(model.config, scores=chosen.scores) if chosen.scores else model.config
+    config = replace(model.config, eval_metrics=chosen.eval_metrics) if chosen.eval_metrics else model.config
     found = model.evaluate(_split(model, chosen), config.score_names, _settings(model, chosen))
     if chosen.output:
         write_text(chosen.output, "".join(f"{line}\n" for line in found.outputs))

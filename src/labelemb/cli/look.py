@@ -9,7 +9,7 @@ from rich.table import Table
 from labelemb.cli.arguments import Parser
 from labelemb.errors import ConfigError, check_at_least_one
 from labelemb.presets import preset_names, read_preset
-from labelemb.seq2seq.vocab import SPECIAL
+from labelemb.tasks.seq2seq.vocab import SPECIAL
 
 
 def list_presets(arguments: list[str]) -> int:
@@ -48,7 +48,7 @@ def report(arguments: list[str]) -> int:
         "--reference",
         type=str,
         default=None,
-        help="mode that the others are compared with; else baseline, or the first",
+        help="method that the others are compared with; else baseline, or the first",
     )
     chosen = parser.parse(arguments)
     from labelemb.report import make_report  # matplotlib takes a second to import
@@ -66,8 +66,8 @@ def similar(arguments: list[str]) -> int:
     parser = Parser(
         "labelemb similar",
         "Show the labels that a learned label embedding puts nearest to a label.",
-        "a session:\n  $ labelemb similar demo/digits/emb/seed-0 3 --top 3\n"
-        "  $ labelemb similar runs/iwslt15-en-vi/emb/seed-0 --frequent 20    # a vocabulary is by frequency",
+        "a session:\n  $ labelemb similar demo/digits/label_embedding/seed-0 3 --top 3\n"
+        "  $ labelemb similar runs/iwslt15-en-vi/label_embedding/seed-0 --frequent 20    # a vocabulary is by frequency",
     )
     parser.add_argument("source", type=str, help="a safetensors file, or a run folder with labels.safetensors in it")
     parser.add_argument("label", type=str, nargs="?", default=None, help="name of the label")
@@ -79,9 +79,9 @@ def similar(arguments: list[str]) -> int:
         raise ConfigError("label", "a label, or --frequent N", "both" if chosen.label else "neither")
     if chosen.frequent is not None:
         check_at_least_one("frequent", chosen.frequent)
-    from labelemb.losses.embedding import LabelEmbedding
     from labelemb.report import similar as nearest
     from labelemb.runs import embedding_file
+    from labelemb.terms.embedding import LabelEmbedding
 
     file = embedding_file(Path(chosen.source))
     embedding = LabelEmbedding.load(file)
@@ -101,8 +101,8 @@ def export(arguments: list[str]) -> int:
     parser = Parser(
         "labelemb export",
         "Write a learned label embedding in a form that other programs read.",
-        "a session:\n  $ labelemb export demo/digits/emb/seed-0 --to csv\n  labels.csv\n"
-        "  $ labelemb export demo/digits/emb/seed-0 --to tensorboard\n  projector, for tensorboard --logdir projector",
+        "a session:\n  $ labelemb export demo/digits/label_embedding/seed-0 --to csv\n  labels.csv\n"
+        "  $ labelemb export demo/digits/label_embedding/seed-0 --to tensorboard\n  projector, for tensorboard --logdir projector",
     )
     parser.add_argument("source", type=str, help="a run folder with labels.safetensors in it, or such a file")
     parser.add_argument("--to", type=str, default="csv", help="safetensors, csv, npy or tensorboard")
@@ -112,15 +112,15 @@ def export(arguments: list[str]) -> int:
     )
     parser.add_argument("--data", type=str, default=None, help="tensorboard: folder with the data, else LABELEMB_DATA")
     chosen = parser.parse(arguments)
-    from labelemb.losses.embedding import LabelEmbedding
     from labelemb.report.export import export_embedding
     from labelemb.runs import RunFolder, embedding_file
+    from labelemb.terms.embedding import LabelEmbedding
 
     source = Path(chosen.source)
     embedding = LabelEmbedding.load(embedding_file(source))
     thumbnails = None
     if chosen.to == "tensorboard" and source.is_dir():
-        from labelemb.vision.trained import thumbnails_of
+        from labelemb.tasks.vision.trained import thumbnails_of
 
         data = chosen.data or os.environ.get("LABELEMB_DATA")
         thumbnails = thumbnails_of(RunFolder(source), Path(data) if data else None)

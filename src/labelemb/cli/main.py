@@ -15,8 +15,8 @@ VERBS = {
     "list": ("look", "list_presets", "the presets"),
     "show": ("look", "show", "a preset, each key commented"),
     "preprocess": ("preprocess", "preprocess", "parallel text to a folder that trains"),
-    "train": ("train", "train", "train a preset: modes, seeds, any key overridden"),
-    "compare": ("compare", "compare", "does it help? several modes, trained where runs are missing, with a test"),
+    "train": ("train", "train", "train a preset: methods, seeds, any key overridden"),
+    "compare": ("compare", "compare", "does it help? several methods, trained where runs are missing, with a test"),
     "ablate": ("compare", "ablate", "what each term of the loss is worth: each switched off in turn"),
     "sweep": ("sweep", "sweep", "a grid of config keys, judged by validation data"),
     "translate": ("language", "translate", "lines in, lines out, by a trained language model"),
@@ -81,7 +81,7 @@ verbs:
 
 a session:
   $ labelemb demo
-  $ labelemb train mnist-mlp --mode baseline,emb --seeds 5 --jobs 2 --data ~/mnist
+  $ labelemb train mnist-mlp --method cross_entropy,label_embedding --seeds 5 --jobs 2 --data ~/mnist
   $ labelemb report runs/mnist-mlp
-  $ labelemb compare mnist-mlp --mode baseline,smoothing,emb --seeds 10 --data ~/mnist
-  $ labelemb similar runs/mnist-mlp/emb/seed-0 3"""
+  $ labelemb compare mnist-mlp --method cross_entropy,label_smoothing,label_embedding --seeds 10 --data ~/mnist
+  $ labelemb similar runs/mnist-mlp/label_embedding/seed-0 3"""

@@ -13,16 +13,16 @@ from rich.console import Console
 
 from labelemb.cli.arguments import Parser, UsageError, add_config, spelled
 from labelemb.errors import ConfigError, check_at_least_one, nearest
-from labelemb.losses.modes import MODES
+from labelemb.methods import METHODS
 from labelemb.presets import Preset, preset_names, read_preset
 from labelemb.runs import RunFolder
-from labelemb.seq2seq import recipe as seq2seq
-from labelemb.seq2seq.config import Seq2SeqConfig
+from labelemb.tasks.seq2seq import recipe as seq2seq
+from labelemb.tasks.seq2seq.config import Seq2SeqConfig
+from labelemb.tasks.vision import recipe as vision
+from labelemb.tasks.vision.config import VisionConfig
 from labelemb.training.config import TrainingConfig
 from labelemb.training.device import leave_processes
-from labelemb.training.matrix import FIGURES, PlannedRun, closing_line, run_matrix
-from labelemb.vision import recipe as vision
-from labelemb.vision.config import VisionConfig
+from labelemb.training.multirun import FIGURES, PlannedRun, closing_line, run_all
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Verb:
     preset   the preset of a published script; None: the first argument says which
     out      where run folders go unless it is said
     aliases  config key or option -> another name for it
-    modes    what --mode takes: "several" with commas between, "one", or "none" where it is no option
-    mode     what --mode is when it is not given; "": as the preset says
+    methods    what --method takes: "several" with commas between, "one", or "none" where it is no option
+    method     what --method is when it is not given; "": as the preset says
     options  adds the verb's own options
     """
 
@@ -61,8 +61,8 @@ class Verb:
     preset: str | None = None
     out: str = "runs"
     aliases: Mapping[str, str] = field(default_factory=dict)
-    modes: Literal["several", "one", "none"] = "several"
-    mode: str = ""
+    methods: Literal["several", "one", "none"] = "several"
+    method: str = ""
     options: Callable[[Parser], None] = lambda parser: None
 
     def parse(self, arguments: list[str]) -> tuple[Preset, Any]:
@@ -77,7 +77,7 @@ class Verb:
                 raise ConfigError("task", " or ".join(RECIPES), repr(preset.task))
             chosen = self._parser(preset).parse(arguments)
             # The file's values are held to the types of the options; as defaults they would not be.
-            given = [f"--{key}={spelled(value)}" for key, value in preset.values.items() if key != "mode"]
+            given = [f"--{key}={spelled(value)}" for key, value in preset.values.items() if key != "method"]
             values_alone = replace(self, preset=preset.name, options=lambda parser: None)
             values_alone._parser(replace(preset, values={})).parse(given)
             if self.preset or chosen.preset == name:
@@ -91,10 +91,10 @@ class Verb:
         if not self.preset:
             parser.add_argument("preset", type=str, help=f"one of {', '.join(preset_names())}, or a YAML file")
         self.options(parser)
-        if self.modes != "none":
-            default = self.mode or preset.values.get("mode", "emb")
-            several = "; or several with commas between" if self.modes == "several" else ""
-            parser.add_argument("--mode", type=str, default=default, help=f"{', '.join(MODES)}{several}")
+        if self.methods != "none":
+            default = self.method or preset.values.get("method", "label_embedding")
+            several = "; or several with commas between" if self.methods == "several" else ""
+            parser.add_argument("--method", type=str, default=default, help=f"{', '.join(METHODS)}{several}")
         parser.add_argument(
             *self._names("seed"),
             type=int,
@@ -108,7 +108,7 @@ class Verb:
         parser.add_argument(*self._names("data"), type=str, default=None, help=data_help)
         parser.add_argument("--out", type=str, default=self.out, help="where run folders go")
         config = RECIPES[preset.task].config
-        add_config(parser, config, preset.values, skip={"mode", "seed"}, aliases=dict(self.aliases))
+        add_config(parser, config, preset.values, skip={"method", "seed"}, aliases=dict(self.aliases))
         return parser
 
     def _names(self, name: str) -> list[str]:
@@ -123,13 +123,13 @@ class Variant:
     keys: Mapping[str, Any]
 
 
-def modes_of(text: str) -> list[Variant]:
-    """Return a variant per mode of a list with commas. Raises ConfigError for an unknown one."""
-    modes = [mode.strip() for mode in text.split(",")]
-    if unknown := [mode for mode in modes if mode not in MODES]:
-        expected = f"{' or '.join(MODES)}, or several with commas between"
-        raise ConfigError("mode", expected, repr(unknown[0]), nearest(unknown[0], MODES))
-    return [Variant(mode, {"mode": mode}) for mode in dict.fromkeys(modes)]
+def methods_of(text: str) -> list[Variant]:
+    """Return a variant per method of a list with commas. Raises ConfigError for an unknown one."""
+    methods = [method.strip() for method in text.split(",")]
+    if unknown := [method for method in methods if method not in METHODS]:
+        expected = f"{' or '.join(METHODS)}, or several with commas between"
+        raise ConfigError("method", expected, repr(unknown[0]), nearest(unknown[0], METHODS))
+    return [Variant(method, {"method": method}) for method in dict.fromkeys(methods)]
 
 
 def seeds_of(chosen: Any, preset: Preset) -> list[int]:
@@ -168,7 +168,7 @@ def make_plan(
     Raises ConfigError for values that cannot be.
     """
     recipe = RECIPES[preset.task]
-    names = {field.name for field in fields(recipe.config)} - {"mode", "seed"}
+    names = {field.name for field in fields(recipe.config)} - {"method", "seed"}
     values = {name: getattr(chosen, name) for name in names}
     plan = []
     for seed in seeds:
@@ -191,7 +191,7 @@ def run_plan(plan: list[PlannedRun], jobs: int, threads: int | None, console: Co
     if len(left) < len(plan):
         console.print(f"{len(plan) - len(left)} of {len(plan)} runs were done before", highlight=False)
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 and len(left) > 1:
-        failures = run_matrix(plan, min(jobs, len(left)), threads, console)
+        failures = run_all(plan, min(jobs, len(left)), threads, console)
         if failures:
             summary = f"{len(failures)} of {len(plan)} runs failed; the same command tries them again"
             console.print(summary, highlight=False)

@@ -8,9 +8,9 @@ from typing import Any
 
 from labelemb.cli.arguments import Parser, add_config
 from labelemb.errors import ConfigError
-from labelemb.seq2seq.corpus import SIDES
-from labelemb.seq2seq.preprocess import PreprocessOptions, SplitCounts, check_destination, write_corpus
-from labelemb.seq2seq.reading import Pairs, is_lcsts, lcsts, parallel
+from labelemb.tasks.seq2seq.corpus import SIDES
+from labelemb.tasks.seq2seq.preprocess import PreprocessOptions, SplitCounts, check_destination, write_corpus
+from labelemb.tasks.seq2seq.text_io import Pairs, is_lcsts, lcsts, parallel
 
 SPLITS = ("train", "valid", "test")
 FLAGS = ("lower", "char", "share")

@@ -9,25 +9,24 @@ import yaml
 
 from labelemb.cli.arguments import Parser, UsageError, add_config, spelled
 from labelemb.errors import ConfigError
-from labelemb.seq2seq.config import Seq2SeqConfig
-from labelemb.seq2seq.recipe import load_corpus
+from labelemb.tasks.seq2seq.config import Seq2SeqConfig
+from labelemb.tasks.seq2seq.recipe import load_corpus
 
 # Published key -> ours.
 KEYS = {
     "data": "corpus",
     "epoch": "epochs",
     "optim": "optimizer",
-    "max_grad_norm": "clip",
     "emb_size": "embedding_size",
     "num_layers": "layers",
     "max_tgt_len": "max_length",
-    "metric": "scores",
+    "metric": "eval_metrics",
     "att_act": "query_activation",
 }
 # Read by the published program and then unused there, or of no meaning here.
 UNUSED = ("param_init", "learning_rate_decay", "start_decay_at", "max_generator_batches")
 # Choices of ours that are options of the published scripts, and so belong there.
-OPTIONS = {"mode": "-score emb -loss emb", "seed": "-seed", "unk": "-unk", "limit": "-limit", "restore": "-restore"}
+OPTIONS = {"method": "-score emb -loss emb", "seed": "-seed", "unk": "-unk", "limit": "-limit", "restore": "-restore"}
 SOFT_START = 20_000  # in the published program, not in its config
 
 
@@ -71,7 +70,7 @@ def _typed(file: Path, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_shared(file: Path, corpus: str, wanted: bool) -> None:
-    found = load_corpus(corpus, None).wording.shared
+    found = load_corpus(corpus, None).tokenizer.shared
     if found != wanted:
         hint = "labelemb preprocess -share makes one vocabulary for both sides"
         raise ConfigError("shared_vocab", f"{found}, as {corpus} is prepared", f"{wanted} in {file}", hint)

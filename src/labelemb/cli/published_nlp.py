@@ -16,12 +16,12 @@ from labelemb.cli.published_config import read_config
 from labelemb.errors import ConfigError
 from labelemb.files import write_text
 from labelemb.runs import RunFolder
-from labelemb.seq2seq import recipe
-from labelemb.seq2seq.config import Seq2SeqConfig
-from labelemb.seq2seq.published import PublishedFolder
-from labelemb.seq2seq.recipe import load_corpus
-from labelemb.seq2seq.trained import TextEvaluation, TrainedTranslator
-from labelemb.training.matrix import PlannedRun
+from labelemb.tasks.seq2seq import recipe
+from labelemb.tasks.seq2seq.config import Seq2SeqConfig
+from labelemb.tasks.seq2seq.published import PublishedFolder
+from labelemb.tasks.seq2seq.recipe import load_corpus
+from labelemb.tasks.seq2seq.trained import TextEvaluation, TrainedTranslator
+from labelemb.training.multirun import PlannedRun
 
 
 def train(arguments: list[str]) -> int:
@@ -42,9 +42,9 @@ def train(arguments: list[str]) -> int:
     if chosen.notrain:
         return _notrain(chosen, run)
     own = chosen.restore is not None and Path(chosen.restore).resolve() == run.last_checkpoint.resolve()
-    given = {"mode": _mode(chosen), "unk": chosen.unk, "seed": chosen.seed, "limit": chosen.limit}
+    given = {"method": _method(chosen), "unk": chosen.unk, "seed": chosen.seed, "limit": chosen.limit}
     config = Seq2SeqConfig(**{**values, **given, "restore": None if own else chosen.restore}).resolved()
-    planned = PlannedRun(run, config.mode, partial(recipe.check, config, run), partial(recipe.train, config, run))
+    planned = PlannedRun(run, config.method, partial(recipe.check, config, run), partial(recipe.train, config, run))
     code = run_plan([planned], 1, None, main_console())
     print(f"Written to {run.path}")
     return code
@@ -80,8 +80,8 @@ def _parser(program: str, what: str) -> Parser:
     return parser
 
 
-def _mode(chosen: Any) -> Any:
-    """Return the mode that -score and -loss name together."""
+def _method(chosen: Any) -> Any:
+    """Return the method that -score and -loss name together."""
     if (chosen.score, chosen.loss) not in (("emb", "emb"), ("", "")):
         got = f"-score {chosen.score!r} -loss {chosen.loss!r}"
         raise ConfigError("score, loss", "-score emb -loss emb, or neither for the one-hot baseline", got)

@@ -9,7 +9,7 @@ from typing import Any
 from labelemb.cli.arguments import Parser
 from labelemb.cli.plan import RECIPES, Variant, Verb, data_of, main_console, make_plan, run_plan, seeds_of
 from labelemb.errors import ConfigError
-from labelemb.losses.modes import KEYS
+from labelemb.methods import KEYS
 
 
 def _add_grid(parser: Parser) -> None:
@@ -32,9 +32,9 @@ a session:
   ...
   The picture: report/sweep.png
 
-  Test data are left alone: they choose nothing. One mode at a time (--mode); several are for labelemb compare.
+  Test data are left alone: they choose nothing. One method at a time (--method); several are for labelemb compare.
 """,
-    modes="one",
+    methods="one",
     options=_add_grid,
 )
 
@@ -43,24 +43,24 @@ def sweep(arguments: list[str]) -> int:
     """labelemb sweep PRESET KEY=VALUES..."""
     preset, chosen = SWEEP.parse(arguments)
     recipe, grid = RECIPES[preset.task], _grid(chosen.grid, RECIPES[preset.task].config)
-    if "," in chosen.mode:
-        raise ConfigError("mode", "one mode", repr(chosen.mode), "Several: labelemb compare")
+    if "," in chosen.method:
+        raise ConfigError("method", "one method", repr(chosen.method), "Several: labelemb compare")
     extra = [f"--{key}=true" for key in ["validate"] if getattr(chosen, key, True) is None]  # something has to choose
     if getattr(chosen, "validate", True) is False:
         raise ConfigError("validate", "true: a sweep chooses by held-out data", False)
-    if idle := [key for key in grid if key in KEYS and chosen.mode not in KEYS[key]]:
-        raise ConfigError("grid", f"keys that mode {chosen.mode} has a use for", ", ".join(idle))
+    if idle := [key for key in grid if key in KEYS and chosen.method not in KEYS[key]]:
+        raise ConfigError("grid", f"keys that method {chosen.method} has a use for", ", ".join(idle))
     variants, cells = [], {}
     for values in itertools.product(*grid.values()):
         given = [f"--{key}={value}" for key, value in zip(grid, values, strict=True)]
         _, cell = SWEEP.parse([*arguments, *given, *extra])
         keys = {key: getattr(cell, key) for key in grid}
         name = re.sub(r"[^\w.=,+-]+", "-", ",".join(f"{key}={_shown(value)}" for key, value in keys.items()))
-        variants.append(Variant(name, {"mode": cell.mode, **keys}))
+        variants.append(Variant(name, {"method": cell.method, **keys}))
         cells[name] = tuple(_shown(value) for value in keys.values())
     if len(cells) < len(variants):
         raise ConfigError("grid", "values that differ", repr(" ".join(chosen.grid)))
-    folder = Path(chosen.out) / f"{preset.name}-sweep-{chosen.mode}"
+    folder = Path(chosen.out) / f"{preset.name}-sweep-{chosen.method}"
     figure = chosen.figure or recipe.config().fit_settings.best[0].figure
     from labelemb.report.measures import MEASURES_OF  # with it comes matplotlib, which takes a second
 
@@ -84,7 +84,7 @@ def sweep(arguments: list[str]) -> int:
 
 def _grid(words: list[str], config: type) -> dict[str, list[str]]:
     """Read KEY=VALUE,VALUE words. Raises ConfigError."""
-    known = {field.name for field in fields(config)} - {"mode", "seed", "validate"}
+    known = {field.name for field in fields(config)} - {"method", "seed", "validate"}
     grid: dict[str, list[str]] = {}
     for word in words:
         key, is_there, values = word.partition("=")

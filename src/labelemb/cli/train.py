@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labelemb.cli.arguments import Parser
-from labelemb.cli.plan import Verb, data_of, main_console, make_plan, modes_of, run_plan, seeds_of
+from labelemb.cli.plan import Verb, data_of, main_console, make_plan, methods_of, run_plan, seeds_of
 from labelemb.errors import ConfigError
-from labelemb.training.matrix import PlannedRun
+from labelemb.training.multirun import PlannedRun
 
 TRAIN = Verb(
     "labelemb train",
     "Train {preset}: {summary}",
     """\
 a session:
-  $ labelemb train mnist-mlp --mode baseline,emb --seeds 20 --jobs 2 --data ~/mnist
-  mnist-mlp/baseline/seed-0  valid_error 1.52 %  test_error 2.15 %  (last epoch; 38 s)
+  $ labelemb train mnist-mlp --method cross_entropy,label_embedding --seeds 20 --jobs 2 --data ~/mnist
+  mnist-mlp/cross_entropy/seed-0  valid_error 1.52 %  test_error 2.15 %  (last epoch; 38 s)
   ...
   Runs are in runs/mnist-mlp. Look at them: labelemb report runs/mnist-mlp
 
@@ -28,7 +28,7 @@ def train(arguments: list[str], verb: Verb = TRAIN) -> int:
     """Train the runs that the arguments ask for; return the exit code (1 when a run failed)."""
     preset, chosen = verb.parse(arguments)
     folder = Path(chosen.out) / preset.name
-    plan = make_plan(preset, modes_of(chosen.mode), seeds_of(chosen, preset), folder, data_of(chosen), chosen)
+    plan = make_plan(preset, methods_of(chosen.method), seeds_of(chosen, preset), folder, data_of(chosen), chosen)
     console = main_console()
     if "resume" in chosen and chosen.resume:
         _expect_something_to_resume(plan)

@@ -12,7 +12,7 @@ from labelemb.cli.language import TEXT_OPTIONS, add_text_options, evaluate_text,
 from labelemb.errors import ConfigError
 from labelemb.metrics.calibration import pinned
 from labelemb.runs import RunFolder
-from labelemb.vision.trained import Checkpoint, TrainedModel, files_among
+from labelemb.tasks.vision.trained import Checkpoint, TrainedModel, files_among
 
 WORST = 5
 
@@ -22,7 +22,7 @@ def predict(arguments: list[str]) -> int:
     parser = Parser(
         "labelemb predict",
         "Show what a trained model sees on images: the most probable labels.",
-        "a session:\n  $ labelemb predict runs/cifar10-small/emb/seed-0 cat.png ship.png\n"
+        "a session:\n  $ labelemb predict runs/cifar10-small/label_embedding/seed-0 cat.png ship.png\n"
         "  cat.png   cat 56.0 %  dog 30.9 %  frog 3.1 %\n  ship.png  ship 84.0 %  automobile 7.5 %  airplane 6.1 %",
     )
     parser.add_argument("run", type=str, help="a run folder")
@@ -52,10 +52,10 @@ def evaluate(arguments: list[str]) -> int:
         "labelemb evaluate",
         "Say how good a trained model is on its own test data, or on others: how often it is wrong on images, how its "
         "output for a text scores.",
-        "a session:\n  $ labelemb evaluate runs/cifar10-small/emb/seed-0 --data ~/data\n"
+        "a session:\n  $ labelemb evaluate runs/cifar10-small/label_embedding/seed-0 --data ~/data\n"
         "  10000 images  error 22.13 %  top-5 error 1.06 %  nll 0.829  ECE 22.83 %\n"
         "  most often wrong: cat 41.0 %, bird 33.9 %, ...\n"
-        "  $ labelemb evaluate runs/numbers-en-vi/emb/seed-0 --checkpoint bleu\n"
+        "  $ labelemb evaluate runs/numbers-en-vi/label_embedding/seed-0 --checkpoint bleu\n"
         "  500 sentences  perplexity 1.002\n  exact 99.60  nrefs:1|case:mixed|tok:none|whole lines\n  ...",
     )
     parser.add_argument("run", type=str, help="a run folder; of a language run also a checkpoint in one")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from labelemb.errors import ConfigError, ShapeError
-from labelemb.losses.own_state import OwnState
+from labelemb.losses.rank_local import RankLocalState
 
 MOST_SHUFFLED = torch.iinfo(torch.int16).max
 
@@ -55,7 +55,9 @@ class Shuffled(Control):
     def __init__(self, num_labels: int, seed: int) -> None:
         super().__init__()
         if num_labels > MOST_SHUFFLED:
-            raise ConfigError("shuffled", f"at most {MOST_SHUFFLED} labels, a permutation for each", num_labels)
+            raise ConfigError(
+                "shuffled_embedding", f"at most {MOST_SHUFFLED} labels, a permutation for each", num_labels
+            )
         random = torch.Generator().manual_seed(seed)
         places = torch.empty(num_labels, num_labels, dtype=torch.int16)
         labels = torch.arange(num_labels, dtype=torch.int16)
@@ -63,11 +65,11 @@ class Shuffled(Control):
             others = torch.cat([labels[:label], labels[label + 1 :]])
             permuted = others[torch.randperm(len(others), generator=random)]
             places[label] = torch.cat([permuted[:label], labels[label : label + 1], permuted[label:]])
-        self.places = OwnState(places)
+        self.places = RankLocalState(places)
 
     def forward(self, q: Tensor, labels: Tensor) -> Tensor:
         """(K, V) and (K,) -> (K, V). Raises ShapeError for another V."""
         places = self.places.value
         if q.shape[1] != len(places):
-            raise ShapeError("shuffled", f"soft labels of {len(places)} labels", q.shape[1])
+            raise ShapeError("shuffled_embedding", f"soft labels of {len(places)} labels", q.shape[1])
         return q.gather(1, places[labels].long())

@@ -1,4 +1,4 @@
-"""HeadInput: the hidden state in front of the classifier of a model that returns logits."""
+"""capture_head_input: the hidden state in front of the classifier of a model that returns logits."""
 
 from types import TracebackType
 from typing import Any, Self
@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from labelemb.errors import DataError
 
 
-class HeadInput:
+class capture_head_input:
     """Record what enters ``head`` while the block runs; the model and its output stay as they are.
 
     >>> import torch
     >>> model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
-    >>> with HeadInput(model[2]) as hidden:
+    >>> with capture_head_input(model[2]) as hidden:
     ...     logits = model(torch.zeros(5, 3))
     >>> hidden.value.shape
     torch.Size([5, 4])
@@ -31,7 +31,7 @@ class HeadInput:
         """Return the last tensor that entered the head, (..., D). Raises DataError when none has."""
         if self._value is None:
             hint = "A compiled model must make its first call inside the block, or be compiled after it"
-            raise DataError("HeadInput", "a forward pass through the head inside the block", "none", hint)
+            raise DataError("capture_head_input", "a forward pass through the head inside the block", "none", hint)
         return self._value
 
     def __enter__(self) -> Self:

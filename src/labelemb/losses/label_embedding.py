@@ -6,23 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from labelemb.errors import ConfigError, check_at_least_one
-from labelemb.losses.base import (
-    Loss,
-    LossOutput,
-    MixedTargets,
-    Rows,
-    Targets,
-    check_denominator,
-    check_layer,
-    check_shapes,
-    check_values,
-    wants_value_checks,
-)
+from labelemb.losses.base import Loss, check_denominator, check_layer, check_shapes, check_values, wants_validation
 from labelemb.losses.controls import Control
-from labelemb.losses.eager import label_embedding_loss
-from labelemb.losses.embedding import DenseLabelEmbedding, LabelEmbedding
-from labelemb.losses.implementations import Implementation, check_implementation, slab_driver
-from labelemb.losses.objective import Objective
+from labelemb.ops.backends import Implementation, check_implementation, select_backend
+from labelemb.ops.eager import label_embedding_loss
+from labelemb.terms.embedding import DenseLabelEmbedding, LabelEmbedding
+from labelemb.terms.objective import Objective
+from labelemb.terms.output import LossOutput, MixedTargets, Targets
+from labelemb.terms.rows import Rows
 
 MANY_CALLS = 300  # more than any optimiser step has pieces
 
@@ -37,10 +28,10 @@ class LabelEmbeddingLoss(Loss):
     embedding     holds E; None: DenseLabelEmbedding(V), the identity at the start
     objective     the choices; None: Objective.vision()
     ignore_index  target of rows that are not rows (padding)
-    value_checks  look for labels out of range and NaN; None: on a CPU only (a GPU would have to wait)
-    impl          "eager": plain torch, logits materialised; "chunked": same value and gradients, a slab of rows at a
+    validate_args  look for labels out of range and NaN; None: on a CPU only (a GPU would have to wait)
+    impl          "eager": plain torch, logits materialised; "chunked": same value and gradients, a chunk of rows at a
                   time, for large V; "fused": the same with Triton kernels; "auto": the fitting one of these
-    slab_bytes    memory for the buffers of "chunked" and "fused"; None: a default for the device (see ``Chunked``)
+    chunk_bytes    memory for the buffers of "chunked" and "fused"; None: a default for the device (see ``Chunked``)
     control       None; or the model learns from what this makes of the embedding (``controls.py``) while the embedding
                   is learned as ever; for impl "eager", and so it is for "auto"
 
@@ -59,9 +50,9 @@ class LabelEmbeddingLoss(Loss):
         objective: Objective | None = None,
         ignore_index: int = -100,
         *,
-        value_checks: bool | None = None,
+        validate_args: bool | None = None,
         impl: Implementation = "eager",
-        slab_bytes: int | None = None,
+        chunk_bytes: int | None = None,
         control: Control | None = None,
     ) -> None:
         super().__init__()
@@ -71,14 +62,14 @@ class LabelEmbeddingLoss(Loss):
             raise ConfigError("embedding", "a label embedding of this library", type(embedding).__name__)
         if embedding is not None and embedding.num_labels != num_labels:
             raise ConfigError("embedding", f"an embedding of {num_labels} labels", embedding.num_labels)
-        check_implementation(impl, slab_bytes)
+        check_implementation(impl, chunk_bytes)
         if control is not None and impl not in ("auto", "eager"):
             raise ConfigError("impl", "eager or auto with a control", repr(impl))
         self.hidden_size, self.num_labels = hidden_size, num_labels
         self.embedding = embedding if embedding is not None else DenseLabelEmbedding(num_labels)
         self.auxiliary = nn.Linear(hidden_size, num_labels)
-        self.ignore_index, self.value_checks = ignore_index, value_checks
-        self.impl, self.slab_bytes, self.control = impl, slab_bytes, control
+        self.ignore_index, self.validate_args = ignore_index, validate_args
+        self.impl, self.chunk_bytes, self.control = impl, chunk_bytes, control
         self.steps = self._uncounted = 0
         self.objective = objective if objective is not None else Objective.vision()
 
@@ -103,7 +94,7 @@ class LabelEmbeddingLoss(Loss):
         hidden: Tensor,
         head: nn.Linear,
         targets: Targets,
-        denominator: Tensor | float | None = None,
+        num_items_in_batch: Tensor | float | None = None,
         index: Tensor | None = None,
     ) -> LossOutput:
         """Compute the objective of the rows whose target is not ``ignore_index``.
@@ -111,9 +102,9 @@ class LabelEmbeddingLoss(Loss):
         hidden       (..., D), the state in front of the model's classifier; float, any autocast precision
         head         nn.Linear(D, V), the model's classifier; it is used, never changed
         targets      (...) int64
-        denominator  for gradient accumulation: the number of rows of the large batch, over all its pieces and all
+        num_items_in_batch  for gradient accumulation: the number of rows of the large batch, over all its pieces and all
                      processes; the means over rows divide by it instead of by the rows at hand. In the vision form
-                     (reduction "mean") term 4 keeps the denominator of its own piece, the rows of the micro-batch that
+                     (reduction "mean") term 4 keeps the num_items_in_batch of its own piece, the rows of the micro-batch that
                      the auxiliary head gets right, since those of later pieces are not known yet: k pieces weigh it k
                      times (the embedding, which nothing else trains, gets gradients k times as large; Adam does not
                      mind). The cap is a sum over rows, with or without pieces.
@@ -122,28 +113,28 @@ class LabelEmbeddingLoss(Loss):
         Under torch.distributed the denominators are global: the mean over processes of ``total`` and of its gradients
         equals one process with the whole batch.
 
-        Raises ShapeError, DataError (values are looked at outside torch.compile only, see ``value_checks``), and
+        Raises ShapeError, DataError (values are looked at outside torch.compile only, see ``validate_args``), and
         ConfigError for mixed targets: terms 3 to 5 are about one label per row.
         """
         if isinstance(targets, MixedTargets):
             raise ConfigError("targets", f"one label per row for {type(self).__name__}", "mixed targets")
         check_shapes(hidden, head, targets, self.hidden_size, self.num_labels)
         check_layer("auxiliary", self.auxiliary, hidden, self.num_labels)
-        check_denominator(denominator)
-        if wants_value_checks(self.value_checks, hidden):
+        check_denominator(num_items_in_batch)
+        if wants_validation(self.validate_args, hidden):
             check_values(hidden, targets, self.num_labels, self.ignore_index)
         self._remind()
         rows = Rows.of(hidden, targets, self.ignore_index)
-        parts = (rows, head, self.auxiliary, self.embedding, self._objective_now, denominator)
+        parts = (rows, head, self.auxiliary, self.embedding, self._objective_now, num_items_in_batch)
         impl = self.impl if self.control is None else "eager"
         fades = self.objective.soft_end is not None
-        driver = slab_driver(impl, self.num_labels, hidden.device, self.slab_bytes, fades)
+        driver = select_backend(impl, self.num_labels, hidden.device, self.chunk_bytes, fades)
         if driver is None:
             return label_embedding_loss(*parts, control=self.control)
         output: LossOutput = driver.label_embedding_loss(*parts)
         return output
 
-    def advance(self) -> None:
+    def step(self) -> None:
         """Take note of one optimiser step; call it after each ``optimizer.step()``.
 
         ``objective.soft_start`` and ``objective.soft_end`` count these steps.
@@ -158,7 +149,7 @@ class LabelEmbeddingLoss(Loss):
             return
         self._uncounted += 1
         if self._uncounted == MANY_CALLS:
-            text = f"{MANY_CALLS} training batches and no loss.advance(): soft_start and soft_end count its calls"
+            text = f"{MANY_CALLS} training batches and no loss.step(): soft_start and soft_end count its calls"
             warnings.warn(text, stacklevel=4)
 
     def _set_steps(self, steps: int) -> None:

@@ -10,24 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from labelemb.errors import ConfigError, ShapeError, check_at_least_one
+from labelemb.functional import cross_entropy, is_correct, soft_cross_entropy
 from labelemb.losses.base import (
     Loss,
-    LossOutput,
-    MixedTargets,
-    Rows,
-    Targets,
     check_denominator,
     check_index,
     check_mixed_shapes,
     check_mixed_values,
     check_shapes,
     check_values,
-    chosen_sum,
-    row_scale,
-    upcast,
-    wants_value_checks,
+    wants_validation,
 )
-from labelemb.losses.terms import cross_entropy, predicted_right, soft_cross_entropy
+from labelemb.terms.output import LossOutput, MixedTargets, Targets
+from labelemb.terms.reduction import masked_sum, row_scale, upcast
+from labelemb.terms.rows import Rows
 
 
 class RowLoss(Loss, ABC):
@@ -35,14 +31,14 @@ class RowLoss(Loss, ABC):
 
     num_labels    V; None: whatever the head has
     ignore_index  target of rows that are not rows
-    value_checks  look for labels out of range and NaN; None: on a CPU only (a GPU would have to wait)
+    validate_args  look for labels out of range and NaN; None: on a CPU only (a GPU would have to wait)
     """
 
-    def __init__(self, num_labels: int | None, ignore_index: int = -100, value_checks: bool | None = None) -> None:
+    def __init__(self, num_labels: int | None, ignore_index: int = -100, validate_args: bool | None = None) -> None:
         super().__init__()
         if num_labels is not None:
             check_at_least_one("num_labels", num_labels)
-        self.num_labels, self.ignore_index, self.value_checks = num_labels, ignore_index, value_checks
+        self.num_labels, self.ignore_index, self.validate_args = num_labels, ignore_index, validate_args
 
     @abstractmethod
     def row_terms(self, log_p: Tensor, rows: Rows) -> dict[str, Tensor]:
@@ -63,12 +59,12 @@ class RowLoss(Loss, ABC):
         hidden: Tensor,
         head: nn.Linear,
         targets: Targets,
-        denominator: Tensor | float | None = None,
+        num_items_in_batch: Tensor | float | None = None,
         index: Tensor | None = None,
     ) -> LossOutput:
         """hidden (..., D), head D -> V, targets (...) int64, or ``MixedTargets`` where ``mixes`` says so.
 
-        denominator  as in ``LabelEmbeddingLoss.forward``
+        num_items_in_batch  as in ``LabelEmbeddingLoss.forward``
         index        (...) int64, the number of each row's sample in the training data, for methods that remember it
 
         Raises ShapeError, DataError, and ConfigError for mixed targets that this method has no use for.
@@ -82,39 +78,39 @@ class RowLoss(Loss, ABC):
             raise ShapeError("head", "an nn.Linear, from hidden size to labels", type(head).__name__)
         num_labels = self.num_labels or weight.shape[0]
         check_shapes(hidden, head, labels, weight.shape[1], num_labels)
-        check_denominator(denominator)
+        check_denominator(num_items_in_batch)
         check_index(index, labels)
         if mixed is not None:
             check_mixed_shapes(mixed)
-        if wants_value_checks(self.value_checks, hidden):
+        if wants_validation(self.validate_args, hidden):
             check_values(hidden, labels, num_labels, self.ignore_index)
             if mixed is not None:
                 check_mixed_values(hidden, mixed, num_labels, self.ignore_index)
-        return self.compute(Rows.of(hidden, labels, self.ignore_index, index), head, mixed, denominator)
+        return self.compute(Rows.of(hidden, labels, self.ignore_index, index), head, mixed, num_items_in_batch)
 
     def compute(
-        self, rows: Rows, head: nn.Linear, mixed: MixedTargets | None, denominator: Tensor | float | None
+        self, rows: Rows, head: nn.Linear, mixed: MixedTargets | None, num_items_in_batch: Tensor | float | None
     ) -> LossOutput:
         """Return the mean over rows of ``row_terms``, logits materialised."""
         logits = upcast(head(rows.hidden))  # (N, V)
         log_p = torch.log_softmax(logits, dim=1)
         values, labels = self.row_terms(log_p, rows), rows.labels
         if mixed is not None:
-            second = torch.where(rows.counted, mixed.second.reshape(-1), 0)
-            weight = torch.where(rows.counted, mixed.weight.reshape(-1), 0).to(log_p.dtype)
+            second = torch.where(rows.mask, mixed.second.reshape(-1), 0)
+            weight = torch.where(rows.mask, mixed.weight.reshape(-1), 0).to(log_p.dtype)
             others = self.row_terms(log_p, replace(rows, labels=second))
             values = {name: weight * value + (1 - weight) * others[name] for name, value in values.items()}
             labels = MixedTargets(labels, second, weight).heavier
         if self.training and torch.is_grad_enabled():
             with torch.no_grad():
                 self.observe(log_p.detach(), rows)
-        count = rows.counted.sum()
-        per_row = row_scale(count.to(logits.dtype), denominator)
-        terms = {name: chosen_sum(value, rows.counted) * per_row for name, value in values.items()}
+        count = rows.mask.sum()
+        per_row = row_scale(count.to(logits.dtype), num_items_in_batch)
+        terms = {name: masked_sum(value, rows.mask) * per_row for name, value in values.items()}
         return LossOutput(
-            total=torch.stack(list(terms.values())).sum(),
+            loss=torch.stack(list(terms.values())).sum(),
             terms={name: value.detach() for name, value in terms.items()},
-            correct=(predicted_right(logits, labels) & rows.counted).sum(),
+            correct=(is_correct(logits, labels) & rows.mask).sum(),
             count=count,
         )
 

@@ -26,7 +26,7 @@ def errors_by_label(right: Tensor, labels: Tensor, num_labels: int) -> list[floa
     return [error_percent(round(hits), count) if count else None for hits, count in zip(found, counts, strict=True)]
 
 
-def own_mass(soft_labels: Tensor) -> float:
+def true_label_mass(soft_labels: Tensor) -> float:
     """Return the mean probability that a soft label gives to its own label: 1 for one-hot, 1/V for uniform.
 
     soft_labels: (V, V), rows sum to 1

@@ -1,4 +1,4 @@
-"""From run folders to tasks, modes and figures: who ran, how far, and what came out."""
+"""From run folders to tasks, methods and figures: who ran, how far, and what came out."""
 
 import math
 import statistics
@@ -11,23 +11,23 @@ from typing import Any, Literal
 from labelemb.errors import DataError
 from labelemb.metrics.convergence import epochs_until
 from labelemb.report.measures import ERROR, TEXT_HEADS, Measure
-from labelemb.report.statistics import PairedDifference, Summary, paired_difference, summarise
 from labelemb.runs import Line, RunFolder, find_runs
+from labelemb.stats.paired import PairedDifference, Summary, paired_difference, summarise
 
-BASELINE = "baseline"
+BASELINE = "cross_entropy"
 MODE_NAMES = {
     BASELINE: "one-hot",
-    "emb": "label embedding",
-    "reuse": "reused embedding",
-    "smoothing": "label smoothing",
-    "matched": "matched smoothing",
-    "shuffled": "shuffled embedding",
-    "matrix": "own soft labels",
+    "label_embedding": "label embedding",
+    "frozen_embedding": "reused embedding",
+    "label_smoothing": "label smoothing",
+    "matched_smoothing": "matched smoothing",
+    "shuffled_embedding": "shuffled embedding",
+    "soft_label_matrix": "own soft labels",
     "ols": "online smoothing",
-    "pskd": "self-distillation",
-    "tfkd": "virtual teacher",
-    "relaxation": "label relaxation",
-    "lcm": "label confusion",
+    "ps_kd": "self-distillation",
+    "tf_kd": "virtual teacher",
+    "label_relaxation": "label relaxation",
+    "label_confusion": "label confusion",
 }
 
 Figure = Literal["last", "chosen"]
@@ -42,26 +42,26 @@ def finite(line: Line, key: str) -> bool:
     return line.get(key) is not None and math.isfinite(line[key])
 
 
-def mode_name(mode: str) -> str:
-    """Return what a reader calls a mode, or another way to train that has a folder of its own.
+def method_name(method: str) -> str:
+    """Return what a reader calls a method, or another way to train that has a folder of its own.
 
-    >>> mode_name("baseline"), mode_name("emb-without-cap"), mode_name("tau=2")
+    >>> method_name("cross_entropy"), method_name("label_embedding-without-cap"), method_name("tau=2")
     ('one-hot', 'label embedding without cap', 'tau=2')
     """
-    mode, without, term = mode.partition("-without-")
-    return MODE_NAMES.get(mode, mode) + without.replace("-", " ") + term
+    method, without, term = method.partition("-without-")
+    return MODE_NAMES.get(method, method) + without.replace("-", " ") + term
 
 
 @dataclass(frozen=True)
 class Run:
     """One run as the report sees it. Errors are in percent.
 
-    mode  the name of the folder that the seeds are in: the mode, or what a variant of one is called
+    method  the name of the folder that the seeds are in: the method, or what a variant of one is called
     """
 
     folder: RunFolder
     task: str
-    mode: str
+    method: str
     seed: int
     config: dict[str, Any]
     signature: dict[str, Any]
@@ -78,10 +78,10 @@ class Run:
             seed = int(config.get("seed", 0))
         except (TypeError, ValueError) as error:
             raise DataError(f"{folder.config_file}: seed", "a whole number", repr(config["seed"])) from error
-        task, mode = path.parent.parent.name, path.parent.name
+        task, method = path.parent.parent.name, path.parent.name
         if not path.name.startswith("seed-"):
-            task, mode = path.parent.name, str(config.get("mode", path.name))
-        return cls(folder, task, mode, seed, config, folder.signature(), folder.history(), finished)
+            task, method = path.parent.name, str(config.get("method", path.name))
+        return cls(folder, task, method, seed, config, folder.signature(), folder.history(), finished)
 
     @property
     def epochs_done(self) -> int:
@@ -120,10 +120,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Group:
-    """The runs of one mode of one task. Only ``runs``, the finished ones, enter any figure."""
+    """The runs of one method of one task. Only ``runs``, the finished ones, enter any figure."""
 
     task: str
-    mode: str
+    method: str
     runs: tuple[Run, ...]
     unfinished: tuple[Run, ...]
 
@@ -150,14 +150,14 @@ class Group:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a mode gained over the baseline in one figure, in points of test error.
+    """What a method gained over the baseline in one figure, in points of test error.
 
     absolute  difference of the two means over all their seeds; relative, the same as a share of the baseline's mean
     paired    the same on the seeds both have, with its interval
     """
 
     task: str
-    mode: str
+    method: str
     figure: Figure
     baseline: Summary
     other: Summary
@@ -168,14 +168,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Task:
-    """What was trained: its groups by mode, the baseline first."""
+    """What was trained: its groups by method, the baseline first."""
 
     name: str
     groups: dict[str, Group]
 
     @property
     def all_runs(self) -> list[Run]:
-        """Return finished and unfinished runs of every mode."""
+        """Return finished and unfinished runs of every method."""
         return [run for group in self.groups.values() for run in (*group.runs, *group.unfinished)]
 
     @property
@@ -196,32 +196,32 @@ class Task:
         notes = (source.get("note") for run in self.all_runs for source in (run.signature, run.config))
         return list(dict.fromkeys(str(note) for note in notes if note))
 
-    def convergence(self, mode: str) -> "Convergence | None":
-        """Return how soon a mode gets to where the baseline ends; None when either lacks the test error.
+    def convergence(self, method: str) -> "Convergence | None":
+        """Return how soon a method gets to where the baseline ends; None when either lacks the test error.
 
         Read off the test curves, which choose nothing: a description of the curves, no figure of merit.
         """
         one_hot = self.groups[BASELINE].summary("last") if BASELINE in self.groups else None
-        curves = [curve for run in self.groups[mode].runs if (curve := run.curve("test_error"))]
-        if mode == BASELINE or one_hot is None or not curves or self.is_text:
+        curves = [curve for run in self.groups[method].runs if (curve := run.curve("test_error"))]
+        if method == BASELINE or one_hot is None or not curves or self.is_text:
             return None  # a test text is read once, at the end
         found = [epochs_until(curve, one_hot.mean) for curve in curves]
         firsts = [math.inf if epoch is None else epoch for epoch in found]
-        epochs = max(run.epochs_done for run in self.groups[mode].runs)
+        epochs = max(run.epochs_done for run in self.groups[method].runs)
         return Convergence(statistics.median(firsts), one_hot.mean, epochs, len(curves))
 
-    def compare(self, mode: str, figure: Figure) -> Comparison | None:
-        """Compare a mode with the baseline; None when either lacks the figure."""
-        if mode == BASELINE or BASELINE not in self.groups or mode not in self.groups:
+    def compare(self, method: str, figure: Figure) -> Comparison | None:
+        """Compare a method with the baseline; None when either lacks the figure."""
+        if method == BASELINE or BASELINE not in self.groups or method not in self.groups:
             return None
-        one_hot, group = self.groups[BASELINE], self.groups[mode]
+        one_hot, group = self.groups[BASELINE], self.groups[method]
         baseline, other = one_hot.summary(figure), group.summary(figure)
         if baseline is None or other is None:
             return None
         gain = baseline.mean - other.mean
         return Comparison(
             self.name,
-            mode,
+            method,
             figure,
             baseline,
             other,
@@ -233,7 +233,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Convergence:
-    """When a mode first reaches the baseline's mean error after its last epoch.
+    """When a method first reaches the baseline's mean error after its last epoch.
 
     epoch    median over the seeds of the first epoch at or below ``error``; infinite when half of them never get there
     error    percent
@@ -256,11 +256,11 @@ def collect(folders: Iterable[Path | str]) -> tuple[list[Task], list[str]]:
     warnings = []
     for folder in find_runs(folders):
         run = Run.read(folder)
-        key = (run.task, run.mode, run.seed)
+        key = (run.task, run.method, run.seed)
         if key in runs:
             kept, dropped = (run, runs[key]) if run.finished and not runs[key].finished else (runs[key], run)
             warnings.append(
-                f"{run.task}, {mode_name(run.mode)}: seed {run.seed} is there twice; "
+                f"{run.task}, {method_name(run.method)}: seed {run.seed} is there twice; "
                 f"{kept.folder.path} counts, {dropped.folder.path} does not"
             )
             run = kept
@@ -271,15 +271,15 @@ def collect(folders: Iterable[Path | str]) -> tuple[list[Task], list[str]]:
 
 def _task(name: str, runs: list[Run]) -> Task:
     groups = {}
-    for mode in sorted({run.mode for run in runs}, key=mode_rank):
-        mine = sorted((run for run in runs if run.mode == mode), key=lambda run: run.seed)
+    for method in sorted({run.method for run in runs}, key=method_rank):
+        mine = sorted((run for run in runs if run.method == method), key=lambda run: run.seed)
         finished = tuple(run for run in mine if run.finished and run.history)
         unfinished = tuple(run for run in mine if not (run.finished and run.history))
-        groups[mode] = Group(name, mode, finished, unfinished)
+        groups[method] = Group(name, method, finished, unfinished)
     return Task(name, groups)
 
 
-def mode_rank(mode: str) -> tuple[int, str]:
-    """Return the key that sorts modes: in the order of ``MODE_NAMES``, then others by name."""
+def method_rank(method: str) -> tuple[int, str]:
+    """Return the key that sorts methods: in the order of ``MODE_NAMES``, then others by name."""
     known = list(MODE_NAMES)
-    return (known.index(mode) if mode in known else len(known), mode)
+    return (known.index(method) if method in known else len(known), method)

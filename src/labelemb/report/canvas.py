@@ -13,20 +13,20 @@ from labelemb.files import write_atomically
 
 # Okabe and Ito: told apart with every kind of colour blindness.
 _COLOURS = {
-    "baseline": "#d55e00",
-    "emb": "#0072b2",
-    "reuse": "#009e73",
-    "smoothing": "#cc79a7",
-    "matched": "#e69f00",
-    "shuffled": "#56b4e9",
+    "cross_entropy": "#d55e00",
+    "label_embedding": "#0072b2",
+    "frozen_embedding": "#009e73",
+    "label_smoothing": "#cc79a7",
+    "matched_smoothing": "#e69f00",
+    "shuffled_embedding": "#56b4e9",
     "ols": "#7f7f7f",
-    "matrix": "#a6761d",
-    "pskd": "#882255",
-    "tfkd": "#117733",
-    "relaxation": "#999933",
-    "lcm": "#aa4499",
+    "soft_label_matrix": "#a6761d",
+    "ps_kd": "#882255",
+    "tf_kd": "#117733",
+    "label_relaxation": "#999933",
+    "label_confusion": "#aa4499",
 }
-# Variants of a mode share these; each shows on white and on black.
+# Variants of a method share these; each shows on white and on black.
 _OTHERS = ("#44aa99", "#6a3d9a", "#b15928", "#8da0cb", "#e7298a")
 _TYPE: Any = {
     "font.family": "sans-serif",
@@ -43,10 +43,10 @@ _TYPE: Any = {
 INK, PALE = "#222222", "#d0d0d0"
 
 
-def colour_of(mode: str, modes: Sequence[str]) -> str:
-    """Return the colour of a mode; the known modes always have the same."""
-    others = [other for other in modes if other not in _COLOURS]
-    return _COLOURS[mode] if mode in _COLOURS else _OTHERS[others.index(mode) % len(_OTHERS)]
+def colour_of(method: str, methods: Sequence[str]) -> str:
+    """Return the colour of a method; the known methods always have the same."""
+    others = [other for other in methods if other not in _COLOURS]
+    return _COLOURS[method] if method in _COLOURS else _OTHERS[others.index(method) % len(_OTHERS)]
 
 
 def figure(width: float, height: float) -> Figure:

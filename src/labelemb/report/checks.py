@@ -3,28 +3,37 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from labelemb.report.aggregate import Group, Run, Task, finite, mode_name
+from labelemb.report.aggregate import Group, Run, Task, finite, method_name
 from labelemb.report.findings import plural
 
-# What a mode may choose for itself: the loss, and where and how it runs. All else should be equal in a fair comparison.
+# What a method may choose for itself: the loss, and where and how it runs. All else should be equal in a fair comparison.
 _OWN_TO_A_MODE = {
-    *("mode", "seed", "tau", "alpha", "beta", "mix", "cap", "reduction", "soft_start", "fade", "terms"),
-    *("smoothing", "embedding", "label_matrix", "ols_weight", "pskd_weight", "tfkd_weight", "tfkd_tau", "relaxation"),
-    *("lcm_alpha", "impl", "device", "tracker", "note"),
+    *("method", "seed", "tau", "alpha", "beta", "mix", "cap", "reduction", "soft_start", "soft_decay", "terms"),
+    *(
+        "label_smoothing",
+        "embedding",
+        "label_matrix",
+        "ols_weight",
+        "ps_kd_weight",
+        "tf_kd_weight",
+        "tf_kd_tau",
+        "label_relaxation",
+    ),
+    *("label_confusion_alpha", "impl", "device", "tracker", "note"),
 }
 
 
 def warnings_of(task: Task, reference: str | None = None) -> list[str]:
     """Return one line for everything that makes the task's figures less comparable than they look.
 
-    reference  mode that the others are compared with; None: one-hot where it is there, else the first
+    reference  method that the others are compared with; None: one-hot where it is there, else the first
     """
     counted = [run for group in task.groups.values() for run in group.runs]
     lines = [line for group in task.groups.values() for line in _config_differences(group)]
     lines += _signature_differences(task.name, counted)
     reference = reference or next(iter(task.groups))  # one-hot comes first
-    for mode, group in task.groups.items():
-        if mode != reference and reference in task.groups:
+    for method, group in task.groups.items():
+        if method != reference and reference in task.groups:
             lines += _unfair(task.groups[reference], group)
     lines += [line for group in task.groups.values() for line in _not_finite(group)]
     for group in task.groups.values():
@@ -35,7 +44,7 @@ def warnings_of(task: Task, reference: str | None = None) -> list[str]:
 
 
 def unfinished_of(task: Task) -> list[str]:
-    """Return one line per mode with unfinished runs: they enter no figure."""
+    """Return one line per method with unfinished runs: they enter no figure."""
     lines = []
     for group in task.groups.values():
         if group.unfinished:
@@ -68,9 +77,11 @@ def _signature_differences(task: str, runs: list[Run]) -> list[str]:
         if len(values) > 1:
             lines.append(f"{task}: {meaning}: {_listed(values)}")
     moved = [run for run in runs if run.signature.get("resumed")]
-    for mode in dict.fromkeys(run.mode for run in moved):
-        seeds = _seeds([run.seed for run in moved if run.mode == mode])
-        lines.append(f"{task}, {mode_name(mode)}: {seeds} went on elsewhere or under another version (signature.json)")
+    for method in dict.fromkeys(run.method for run in moved):
+        seeds = _seeds([run.seed for run in moved if run.method == method])
+        lines.append(
+            f"{task}, {method_name(method)}: {seeds} went on elsewhere or under another version (signature.json)"
+        )
     places = _values(runs, lambda run: " / ".join(f"{run.signature.get(key)}" for key in ("machine", "device")))
     threads = _values(runs, lambda run: run.signature.get("threads"))
     if len(places) > 1 or len(threads) > 1:
@@ -95,11 +106,13 @@ def _unfair(reference: Group, group: Group) -> list[str]:
         here, there = group.runs[0].config, reference.runs[0].config
         for key in here.keys() & there.keys() - _OWN_TO_A_MODE:
             if here[key] != there[key]:
-                lines.append(f"{_name(group)}: {key} is {here[key]}, but {there[key]} for {mode_name(reference.mode)}")
+                lines.append(
+                    f"{_name(group)}: {key} is {here[key]}, but {there[key]} for {method_name(reference.method)}"
+                )
         mine, theirs = {run.seed for run in group.runs}, {run.seed for run in reference.runs}
         if mine != theirs:
             lines.append(
-                f"{_name(group)}: {plural(len(mine), 'seed')} against {len(theirs)} of {mode_name(reference.mode)}; "
+                f"{_name(group)}: {plural(len(mine), 'seed')} against {len(theirs)} of {method_name(reference.method)}; "
                 f"the interval uses the {len(mine & theirs)} that both have"
             )
     return sorted(lines)
@@ -114,8 +127,10 @@ def _values(runs: Iterable[Run], read: Callable[[Run], Any]) -> dict[str, list[R
 
 def _listed(values: dict[str, list[Run]]) -> str:
     def owners(runs: list[Run]) -> str:
-        modes = dict.fromkeys(run.mode for run in runs)
-        return " and ".join(f"{mode_name(mode)} {_seeds([r.seed for r in runs if r.mode == mode])}" for mode in modes)
+        methods = dict.fromkeys(run.method for run in runs)
+        return " and ".join(
+            f"{method_name(method)} {_seeds([r.seed for r in runs if r.method == method])}" for method in methods
+        )
 
     return "; ".join(f"{value} ({owners(runs)})" for value, runs in values.items())
 
@@ -125,4 +140,4 @@ def _seeds(seeds: list[int]) -> str:
 
 
 def _name(group: Group) -> str:
-    return f"{group.task}, {mode_name(group.mode)}"
+    return f"{group.task}, {method_name(group.method)}"

@@ -1,13 +1,13 @@
-"""All modes of a task beside one of them, the reference: means, paired differences, tests."""
+"""All methods of a task beside one of them, the reference: means, paired differences, tests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from labelemb.errors import ConfigError
-from labelemb.report.aggregate import BASELINE, Task, mode_name
+from labelemb.report.aggregate import BASELINE, Task, method_name
 from labelemb.report.measures import ERROR, MEASURES, TEXT_MEASURES, Measure
-from labelemb.report.statistics import PairedDifference, Summary, holm, paired_difference, summarise
+from labelemb.stats.paired import PairedDifference, Summary, holm, paired_difference, summarise
 
 MISSING = "–"
 ALPHA = 0.05
@@ -15,16 +15,16 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Standing:
-    """Where one mode stands.
+    """Where one method stands.
 
     summaries  measure key -> over the seeds, of the test data after the last epoch
-    absolute   how much better than the reference the mode is by the head measure, over all their seeds
+    absolute   how much better than the reference the method is by the head measure, over all their seeds
     seconds    of an epoch's training, median
     paired     the same on shared seeds, with its interval; None for the reference, and where no seed is shared
-    p          of ``paired``, corrected for the number of modes tested (Holm); None where there is no test
+    p          of ``paired``, corrected for the number of methods tested (Holm); None where there is no test
     """
 
-    mode: str
+    method: str
     summaries: dict[str, Summary]
     absolute: float
     seconds: float | None
@@ -33,8 +33,8 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class ModeComparison:
-    """A task's modes against ``reference``. ``measures`` are those that some run has, ``head`` decides."""
+class MethodComparison:
+    """A task's methods against ``reference``. ``measures`` are those that some run has, ``head`` decides."""
 
     task: str
     reference: str
@@ -43,67 +43,71 @@ class ModeComparison:
     standings: tuple[Standing, ...]
 
 
-def compare_modes(task: Task, reference: str | None = None) -> ModeComparison | None:
-    """Compare the finished runs of all modes of a task by its head measure; None when fewer than two modes have it.
+def compare_methods(task: Task, reference: str | None = None) -> MethodComparison | None:
+    """Compare the finished runs of all methods of a task by its head measure; None when fewer than two methods have it.
 
-    Where the output is text, one mode is enough: its scores stand in no other table.
+    Where the output is text, one method is enough: its scores stand in no other table.
 
-    reference  a mode; None: one-hot where it is there, else the first
+    reference  a method; None: one-hot where it is there, else the first
 
     Raises ConfigError for a reference that the task lacks.
     """
     head, known = task.head, TEXT_MEASURES if task.is_text else MEASURES
     values = {
-        mode: {measure.key: group.last(f"test_{measure.key}") for measure in known}
-        for mode, group in task.groups.items()
+        method: {measure.key: group.last(f"test_{measure.key}") for measure in known}
+        for method, group in task.groups.items()
         if group.last(f"test_{head.key}")
     }
     if reference is not None and reference not in task.groups:
-        raise ConfigError("reference", f"a mode of {task.name} ({', '.join(task.groups)})", repr(reference))
+        raise ConfigError("reference", f"a method of {task.name} ({', '.join(task.groups)})", repr(reference))
     if len(values) < (1 if task.is_text else 2) or (reference is not None and reference not in values):
         return None
     reference = reference or (BASELINE if BASELINE in values else next(iter(values)))
     sign = 1 if head.lower else -1
-    losses = {mode: {seed: sign * value for seed, value in found[head.key].items()} for mode, found in values.items()}
-    paired = {mode: paired_difference(losses[reference], mine) for mode, mine in losses.items() if mode != reference}
-    corrected = holm(_testable({mode: found for mode, found in paired.items() if found}))
+    losses = {
+        method: {seed: sign * value for seed, value in found[head.key].items()} for method, found in values.items()
+    }
+    paired = {
+        method: paired_difference(losses[reference], mine) for method, mine in losses.items() if method != reference
+    }
+    corrected = holm(_testable({method: found for method, found in paired.items() if found}))
     standings = []
-    for mode, found in values.items():
+    for method, found in values.items():
         summaries = {key: summary for key, seeds in found.items() if (summary := summarise(list(seeds.values())))}
-        absolute = fmean(losses[reference].values()) - fmean(losses[mode].values())
-        seconds = task.groups[mode].seconds
-        standings.append(Standing(mode, summaries, absolute, seconds, paired.get(mode), corrected.get(mode)))
+        absolute = fmean(losses[reference].values()) - fmean(losses[method].values())
+        seconds = task.groups[method].seconds
+        standings.append(Standing(method, summaries, absolute, seconds, paired.get(method), corrected.get(method)))
     measures = tuple(m for m in known if any(m.key in standing.summaries for standing in standings))
-    return ModeComparison(task.name, reference, head, measures, tuple(standings))
+    return MethodComparison(task.name, reference, head, measures, tuple(standings))
 
 
 def _testable(paired: Mapping[str, PairedDifference]) -> dict[str, float]:
-    """Return the p-values of the modes with so many pairs that even after the correction one below 0.05 is possible."""
-    tested = {mode: found for mode, found in paired.items() if found.p is not None}
+    """Return the p-values of the methods with so many pairs that even after the correction one below 0.05 is possible."""
+    tested = {method: found for method, found in paired.items() if found.p is not None}
     # The smallest p that flipping the signs of n differences can give is 2 / 2^n.
-    enough = {mode: found for mode, found in tested.items() if len(tested) * 2.0 ** (1 - found.n) < ALPHA}
-    return {mode: found.p for mode, found in enough.items() if found.p is not None}
+    enough = {method: found for method, found in tested.items() if len(tested) * 2.0 ** (1 - found.n) < ALPHA}
+    return {method: found.p for method, found in enough.items() if found.p is not None}
 
 
-def comparison_cells(comparison: ModeComparison) -> list[list[str]]:
-    """Return the table: a head, and a row per mode."""
-    against = f"better than {mode_name(comparison.reference)} by (95 %)"
+def comparison_cells(comparison: MethodComparison) -> list[list[str]]:
+    """Return the table: a head, and a row per method."""
+    against = f"better than {method_name(comparison.reference)} by (95 %)"
     timed = ["seconds per epoch"] if comparison.head != ERROR else []  # the table of errors says it elsewhere
-    rows = [["mode", *(measure.title for measure in comparison.measures), against, "p", *timed]]
+    rows = [["method", *(measure.title for measure in comparison.measures), against, "p", *timed]]
     for standing in comparison.standings:
         figures = [
             _summary(standing.summaries.get(measure.key), measure, measure == comparison.head)
             for measure in comparison.measures
         ]
-        row = [mode_name(standing.mode), *figures, _difference(standing.paired), _p(standing)]
+        row = [method_name(standing.method), *figures, _difference(standing.paired), _p(standing)]
         seconds = MISSING if standing.seconds is None else f"{standing.seconds:.3g}"
         rows.append([*row, seconds] if timed else row)
     return rows
 
 
-def comparisons(tasks: Sequence[Task], reference: str | None = None) -> list[ModeComparison]:
-    """Compare the modes of every task that has several. Raises as ``compare_modes`` does."""
-    return [found for task in tasks if (found := compare_modes(task, reference))]
+def comparisons(tasks: Sequence[Task], reference: str | None = None) -> list[MethodComparison]:
+    """Compare the methods of every task that has several. Raises as ``compare_methods`` does."""
+    return [found for task in tasks if (found := compare_methods(task, reference))]
 
 
 def shown_p(p: float) -> str:

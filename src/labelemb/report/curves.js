@@ -1,6 +1,6 @@
-// Curves over the epochs: a pale line per seed, a bold mean per mode, values under the pointer.
+// Curves over the epochs: a pale line per seed, a bold mean per method, values under the pointer.
 
-const curveChoice = { seeds: Object.keys(DATA.modes).length <= 4, hidden: new Set(), key: null };
+const curveChoice = { seeds: Object.keys(DATA.methods).length <= 4, hidden: new Set(), key: null };
 
 class Panel {
   constructor(title, series, options) {
@@ -17,15 +17,15 @@ class Panel {
     // What is asked for of images may be nothing that text has, and the reverse: then the first that is there.
     const series = this.series.find((one) => one.key === (this.options.key ?? curveChoice.key)) ?? this.series[0];
     this.heading.textContent = this.options.key || series.key === curveChoice.key ? this.title : `${this.title}: ${series.name}`;
-    return series.modes.filter((curves) => !curveChoice.hidden.has(curves.mode));
+    return series.methods.filter((curves) => !curveChoice.hidden.has(curves.method));
   }
 
   draw() {
     const width = this.drawing.clientWidth;
     const curves = this.curves;
     this.readout.textContent = "";
-    this.seeds.replaceChildren(...curves.map((mode) => element("span", {}, swatch(mode.mode),
-      document.createTextNode(`${modeName(mode.mode)}, ${count(mode.seeds.length, "seed")}`))));
+    this.seeds.replaceChildren(...curves.map((method) => element("span", {}, swatch(method.method),
+      document.createTextNode(`${modeName(method.method)}, ${count(method.seeds.length, "seed")}`))));
     if (!width) return;
     if (!curves.length) {
       this.drawing.replaceChildren(element("p", { class: "small", text: "Nothing to draw." }));
@@ -39,9 +39,9 @@ class Panel {
     const parts = [...this.grid(), svg("clipPath", { id: clip }, svg("rect", {
       x: left - 4, y: top, width: right - left + 8, height: bottom - top + 3,
     })), lines];
-    for (const mode of curves) {
-      if (curveChoice.seeds) for (const seed of mode.seeds) lines.append(this.line(seed.points, mode.mode, "seed"));
-      if (mode.mean.length) lines.append(this.line(mode.mean, mode.mode, "mean"));
+    for (const method of curves) {
+      if (curveChoice.seeds) for (const seed of method.seeds) lines.append(this.line(seed.points, method.method, "seed"));
+      if (method.mean.length) lines.append(this.line(method.mean, method.method, "mean"));
     }
     this.cursor = svg("line", { class: "cursor", y1: top, y2: bottom, visibility: "hidden" });
     const picture = svg("svg", {
@@ -54,7 +54,7 @@ class Panel {
   }
 
   frame(curves, width, height) {
-    const points = curves.flatMap((mode) => mode.seeds.flatMap((seed) => seed.points));
+    const points = curves.flatMap((method) => method.seeds.flatMap((seed) => seed.points));
     const epochs = points.map(([epoch]) => epoch);
     const [first, last] = [Math.min(...epochs), Math.max(...epochs)];
     const late = points.filter(([epoch]) => epoch > last / 10 && (epoch > 1 || last < 5)).map(([, value]) => value);
@@ -87,19 +87,19 @@ class Panel {
     return parts;
   }
 
-  line(points, mode, kind) {
-    const stroke = DATA.modes[mode].colour;
+  line(points, method, kind) {
+    const stroke = DATA.methods[method].colour;
     if (points.length === 1) {
       const [[epoch, value]] = points;
       return svg("circle", { class: "tinted", cx: this.x(epoch), cy: this.y(value), r: kind === "mean" ? 5 : 3, fill: stroke });
     }
     const path = points.map(([epoch, value], i) => `${i ? "L" : "M"}${this.x(epoch).toFixed(1)} ${this.y(value).toFixed(1)}`);
-    const dashes = kind === "mean" && mode === DATA.baseline ? { "stroke-dasharray": "7 4" } : {};
+    const dashes = kind === "mean" && method === DATA.baseline ? { "stroke-dasharray": "7 4" } : {};
     return svg("path", { class: `${kind} tinted`, d: path.join(""), stroke, ...dashes });
   }
 
   get epochs() {
-    const all = this.curves.flatMap((mode) => mode.seeds.flatMap((seed) => seed.points.map(([epoch]) => epoch)));
+    const all = this.curves.flatMap((method) => method.seeds.flatMap((seed) => seed.points.map(([epoch]) => epoch)));
     return [...new Set(all)].sort((a, b) => a - b);
   }
 
@@ -121,12 +121,12 @@ class Panel {
     this.at = epoch;
     for (const side of ["x1", "x2"]) this.cursor.setAttribute(side, this.x(epoch));
     this.cursor.setAttribute("visibility", "visible");
-    const parts = this.curves.map((mode) => {
-      const values = mode.seeds.flatMap((seed) => seed.points.filter(([at]) => at === epoch).map(([, value]) => value));
+    const parts = this.curves.map((method) => {
+      const values = method.seeds.flatMap((seed) => seed.points.filter(([at]) => at === epoch).map(([, value]) => value));
       if (!values.length) return null;
       const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
       const span = values.length > 1 ? `, ${fixed(Math.min(...values))} to ${fixed(Math.max(...values))}` : "";
-      return `${modeName(mode.mode)} ${fixed(mean)} (${count(values.length, "seed")}${span})`;
+      return `${modeName(method.method)} ${fixed(mean)} (${count(values.length, "seed")}${span})`;
     });
     const at = Number.isInteger(epoch) ? epoch : epoch.toFixed(2);
     this.readout.textContent = `Epoch ${at}: ${parts.filter(Boolean).join(" · ")}`;
@@ -139,9 +139,9 @@ class Panel {
   }
 
   spoken(curves) {
-    const ends = curves.filter((mode) => mode.mean.length).map((mode) => {
-      const [epoch, value] = mode.mean[mode.mean.length - 1];
-      return `${modeName(mode.mode)} ends at ${fixed(value)} in epoch ${epoch}, ${count(mode.seeds.length, "seed")}`;
+    const ends = curves.filter((method) => method.mean.length).map((method) => {
+      const [epoch, value] = method.mean[method.mean.length - 1];
+      return `${modeName(method.method)} ends at ${fixed(value)} in epoch ${epoch}, ${count(method.seeds.length, "seed")}`;
     });
     return `${this.title}: ${ends.join("; ")}. Left and right arrow keys read the epochs.`;
   }
@@ -157,14 +157,14 @@ function showCurves() {
   panels.forEach((panel, i) => addNotes(panel.node, DATA.curves[i].notes));
   const developing = showDevelopment();
   const redraw = () => [...panels, ...developing].forEach((panel) => panel.draw());
-  const modes = new Set(DATA.curves.flatMap((panel) => panel.series.flatMap((one) => one.modes.map((mode) => mode.mode))));
+  const methods = new Set(DATA.curves.flatMap((panel) => panel.series.flatMap((one) => one.methods.map((method) => method.method))));
   const controls = section.querySelector(".controls");
   controls.append(choice("Show", names, (key) => { curveChoice.key = key; redraw(); }));
-  for (const mode of modes) {
-    controls.append(checkbox(modeName(mode), true, (on) => {
-      curveChoice.hidden[on ? "delete" : "add"](mode);
+  for (const method of methods) {
+    controls.append(checkbox(modeName(method), true, (on) => {
+      curveChoice.hidden[on ? "delete" : "add"](method);
       redraw();
-    }, swatch(mode)));
+    }, swatch(method)));
   }
   controls.append(checkbox("a line per seed", curveChoice.seeds, (on) => { curveChoice.seeds = on; redraw(); }));
   section.querySelector(".panels").append(...panels.map((panel) => panel.node));
@@ -174,8 +174,8 @@ function showDevelopment() {
   if (!DATA.development.length) return [];
   find("#development").hidden = false;
   const panels = DATA.development.flatMap((panel) => panel.series.map((one) => {
-    const values = one.modes.flatMap((mode) => mode.seeds.flatMap((seed) => seed.points.map(([, value]) => value)));
-    const limits = { low: 0, high: one.key === "own_mass" ? 1 : 1.05 * Math.max(...values, 1e-3) };
+    const values = one.methods.flatMap((method) => method.seeds.flatMap((seed) => seed.points.map(([, value]) => value)));
+    const limits = { low: 0, high: one.key === "true_label_mass" ? 1 : 1.05 * Math.max(...values, 1e-3) };
     return new Panel(`${panel.task}: ${one.name}`, panel.series, { key: one.key, ...limits });
   }));
   find("#development .panels").append(...panels.map((panel) => panel.node));

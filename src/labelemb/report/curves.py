@@ -1,4 +1,4 @@
-"""Error rate over the epochs, and how the soft labels develop: a pale line per seed, a bold mean per mode."""
+"""Error rate over the epochs, and how the soft labels develop: a pale line per seed, a bold mean per method."""
 
 import math
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from labelemb.report.aggregate import Group, Task, mode_name
+from labelemb.report.aggregate import Group, Task, method_name
 from labelemb.report.canvas import colour_of, figure, plain, save, settings
 from labelemb.report.findings import plural
 
 Points = list[tuple[float, float]]
 
-MANY = 4  # modes that one panel can show with all their seeds
+MANY = 4  # methods that one panel can show with all their seeds
 TEST_LABEL = "test error (drawn only, chooses nothing)"
 
 
@@ -23,7 +23,7 @@ TEST_LABEL = "test error (drawn only, chooses nothing)"
 class Curves:
     """One quantity of one group: (epoch, value) of each seed, and their mean where every seed has a value."""
 
-    mode: str
+    method: str
     seeds: dict[int, Points]
     mean: Points
 
@@ -36,7 +36,7 @@ def curves_of(group: Group, key: str) -> Curves | None:
     tables = [dict(points) for points in seeds.values()]
     shared = [epoch for epoch in tables[0] if all(epoch in table for table in tables)]
     mean = [(epoch, math.fsum(table[epoch] for table in tables) / len(tables)) for epoch in shared]
-    return Curves(group.mode, seeds, mean)
+    return Curves(group.method, seeds, mean)
 
 
 def ceiling(curves: Sequence[Curves]) -> float:
@@ -79,7 +79,7 @@ def draw_errors(tasks: Sequence[Task], out: Path) -> list[Path]:
 def draw_development(task: Task, out: Path, name: str) -> list[Path]:
     """Write how the mass on the own label and the entropy of the rows develop; nothing without an embedding."""
     parts = {
-        "own_mass": "probability of the own label",
+        "true_label_mass": "probability of the own label",
         "label_entropy": "entropy of the soft labels, nats",
     }
     found = {key: _found(task, key) for key in parts}
@@ -91,7 +91,7 @@ def draw_development(task: Task, out: Path, name: str) -> list[Path]:
             plain(axes, f"{task.name}: {label}", "epoch", label)
             if found[key]:
                 _panel(axes, found[key])
-                axes.set_ylim(0, 1 if key == "own_mass" else None)
+                axes.set_ylim(0, 1 if key == "true_label_mass" else None)
         return save(drawing, out, name)
 
 
@@ -108,12 +108,12 @@ def _floor(curves: Sequence[Curves]) -> float:
 
 
 def _panel(axes: Axes, found: Sequence[Curves]) -> None:
-    """Draw the curves; where there are many modes the seeds fade, and the names stand beside the panel."""
-    modes = [curves.mode for curves in found]
-    many = len(modes) > MANY
+    """Draw the curves; where there are many methods the seeds soft_decay, and the names stand beside the panel."""
+    methods = [curves.method for curves in found]
+    many = len(methods) > MANY
     pale = 0.06 if many else 0.25
     for curves in found:
-        colour = colour_of(curves.mode, modes)
+        colour = colour_of(curves.method, methods)
         marker = "o" if len(curves.mean) == 1 else ""
         for points in curves.seeds.values():
             axes.plot(*zip(*points, strict=True), color=colour, alpha=pale, linewidth=0.8, marker=marker, markersize=3)
@@ -122,9 +122,9 @@ def _panel(axes: Axes, found: Sequence[Curves]) -> None:
                 *zip(*curves.mean, strict=True),
                 color=colour,
                 linewidth=2.2,
-                linestyle="--" if curves.mode == "baseline" else "-",
+                linestyle="--" if curves.method == "cross_entropy" else "-",
                 marker=marker,
-                label=f"{mode_name(curves.mode)}, {_seeds(curves)}",
+                label=f"{method_name(curves.method)}, {_seeds(curves)}",
             )
     place: Any = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if many else {"loc": "best"}
     axes.legend(frameon=False, **place)

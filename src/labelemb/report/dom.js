@@ -38,15 +38,15 @@ function choice(text, options, changed) {
   return element("label", {}, document.createTextNode(text), list);
 }
 
-function swatch(mode) {
+function swatch(method) {
   const line = element("i", { class: "swatch tinted", "aria-hidden": "true" });
-  line.style.borderTopColor = DATA.modes[mode].colour;
-  if (mode === DATA.baseline) line.style.borderTopStyle = "dashed";
+  line.style.borderTopColor = DATA.methods[method].colour;
+  if (method === DATA.baseline) line.style.borderTopStyle = "dashed";
   return line;
 }
 
-function modeName(mode) {
-  return DATA.modes[mode].name;
+function modeName(method) {
+  return DATA.methods[method].name;
 }
 
 function count(number, noun) {

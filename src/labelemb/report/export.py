@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from labelemb.errors import ConfigError
 from labelemb.files import write_atomically, write_text
-from labelemb.losses.embedding import LabelEmbedding
 from labelemb.report.similarity import names_of
+from labelemb.terms.embedding import LabelEmbedding
 
 Format = Literal["safetensors", "csv", "npy", "tensorboard"]
 BLOCK = 2**22  # numbers that are in memory at a time

@@ -2,8 +2,8 @@
 
 import math
 
-from labelemb.report.aggregate import BASELINE, Convergence, Task, mode_name
-from labelemb.report.comparison import ALPHA, Standing, compare_modes, shown_p
+from labelemb.report.aggregate import BASELINE, Convergence, Task, method_name
+from labelemb.report.comparison import ALPHA, Standing, compare_methods, shown_p
 
 
 def plural(count: int, noun: str) -> str:
@@ -12,16 +12,16 @@ def plural(count: int, noun: str) -> str:
 
 
 def verdict(standing: Standing, lower: bool = True) -> str:
-    """Say whether a mode helped: by how much, between what bounds, on how many paired seeds.
+    """Say whether a method helped: by how much, between what bounds, on how many paired seeds.
 
     lower  whether less of the figure is better
 
     "Better" and "worse" need an interval without 0 and a corrected p below 0.05. The interval alone is not enough: it
-    knows of no other mode, and of ten modes that are alike one is outside its own in two of five reports.
+    knows of no other method, and of ten methods that are alike one is outside its own in two of five reports.
     """
     paired, p = standing.paired, standing.p
     if paired is None:
-        return f"{_side(standing.absolute, lower)} in the mean, but no seed was run in both modes: no interval"
+        return f"{_side(standing.absolute, lower)} in the mean, but no seed was run in both methods: no interval"
     if paired.low is None or paired.high is None:
         once = "on a single pair of runs" if paired.n == 1 else f"on each of {paired.n} pairs of runs"
         return f"{_side(paired.mean, lower)} {once}: too few for an interval"
@@ -38,34 +38,34 @@ def verdict(standing: Standing, lower: bool = True) -> str:
 
 
 def findings(task: Task, reference: str | None = None) -> list[str]:
-    """Return what each mode gained over the reference by the head measure after the last epoch, and how fast."""
-    comparison = compare_modes(task, reference)
+    """Return what each method gained over the reference by the head measure after the last epoch, and how fast."""
+    comparison = compare_methods(task, reference)
     if comparison is None:
         return []
     sentences = []
-    against = mode_name(comparison.reference)
+    against = method_name(comparison.reference)
     for standing in comparison.standings:
-        if standing.mode == comparison.reference:
+        if standing.method == comparison.reference:
             continue
         said = verdict(standing, comparison.head.lower)
-        sentences.append(f"{task.name}: {mode_name(standing.mode)} against {against}: {said}.")
-        convergence = task.convergence(standing.mode)
+        sentences.append(f"{task.name}: {method_name(standing.method)} against {against}: {said}.")
+        convergence = task.convergence(standing.method)
         if convergence is not None:
-            sentences.append(f"{task.name}: {pace(convergence, standing.mode)}.")
+            sentences.append(f"{task.name}: {pace(convergence, standing.method)}.")
     return sentences
 
 
-def pace(convergence: Convergence, mode: str) -> str:
-    """Say when a mode reaches the error with which the baseline ends."""
-    target = f"{mode_name(BASELINE)}'s mean error after the last epoch ({convergence.error:.2f} %)"
+def pace(convergence: Convergence, method: str) -> str:
+    """Say when a method reaches the error with which the baseline ends."""
+    target = f"{method_name(BASELINE)}'s mean error after the last epoch ({convergence.error:.2f} %)"
     if math.isinf(convergence.epoch):
-        return f"{mode_name(mode)} does not reach {target} in half of its {plural(convergence.n, 'seed')}"
+        return f"{method_name(method)} does not reach {target} in half of its {plural(convergence.n, 'seed')}"
     median = f", median of {convergence.n} seeds" if convergence.n > 1 else ", 1 seed"
-    return f"{mode_name(mode)} reaches {target} in epoch {convergence.epoch:g} of {convergence.epochs}{median}"
+    return f"{method_name(method)} reaches {target} in epoch {convergence.epoch:g} of {convergence.epochs}{median}"
 
 
 def _side(points: float, lower: bool) -> str:
-    """Say which way a mode is better by so many points."""
+    """Say which way a method is better by so many points."""
     if points == 0:
         return "no difference"
     return f"{abs(points):.2f} points {'lower' if (points > 0) == lower else 'higher'}"

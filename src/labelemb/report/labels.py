@@ -14,9 +14,9 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from labelemb.errors import ConfigError, DataError
-from labelemb.losses.embedding import LabelEmbedding
-from labelemb.report.aggregate import Group, mode_name
+from labelemb.report.aggregate import Group, method_name
 from labelemb.report.similarity import label_numbers, names_of
+from labelemb.terms.embedding import LabelEmbedding
 
 Array = NDArray[np.float64]
 Order = Literal["cluster", "given"]
@@ -28,7 +28,7 @@ _SMALLEST = 1e-9  # a probability below counts as this, so that its logarithm st
 
 @dataclass(frozen=True)
 class LabelView:
-    """The labels of one mode of one task.
+    """The labels of one method of one task.
 
     names        K names, in the order given
     soft_labels  (K, K), row y = the soft label of y: softmax(E[y]) over all V labels, mean over the seeds
@@ -41,7 +41,7 @@ class LabelView:
     """
 
     task: str
-    mode: str
+    method: str
     names: list[str]
     soft_labels: Array
     near: list[list[tuple[str, float]]]
@@ -60,7 +60,7 @@ class LabelView:
         """Return what the numbers are a mean of."""
         seeds = "1 seed" if self.seeds == 1 else f"mean of {self.seeds} seeds"
         part = "" if len(self.names) == self.num_labels else f", {len(self.names)} of {self.num_labels} labels"
-        return f"{self.task}, {mode_name(self.mode)}, {seeds}{part}"
+        return f"{self.task}, {method_name(self.method)}, {seeds}{part}"
 
 
 def check_order(order: str) -> None:
@@ -84,7 +84,7 @@ def label_views(groups: Sequence[Group], labels: Sequence[str] | None = None) ->
     label_numbers(everything, wanted if everything else [])
     views, warnings = [], []
     for group in groups:
-        title = f"{group.task}, {mode_name(group.mode)}"
+        title = f"{group.task}, {method_name(group.method)}"
         embeddings = [found for found in loaded[id(group)] if all(p.isfinite().all() for p in found.parameters())]
         if len(embeddings) < len(loaded[id(group)]):
             warnings.append(f"{title}: label embeddings with numbers that are not finite are left out")
@@ -136,7 +136,7 @@ def _view(group: Group, embeddings: list[LabelEmbedding], names: list[str], numb
     tree = linkage(squareform(apart, checks=False), method="average", optimal_ordering=True)
     return LabelView(
         task=group.task,
-        mode=group.mode,
+        method=group.method,
         names=[names[number] for number in numbers],
         soft_labels=soft_labels,
         near=[_near(row, number, names) for row, number in zip(mean, numbers, strict=True)],

@@ -4,7 +4,7 @@ function showFindings() {
   find("#findings .cards").append(...DATA.findings.map((finding) => {
     const card = element("article", { class: "card" }, element("h3", { text: finding.task }));
     if (!finding.comparisons.length) card.append(element("p", { text: lonely(finding.task) }));
-    // Of many modes a sentence each; their intervals stand side by side further down.
+    // Of many methods a sentence each; their intervals stand side by side further down.
     if (finding.comparisons.length <= 2) card.append(...finding.comparisons.map(comparison));
     else card.append(element("ul", {}, ...finding.comparisons.map((found) => element("li", { text: sentence(found) }))));
     if (finding.alike.length) {
@@ -25,7 +25,7 @@ function comparison(found) {
 }
 
 function sentence(found) {
-  return capital(`${modeName(found.mode)} against ${modeName(found.against)}: ${found.verdict}.`);
+  return capital(`${modeName(found.method)} against ${modeName(found.against)}: ${found.verdict}.`);
 }
 
 function capital(text) {
@@ -37,7 +37,7 @@ function interval(found) {
   const [from, to] = [Math.min(0, low), Math.max(0, high)];
   const x = (points) => 20 + (260 * (points - from)) / (to - from || 1);
   const label = (points, text) => svg("text", { class: "axis", x: x(points), y: 41, "text-anchor": "middle", text });
-  const stroke = DATA.modes[found.mode].colour;
+  const stroke = DATA.methods[found.method].colour;
   const parts = [
     svg("line", { class: "grid", x1: 10, x2: 290, y1: 16, y2: 16 }),
     svg("line", { class: "zero", x1: x(0), x2: x(0), y1: 4, y2: 28 }),
@@ -56,7 +56,7 @@ function interval(found) {
 function lonely(task) {
   const rows = DATA.table.filter((row) => row.task === task && row.seeds.length);
   if (!rows.length) return "No finished run yet.";
-  const names = rows.map((row) => `${modeName(row.mode)} (${count(row.seeds.length, "seed")})`).join(", ");
+  const names = rows.map((row) => `${modeName(row.method)} (${count(row.seeds.length, "seed")})`).join(", ");
   return `Only ${names} so far: nothing to compare.`;
 }
 
@@ -68,7 +68,7 @@ function showCautions() {
 
 const COLUMNS = [
   ["task", (row) => row.task, (row) => row.task],
-  ["mode", (row) => modeName(row.mode), (row) => modeName(row.mode)],
+  ["method", (row) => modeName(row.method), (row) => modeName(row.method)],
   ["seeds", (row) => row.seeds.length, (row) => `${row.seeds.length}`],
   ["last epoch", (row) => row.last?.mean, (row) => deviation(row.last)],
   ["chosen epoch", (row) => row.chosen?.mean, (row) => deviation(row.chosen)],
@@ -135,7 +135,7 @@ function showLabels() {
     tree();
   };
   if (DATA.labels.length > 1) {
-    const names = DATA.labels.map((one, i) => [String(i), `${one.task}, ${modeName(one.mode)}`]);
+    const names = DATA.labels.map((one, i) => [String(i), `${one.task}, ${modeName(one.method)}`]);
     find("#label-source").append(choice("Labels of", names, (value) => show(Number(value))));
   }
   redrawn(find("#map .drawing"), map);

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from labelemb.files import write_text
-from labelemb.report.aggregate import BASELINE, FIGURES, Group, Task, mode_name
+from labelemb.report.aggregate import BASELINE, FIGURES, Group, Task, method_name
 from labelemb.report.canvas import colour_of
 from labelemb.report.checks import unfinished_of, warnings_of
-from labelemb.report.comparison import ModeComparison, compare_modes, comparison_cells, comparisons
+from labelemb.report.comparison import MethodComparison, compare_methods, comparison_cells, comparisons
 from labelemb.report.curves import TEST_LABEL, Curves, curves_of
 from labelemb.report.findings import pace, plural, verdict
 from labelemb.report.labels import LabelView, Order
@@ -32,7 +32,7 @@ _CURVES = {
     "valid_error": "validation error, %",
     "train_error": "training error, %",
 }
-_DEVELOPMENT = {"own_mass": "probability of the own label", "label_entropy": "entropy of the soft labels, nats"}
+_DEVELOPMENT = {"true_label_mass": "probability of the own label", "label_entropy": "entropy of the soft labels, nats"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class PageContent:
     warnings  about reading the runs; those about the runs themselves come from the tasks
     order     order of the heat map at the start
     command   what makes this report again
-    reference  mode that the others are compared with; None: one-hot, or the first
+    reference  method that the others are compared with; None: one-hot, or the first
     """
 
     tasks: Sequence[Task]
@@ -80,10 +80,10 @@ def render_page(content: PageContent) -> str:
 def page_data(content: PageContent) -> Json:
     """Return what the script draws, as plain lists and dictionaries."""
     tasks = content.tasks
-    modes = list(dict.fromkeys(mode for task in tasks for mode in task.groups))
+    methods = list(dict.fromkeys(method for task in tasks for method in task.groups))
     return {
-        "modes": {mode: {"name": mode_name(mode), "colour": colour_of(mode, modes)} for mode in modes},
-        "baseline": BASELINE,
+        "methods": {method: {"name": method_name(method), "colour": colour_of(method, methods)} for method in methods},
+        "cross_entropy": BASELINE,
         "figures": FIGURES,
         "findings": [_finding(task, content.views, content.reference) for task in tasks],
         "modesBeside": [_beside(found) for found in comparisons(tasks, content.reference)],
@@ -119,19 +119,19 @@ def _finite(data: Json) -> Json:
 
 
 def _finding(task: Task, views: Sequence[LabelView], reference: str | None) -> Json:
-    comparison = compare_modes(task, reference)
+    comparison = compare_methods(task, reference)
     found = []
     if comparison:
         head = comparison.head
-        summaries = {standing.mode: standing.summaries[head.key] for standing in comparison.standings}
+        summaries = {standing.method: standing.summaries[head.key] for standing in comparison.standings}
         base = summaries.pop(comparison.reference)
         for standing in comparison.standings:
-            if standing.mode != comparison.reference:
-                paired, mine = standing.paired, summaries[standing.mode]
-                convergence = task.convergence(standing.mode)
+            if standing.method != comparison.reference:
+                paired, mine = standing.paired, summaries[standing.method]
+                convergence = task.convergence(standing.method)
                 found.append(
                     {
-                        "mode": standing.mode,
+                        "method": standing.method,
                         "against": comparison.reference,
                         "from": base.mean,
                         "to": mine.mean,
@@ -139,7 +139,7 @@ def _finding(task: Task, views: Sequence[LabelView], reference: str | None) -> J
                         "measure": head.name,
                         "unit": f" {head.unit}" if head.unit else "",
                         "verdict": verdict(standing, head.lower),
-                        "pace": pace(convergence, standing.mode) if convergence else None,
+                        "pace": pace(convergence, standing.method) if convergence else None,
                         "difference": paired.mean if paired else None,
                         "bounds": [paired.low, paired.high] if paired and paired.low is not None else None,
                     }
@@ -154,8 +154,8 @@ def _finding(task: Task, views: Sequence[LabelView], reference: str | None) -> J
     }
 
 
-def _beside(comparison: ModeComparison) -> Json:
-    """Return the table of all modes and what its interval plot needs."""
+def _beside(comparison: MethodComparison) -> Json:
+    """Return the table of all methods and what its interval plot needs."""
     return {
         "task": comparison.task,
         "reference": comparison.reference,
@@ -163,7 +163,7 @@ def _beside(comparison: ModeComparison) -> Json:
         "lower": comparison.head.lower,
         "cells": comparison_cells(comparison),
         "rows": [
-            {"mode": s.mode, "mean": s.paired.mean, "low": s.paired.low, "high": s.paired.high}
+            {"method": s.method, "mean": s.paired.mean, "low": s.paired.low, "high": s.paired.high}
             for s in comparison.standings
             if s.paired
         ],
@@ -187,16 +187,16 @@ def _alike(view: LabelView, most: int = 3) -> list[tuple[str, str, float]]:
 def _row(task: Task, group: Group) -> Json:
     row: dict[str, Json] = {
         "task": task.name,
-        "mode": group.mode,
+        "method": group.method,
         "seeds": [run.seed for run in group.runs],
         "unfinished": len(group.unfinished),
         "seconds": group.seconds,
     }
     for figure in FIGURES:
-        if task.is_text:  # its scores are in the table of all modes
+        if task.is_text:  # its scores are in the table of all methods
             row[figure] = None
             continue
-        summary, comparison = group.summary(figure), task.compare(group.mode, figure)
+        summary, comparison = group.summary(figure), task.compare(group.method, figure)
         row[figure] = None if summary is None else {"mean": summary.mean, "sd": summary.sd, "n": summary.n}
         if comparison and summary:
             paired = comparison.paired
@@ -214,7 +214,7 @@ def _panels(tasks: Sequence[Task], keys: dict[str, str]) -> list[Json]:
             if not (task.is_text and key.startswith("test_"))  # read once: no curve
         }
         if any(found.values()):
-            series = [{"key": key, "name": keys[key], "modes": modes} for key, modes in found.items() if modes]
+            series = [{"key": key, "name": keys[key], "methods": methods} for key, methods in found.items() if methods]
             panels.append({"task": task.name, "notes": task.notes, "series": series})
     return panels
 
@@ -224,18 +224,18 @@ def _curve(curves: Curves) -> Json:
         return [[round(epoch, 4), round(value, 5)] for epoch, value in points]
 
     seeds = [{"seed": seed, "points": rounded(points)} for seed, points in curves.seeds.items()]
-    return {"mode": curves.mode, "seeds": seeds, "mean": rounded(curves.mean)}
+    return {"method": curves.method, "seeds": seeds, "mean": rounded(curves.mean)}
 
 
 def _labels(view: LabelView) -> Json:
     return {
         "task": view.task,
-        "mode": view.mode,
+        "method": view.method,
         "source": view.source,
         "seeds": view.seeds,
         "names": view.names,
         # In hundred-thousandths: a third of the digits, and finer than a shade can show.
-        "matrix": (view.soft_labels * 1e5).round().astype(int).tolist(),
+        "soft_label_matrix": (view.soft_labels * 1e5).round().astype(int).tolist(),
         "near": [[[name, round(value, 6)] for name, value in near] for near in view.near],
         "clustered": view.clustered,
         "tree": [[int(left), int(right), round(float(height), 4)] for left, right, height, _ in view.tree],
@@ -244,7 +244,7 @@ def _labels(view: LabelView) -> Json:
 
 
 def _origin(task: Task) -> Json:
-    """Say what made the numbers of a task, a column per mode; where the runs of a mode differ, all values are there."""
+    """Say what made the numbers of a task, a column per method; where the runs of a method differ, all values are there."""
     groups = [group for group in task.groups.values() if group.runs]
     facts = [
         [run.signature | {k: v for k, v in run.config.items() if k not in run.signature} for run in group.runs]
@@ -253,7 +253,7 @@ def _origin(task: Task) -> Json:
     keys = dict.fromkeys(key for column in facts for fact in column for key in fact if key != "seed")
     return {
         "task": task.name,
-        "columns": [f"{mode_name(group.mode)}, {_seeds(group)}" for group in groups],
+        "columns": [f"{method_name(group.method)}, {_seeds(group)}" for group in groups],
         "rows": [
             [key, *("; ".join(dict.fromkeys(_shown(fact.get(key)) for fact in column)) for column in facts)]
             for key in keys

@@ -12,9 +12,9 @@ from labelemb.report.comparison import comparisons
 from labelemb.report.curves import draw_development, draw_errors
 from labelemb.report.heatmap import draw_heatmap
 from labelemb.report.intervals import draw_intervals
+from labelemb.report.label_map import draw_dendrogram, draw_map
 from labelemb.report.labels import LabelView, Order, check_order, label_views
 from labelemb.report.page import PageContent, write_page
-from labelemb.report.plane import draw_dendrogram, draw_map
 from labelemb.report.tables import csv_table, markdown_table, text_table
 
 
@@ -45,7 +45,7 @@ def make_report(
 
     labels     names of the labels to draw, in this order; None: all
     order      of the heat maps: "cluster" or "given"
-    reference  mode that the others are compared with; None: one-hot where it is there, else the first
+    reference  method that the others are compared with; None: one-hot where it is there, else the first
 
     Raises DataError for folders without runs, damaged files and unknown label names (with close matches); ConfigError
     for an unknown order and a reference that a task lacks. Nothing is written then.
@@ -70,7 +70,7 @@ def _figures(tasks: Sequence[Task], views: Sequence[LabelView], order: Order, ou
     paths = draw_errors(tasks, out)
     for view in views:
         alone = sum(other.task == view.task for other in views) == 1
-        name = _slug(view.task if alone else f"{view.task}-{view.mode}")
+        name = _slug(view.task if alone else f"{view.task}-{view.method}")
         paths += draw_heatmap(view, order, out, f"heatmap-{name}")
         paths += draw_dendrogram(view, out, f"dendrogram-{name}")
         paths += draw_map(view, out, f"map-{name}")

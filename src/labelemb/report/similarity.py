@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 import torch
 
 from labelemb.errors import DataError, check_at_least_one
-from labelemb.losses.embedding import LabelEmbedding
+from labelemb.terms.embedding import LabelEmbedding
 
 
 def similar(

@@ -15,8 +15,8 @@ from labelemb.files import write_text
 from labelemb.report.aggregate import collect
 from labelemb.report.canvas import INK, figure, plain, save, settings
 from labelemb.report.measures import MEASURES, TEXT_MEASURES, Measure
-from labelemb.report.statistics import Summary, summarise
 from labelemb.report.tables import aligned
+from labelemb.stats.paired import Summary, summarise
 
 Cell = tuple[str, ...]  # a value per key of the grid
 CAUTION = (

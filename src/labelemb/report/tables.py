@@ -1,18 +1,22 @@
-"""The published table, a task a row and a mode a column, as plain text, Markdown and CSV."""
+"""The published table, a task a row and a method a column, as plain text, Markdown and CSV."""
 
 import csv
 import io
 from collections.abc import Sequence
 
-from labelemb.report.aggregate import BASELINE, FIGURES, Comparison, Figure, Task, mode_name, mode_rank
+from labelemb.report.aggregate import BASELINE, FIGURES, Comparison, Figure, Task, method_name, method_rank
 from labelemb.report.checks import unfinished_of, warnings_of
 from labelemb.report.comparison import comparison_cells, comparisons
 from labelemb.report.findings import findings
 from labelemb.report.measures import ERROR, TEXT_MEASURES
-from labelemb.report.statistics import Summary, summarise
+from labelemb.stats.paired import Summary, summarise
 
 MISSING = "–"
-PUBLISHED = (BASELINE, "emb", "reuse")  # the others are in the table of all modes, where they have a row each
+PUBLISHED = (
+    BASELINE,
+    "label_embedding",
+    "frozen_embedding",
+)  # the others are in the table of all methods, where they have a row each
 _ERRORS = (
     "Test error in percent: mean ± sample standard deviation over seeds (number of seeds).",
     "Reduction: points, and share of the one-hot error. Seconds per epoch: median of training time.",
@@ -20,14 +24,14 @@ _ERRORS = (
 _TEXT = ("Scores of the test text: mean ± sample standard deviation over seeds (number of seeds).",)
 _INTERVALS = (
     "Intervals: 95 %, mean of the differences between runs with the same seed, Student's t; p: the paired permutation",
-    "test of that mean, corrected for the number of modes (Holm).",
+    "test of that mean, corrected for the number of methods (Holm).",
 )
 
 
 def text_table(tasks: Sequence[Task], warnings: Sequence[str] = (), reference: str | None = None) -> str:
     """Return the tables with their findings, notes and warnings for a terminal.
 
-    reference  mode that the others are compared with; None: one-hot, or the first
+    reference  method that the others are compared with; None: one-hot, or the first
     """
     parts = _how(tasks)
     for title, cells in _tables(tasks, reference).items():
@@ -50,22 +54,22 @@ def markdown_table(tasks: Sequence[Task], warnings: Sequence[str] = (), referenc
 
 
 def csv_table(tasks: Sequence[Task]) -> str:
-    """Return the figures unrounded: a row per task and figure, columns per mode; empty where there is nothing."""
+    """Return the figures unrounded: a row per task and figure, columns per method; empty where there is nothing."""
     file = io.StringIO()
-    modes = _modes(tasks)
+    methods = _methods(tasks)
     columns = ["task", "figure"]
-    for mode in modes:
-        columns += [f"{mode}_{key}" for key in ("n", "mean", "sd", "seconds_per_epoch")]
-        if mode != BASELINE:
-            columns += [f"{mode}_{key}" for key in ("reduction", "relative_reduction")]
-            columns += [f"{mode}_{key}" for key in ("pairs", "paired_difference", "interval_low", "interval_high")]
+    for method in methods:
+        columns += [f"{method}_{key}" for key in ("n", "mean", "sd", "seconds_per_epoch")]
+        if method != BASELINE:
+            columns += [f"{method}_{key}" for key in ("reduction", "relative_reduction")]
+            columns += [f"{method}_{key}" for key in ("pairs", "paired_difference", "interval_low", "interval_high")]
     writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
     writer.writeheader()
     for task in tasks:
         for figure in FIGURES:
             row: dict[str, object] = {"task": task.name, "figure": figure}
-            for mode in task.groups:
-                row |= {f"{mode}_{key}": value for key, value in _numbers(task, mode, figure).items()}
+            for method in task.groups:
+                row |= {f"{method}_{key}": value for key, value in _numbers(task, method, figure).items()}
             writer.writerow({key: "" if value is None else value for key, value in row.items()})
         for row in _text_rows(task):
             writer.writerow({key: "" if value is None else value for key, value in row.items()})
@@ -77,17 +81,17 @@ def _text_rows(task: Task) -> list[dict[str, object]]:
     rows = []
     for measure in TEXT_MEASURES if task.is_text else ():
         row: dict[str, object] = {"task": task.name, "figure": measure.key}
-        for mode, group in task.groups.items():
+        for method, group in task.groups.items():
             if summary := summarise(list(group.last(f"test_{measure.key}").values())):
-                row |= {f"{mode}_n": summary.n, f"{mode}_mean": summary.mean, f"{mode}_sd": summary.sd}
+                row |= {f"{method}_n": summary.n, f"{method}_mean": summary.mean, f"{method}_sd": summary.sd}
         if len(row) > 2:
             rows.append(row)
     return rows
 
 
-def _numbers(task: Task, mode: str, figure: Figure) -> dict[str, object]:
-    group = task.groups[mode]
-    summary, comparison = group.summary(figure), task.compare(mode, figure)
+def _numbers(task: Task, method: str, figure: Figure) -> dict[str, object]:
+    group = task.groups[method]
+    summary, comparison = group.summary(figure), task.compare(method, figure)
     numbers: dict[str, object] = {"n": summary.n if summary else 0, "seconds_per_epoch": group.seconds}
     if summary:
         numbers |= {"mean": summary.mean, "sd": summary.sd}
@@ -101,32 +105,32 @@ def _numbers(task: Task, mode: str, figure: Figure) -> dict[str, object]:
 
 
 def _tables(tasks: Sequence[Task], reference: str | None) -> dict[str, list[list[str]]]:
-    """Return title -> cells: the published table by each figure, then each task's modes beside each other.
+    """Return title -> cells: the published table by each figure, then each task's methods beside each other.
 
-    The second says more than the first where there are more modes than the published two, or more figures.
+    The second says more than the first where there are more methods than the published two, or more figures.
     """
     errors = [task for task in tasks if not task.is_text]
     tables = {_sentence(figure): _cells(errors, figure) for figure in (_figures(errors) if errors else [])}
     for found in comparisons(tasks, reference):
         if len(found.standings) > 2 or len(found.measures) > 1 or reference:
             when = "test data after the last epoch" if found.head == ERROR else "the test text, read once at the end"
-            tables[f"{found.task}: all modes, {when}"] = comparison_cells(found)
+            tables[f"{found.task}: all methods, {when}"] = comparison_cells(found)
     return tables
 
 
 def _cells(tasks: Sequence[Task], figure: Figure) -> list[list[str]]:
-    modes = [mode for mode in _modes(tasks) if mode in PUBLISHED] or _modes(tasks)
-    others = [mode for mode in modes if mode != BASELINE] if BASELINE in modes else []
-    head = ["task", *map(mode_name, modes)]
-    head += [f"reduction, {mode_name(mode)}" if len(others) > 1 else "reduction" for mode in others]
+    methods = [method for method in _methods(tasks) if method in PUBLISHED] or _methods(tasks)
+    others = [method for method in methods if method != BASELINE] if BASELINE in methods else []
+    head = ["task", *map(method_name, methods)]
+    head += [f"reduction, {method_name(method)}" if len(others) > 1 else "reduction" for method in others]
     rows = [[*head, "seconds per epoch"]]
     for task in tasks:
         if figure != "last" and not any(group.summary(figure) for group in task.groups.values()):
             continue  # trained without validation data
         row = [task.name]
-        row += [_value(task.groups[mode].summary(figure) if mode in task.groups else None) for mode in modes]
-        row += [_reduction(task.compare(mode, figure)) for mode in others]
-        seconds = [task.groups[mode].seconds if mode in task.groups else None for mode in modes]
+        row += [_value(task.groups[method].summary(figure) if method in task.groups else None) for method in methods]
+        row += [_reduction(task.compare(method, figure)) for method in others]
+        seconds = [task.groups[method].seconds if method in task.groups else None for method in methods]
         row.append(" → ".join(MISSING if value is None else f"{value:.3g}" for value in seconds))
         rows.append(row)
     return rows
@@ -180,8 +184,8 @@ def _heads(tasks: Sequence[Task]) -> str:
     return " or ".join(dict.fromkeys(task.head.name for task in tasks))
 
 
-def _modes(tasks: Sequence[Task]) -> list[str]:
-    return sorted({mode for task in tasks for mode in task.groups}, key=mode_rank)
+def _methods(tasks: Sequence[Task]) -> list[str]:
+    return sorted({method for task in tasks for method in task.groups}, key=method_rank)
 
 
 def _sentence(figure: Figure) -> str:

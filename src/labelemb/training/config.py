@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from labelemb.errors import Choices, ConfigError
-from labelemb.losses.implementations import Implementation, check_implementation
+from labelemb.functional import TERMS
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
-from labelemb.losses.modes import KEYS, MODES, MethodChoices, Mode
-from labelemb.losses.objective import Cap, Mix, Objective
-from labelemb.losses.terms import TERMS
+from labelemb.methods import KEYS, METHODS, MethodConfig, MethodName
+from labelemb.ops.backends import Implementation, check_implementation
 from labelemb.runs import embedding_file
+from labelemb.terms.objective import Cap, Mix, Objective
 from labelemb.training.device import Precision, best_precision, check_tracker
 from labelemb.training.loop import FitSettings
-from labelemb.training.optim import OptimizerName, OptimizerSettings, Schedule
+from labelemb.training.optimizers import OptimizerName, OptimizerSettings, Schedule
 from labelemb.training.task import Task
 
 
@@ -22,30 +22,30 @@ from labelemb.training.task import Task
 class TrainingConfig:
     """The choices that every task has; a task's config adds its own and may start shared ones from other values.
 
-    mode            baseline: one-hot cross entropy; emb: label embedding; reuse: a learned one, frozen, as teacher;
+    method            baseline: one-hot cross entropy; label_embedding: label embedding; reuse: a learned one, frozen, as teacher;
                     smoothing: label smoothing; matched: smoothing with the own mass of a label embedding, label by
                     label; shuffled: the rows of one, all but the own mass permuted; matrix: soft labels of one's own;
-                    ols: online label smoothing; pskd: progressive self-knowledge distillation; tfkd: a virtual
-                    teacher; relaxation: label relaxation; lcm: label confusion
-    embedding       modes reuse, matched, shuffled: file of the label embedding, or the run that learned it; labels are
+                    ols: online label smoothing; ps_kd: progressive self-knowledge distillation; tf_kd: a virtual
+                    teacher; relaxation: label relaxation; label_confusion: label confusion
+    embedding       methods reuse, matched, shuffled: file of the label embedding, or the run that learned it; labels are
                     matched by name. Without it matched and shuffled learn one while they train
-    label_matrix    mode matrix: file of soft labels, .csv (matched by name), .npy or .safetensors
-    smoothing       mode smoothing: mass that is spread over all labels
-    ols_weight      mode ols: weight of the hard term
-    pskd_weight     mode pskd: weight of the model's past prediction in the last epoch
-    tfkd_weight     mode tfkd: weight of the virtual teacher
-    tfkd_tau        mode tfkd: temperature
-    relaxation      mode relaxation: mass that may lie beside the label
-    lcm_alpha       mode lcm: how much the label counts in the simulated label
+    label_matrix    method matrix: file of soft labels, .csv (matched by name), .npy or .safetensors
+    smoothing       method smoothing: mass that is spread over all labels
+    ols_weight      method ols: weight of the hard term
+    ps_kd_weight     method ps_kd: weight of the model's past prediction in the last epoch
+    tf_kd_weight     method tf_kd: weight of the virtual teacher
+    tf_kd_tau        method tf_kd: temperature
+    relaxation      method relaxation: mass that may lie beside the label
+    label_confusion_alpha       method label_confusion: how much the label counts in the simulated label
     seed            drives model and loss initialisation, data order and dropout by streams of their own
     epochs          passes over the training data
     batch_size      rows per optimiser step, over all processes
-    micro_batches   pieces a batch is cut into, to save memory
+    gradient_accumulation_steps   pieces a batch is cut into, to save memory
     optimizer       adam or sgd
     learning_rate   its peak
     momentum        of sgd
     weight_decay    of the model's parameters; the label embedding never gets any
-    clip            largest norm of all gradients, model and loss together; 0: no clipping
+    max_grad_norm            largest norm of all gradients, model and loss together; 0: no clipping
     schedule        constant, step, cosine or one-cycle
     decay_factor    of the step schedule
     decay_every     epochs between two steps of the step schedule
@@ -55,7 +55,7 @@ class TrainingConfig:
     mix             convex: beta * hard + (1 - beta) * soft; sum: hard + soft
     cap             hinge: the auxiliary head's confidence is punished above alpha; absolute: on both sides of it
     soft_start      optimiser steps before the soft term is on
-    fade            modes emb, matched, shuffled: share of the soft term's weight that is gone at the end of the run; it
+    soft_decay            methods label_embedding, matched, shuffled: share of the soft term's weight that is gone at the end of the run; it
                     falls evenly from soft_start on, and the hard term gets what it loses; for a convex mix
     terms           terms in use, commas between: hard,soft,aux,embedding,cap
     impl            implementation of the loss: auto, eager, chunked or fused
@@ -66,27 +66,27 @@ class TrainingConfig:
     Raises ConfigError that names every choice that cannot be.
     """
 
-    modes: ClassVar[tuple[Mode, ...]] = MODES  # those that the task can do
+    methods: ClassVar[tuple[MethodName, ...]] = METHODS  # those that the task can do
 
-    mode: Mode = "emb"
+    method: MethodName = "label_embedding"
     embedding: str | None = None
     label_matrix: str | None = None
     smoothing: float = 0.1
     ols_weight: float = 0.5
-    pskd_weight: float = 0.8
-    tfkd_weight: float = 0.1
-    tfkd_tau: float = 20.0
+    ps_kd_weight: float = 0.8
+    tf_kd_weight: float = 0.1
+    tf_kd_tau: float = 20.0
     relaxation: float = 0.1
-    lcm_alpha: float = 4.0
+    label_confusion_alpha: float = 4.0
     seed: int = 0
     epochs: int = 15
     batch_size: int = 100
-    micro_batches: int = 1
+    gradient_accumulation_steps: int = 1
     optimizer: OptimizerName = "adam"
     learning_rate: float = 1e-3
     momentum: float = 0.9
     weight_decay: float = 0.0
-    clip: float = 0.0
+    max_grad_norm: float = 0.0
     schedule: Schedule = "constant"
     decay_factor: float = 0.2
     decay_every: int = 40
@@ -96,7 +96,7 @@ class TrainingConfig:
     mix: Mix = "convex"
     cap: Cap = "hinge"
     soft_start: int = 0
-    fade: float = 0.0
+    soft_decay: float = 0.0
     terms: str = ",".join(TERMS)
     impl: Implementation = "eager"
     precision: Precision = "fp32"
@@ -109,18 +109,21 @@ class TrainingConfig:
 
     def expect(self, choices: Choices) -> None:
         """Note what cannot be; a task's config notes that of its own keys as well."""
-        for name in ("epochs", "batch_size", "micro_batches"):
+        for name in ("epochs", "batch_size", "gradient_accumulation_steps"):
             choices.expect(getattr(self, name) >= 1, name, "a whole number >= 1", getattr(self, name))
         choices.expect(self.seed >= 0, "seed", "a whole number >= 0", self.seed)
-        choices.expect_one_of("mode", self.mode, self.modes)
-        files = {"reuse": ("embedding", "a file or a run with a label embedding"), "matrix": ("label_matrix", "a file")}
-        if self.mode in files:
-            key, wanted = files[self.mode]
-            choices.expect(bool(getattr(self, key)), key, f"{wanted}, for mode {self.mode}", getattr(self, key))
-        method = self.share(MethodChoices, leaving=("objective",))  # which would be checked before all others
-        choices.include(lambda: MethodChoices(**method))
+        choices.expect_one_of("method", self.method, self.methods)
+        files = {
+            "frozen_embedding": ("embedding", "a file or a run with a label embedding"),
+            "soft_label_matrix": ("label_matrix", "a file"),
+        }
+        if self.method in files:
+            key, wanted = files[self.method]
+            choices.expect(bool(getattr(self, key)), key, f"{wanted}, for method {self.method}", getattr(self, key))
+        chosen = self.share(MethodConfig, leaving=("objective",))  # which would be checked before all others
+        choices.include(lambda: MethodConfig(**chosen))
         choices.include(lambda: self.objective)
-        choices.expect(not self.fade or self.mix == "convex", "mix", "convex, for fade", self.mix)
+        choices.expect(not self.soft_decay or self.mix == "convex", "mix", "convex, for soft_decay", self.mix)
         choices.include(lambda: self.optimizer_settings)
         choices.include(lambda: check_implementation(self.impl, None))
 
@@ -131,18 +134,18 @@ class TrainingConfig:
         return Objective(**self.share(Objective) | {"terms": terms})
 
     @property
-    def method(self) -> MethodChoices:
+    def method_config(self) -> MethodConfig:
         """Return the choices that are the method's. Raises DataError for a run that learned no label embedding."""
         embedding = embedding_file(Path(self.embedding).expanduser()) if self.embedding else None
         matrix = Path(self.label_matrix).expanduser() if self.label_matrix else None
-        return MethodChoices(**self.share(MethodChoices) | {"embedding": embedding, "label_matrix": matrix})
+        return MethodConfig(**self.share(MethodConfig) | {"embedding": embedding, "label_matrix": matrix})
 
     @property
     def files(self) -> dict[str, Path]:
-        """Return the files that a run of this mode starts from: config key -> file. Raises as ``method`` does."""
-        method = self.method
+        """Return the files that a run of this method starts from: config key -> file. Raises as ``method_config`` does."""
+        method = self.method_config
         files = {"embedding": method.embedding, "label_matrix": method.label_matrix}
-        return {key: file for key, file in files.items() if file is not None and self.mode in KEYS[key]}
+        return {key: file for key, file in files.items() if file is not None and self.method in KEYS[key]}
 
     @property
     def optimizer_settings(self) -> OptimizerSettings:
@@ -155,14 +158,14 @@ class TrainingConfig:
         return FitSettings(**self.share(FitSettings) | {"optimizer": self.optimizer_settings})
 
     def resolved(self) -> Self:
-        """Return the config with "auto" replaced by what this machine has, without what its mode has no use for.
+        """Return the config with "auto" replaced by what this machine has, without what its method has no use for.
 
         Raises ConfigError for a tracker that this machine does not have.
         """
         check_tracker(self.tracker)
         precision = best_precision(self.device) if self.precision == "auto" else self.precision
         defaults = self.defaults()
-        changes: dict[str, Any] = {key: defaults[key] for key, modes in KEYS.items() if self.mode not in modes}
+        changes: dict[str, Any] = {key: defaults[key] for key, methods in KEYS.items() if self.method not in methods}
         return replace(self, **changes | {"precision": precision})
 
     @classmethod

@@ -14,14 +14,14 @@ from torch.optim import Optimizer
 
 from labelemb.runs import Line, RunFolder
 from labelemb.training.checkpoint import load_checkpoint, save_checkpoint
-from labelemb.training.optim import OptimizerSettings, build_optimizer, learning_rate_at
+from labelemb.training.optimizers import OptimizerSettings, build_optimizer, learning_rate_at
 from labelemb.training.progress import TrainingProgress
 from labelemb.training.seeding import stream_seed
-from labelemb.training.task import Batch, Share, Task
+from labelemb.training.task import Batch, Shard, Task
 
 
 @dataclass(frozen=True)
-class Best:
+class CheckpointCriterion:
     """A figure of the history line that chooses a checkpoint, and how.
 
     figure   a line that lacks it is never chosen
@@ -49,7 +49,7 @@ class FitSettings:
     optimizer       see ``OptimizerSettings``
     evaluate_every  steps between evaluations, a history line each; None: once per epoch
     save_every      steps between checkpoints to go on from, at the evaluation that follows; None: at each evaluation
-    micro_batches   pieces a batch is cut into (gradient accumulation)
+    gradient_accumulation_steps   pieces a batch is cut into (gradient accumulation)
     best            what chooses a checkpoint to keep
     """
 
@@ -58,12 +58,12 @@ class FitSettings:
     optimizer: OptimizerSettings
     evaluate_every: int | None = None
     save_every: int | None = None
-    micro_batches: int = 1
-    best: tuple[Best, ...] = (Best("valid_error"),)
+    gradient_accumulation_steps: int = 1
+    best: tuple[CheckpointCriterion, ...] = (CheckpointCriterion("valid_error"),)
 
 
 @dataclass
-class Tally:
+class RunningSums:
     """Sums over the steps since the last evaluation, on the device: nothing waits for it before ``means``."""
 
     steps: int = 0
@@ -87,10 +87,10 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
     position alone.
     """
     accelerator.init_trackers("labelemb")
-    trainee = Trainee.prepare(task, settings, accelerator)
+    state = TrainState.prepare(task, settings, accelerator)
     total_steps = settings.epochs * task.steps_per_epoch
     period = settings.evaluate_every or task.steps_per_epoch
-    history = trainee.restore(run)
+    history = state.restore(run)
     step = history[-1]["step"] if history else 0
     title, main = "/".join(run.path.parts[-3:]), accelerator.is_main_process
     with TrainingProgress(title, settings.epochs, task.steps_per_epoch, step, shown=main) as progress:
@@ -98,19 +98,19 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
             # Reseeded here, so that dropout after a resume is what it would have been.
             torch.manual_seed(stream_seed(settings.seed, "dropout", len(history), accelerator.process_index))
             end = min(step + period, total_steps)
-            tally, start = Tally(), time.perf_counter()
-            for pieces in islice(_batches(task, step, trainee.share), end - step):
+            sums, start = RunningSums(), time.perf_counter()
+            for pieces in islice(_batches(task, step, state.shard), end - step):
                 rate = learning_rate_at(step, total_steps, task.steps_per_epoch, settings.optimizer)
-                terms = trainee.step(pieces, rate, tally)
+                terms = state.step(pieces, rate, sums)
                 step += 1
                 if step % task.steps_per_epoch == 0:
-                    trainee.own_loss.advance_epoch()
-                progress.step(step, terms, tally.correct, tally.count)
-            line = trainee.evaluate(tally, step, start)
-            trainee.own_loss.unite()
+                    state.own_loss.epoch_end()
+                progress.step(step, terms, sums.correct, sums.count)
+            line = state.evaluate(sums, step, start)
+            state.own_loss.sync()
             history.append(line)
             if main:
-                trainee.save(run, history, last=step == total_steps)
+                state.save(run, history, last=step == total_steps)
             progress.line(line)
             accelerator.log({key: value for key, value in line.items() if key != "terms"} | line["terms"], step=step)
             accelerator.wait_for_everyone()
@@ -120,16 +120,16 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
         run.finish({"epochs": settings.epochs, "steps": step})
 
 
-def _batches(task: Task, step: int, share: Share) -> Iterator[Sequence[Batch]]:
+def _batches(task: Task, step: int, shard: Shard) -> Iterator[Sequence[Batch]]:
     """Yield batches from that step on, epoch after epoch."""
     epoch, start = divmod(step, task.steps_per_epoch)
     while True:
-        yield from task.batches(epoch, start, share)
+        yield from task.batches(epoch, start, shard)
         epoch, start = epoch + 1, 0
 
 
 @dataclass
-class Trainee:
+class TrainState:
     """Model, loss and optimiser, prepared for the device and the processes at hand.
 
     own_model, own_loss  the modules themselves, without the wrapper of data parallelism
@@ -143,24 +143,24 @@ class Trainee:
     own_model: Any
     own_loss: Any
     optimizer: Optimizer
-    share: Share
+    shard: Shard
 
     @classmethod
-    def prepare(cls, task: Task, settings: FitSettings, accelerator: Accelerator) -> "Trainee":
+    def prepare(cls, task: Task, settings: FitSettings, accelerator: Accelerator) -> "TrainState":
         """Move data, model and loss to the device and wrap them for the processes at hand."""
-        task.place(accelerator.device)
+        task.setup(accelerator.device)
         model, loss = task.model, task.loss.to(accelerator.device)
         optimizer = build_optimizer(model, loss, settings.optimizer)
         model, optimizer = accelerator.prepare(model, optimizer)
         if any(parameter.requires_grad for parameter in loss.parameters()):
             loss = accelerator.prepare(loss)  # data parallelism refuses a module with nothing to train
-        share = Share(accelerator.process_index, accelerator.num_processes, settings.micro_batches)
+        shard = Shard(accelerator.process_index, accelerator.num_processes, settings.gradient_accumulation_steps)
         own_model, own_loss = accelerator.unwrap_model(model), accelerator.unwrap_model(loss)
-        return cls(task, settings, accelerator, model, loss, own_model, own_loss, optimizer, share)
+        return cls(task, settings, accelerator, model, loss, own_model, own_loss, optimizer, shard)
 
-    def step(self, pieces: Sequence[Batch], rate: float, tally: Tally) -> dict[str, Tensor]:
+    def step(self, pieces: Sequence[Batch], rate: float, sums: RunningSums) -> dict[str, Tensor]:
         """Take one optimiser step on the micro-batches of a batch; return the loss terms of the last one."""
-        denominator = self._rows(pieces) if len(pieces) > 1 else None
+        num_items_in_batch = self._rows(pieces) if len(pieces) > 1 else None
         for number, batch in enumerate(pieces):
             with contextlib.ExitStack() as stack:
                 if number < len(pieces) - 1:  # gradients travel between processes once per step
@@ -168,18 +168,18 @@ class Trainee:
                         stack.enter_context(self.accelerator.no_sync(module))
                 with self.accelerator.autocast():
                     hidden = self.model(*batch.inputs)
-                    output = self.loss(hidden, self.own_model.head, batch.targets, denominator, batch.index)
-                self.accelerator.backward(output.total)
-            tally.add(batch, output.terms, output.correct, output.count)
-        if self.settings.optimizer.clip:
+                    output = self.loss(hidden, self.own_model.head, batch.targets, num_items_in_batch, batch.index)
+                self.accelerator.backward(output.loss)
+            sums.add(batch, output.terms, output.correct, output.count)
+        if self.settings.optimizer.max_grad_norm:
             parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-            self.accelerator.clip_grad_norm_(parameters, self.settings.optimizer.clip)
+            self.accelerator.clip_grad_norm_(parameters, self.settings.optimizer.max_grad_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.own_loss.advance()
-        tally.steps += 1
+        self.own_loss.step()
+        sums.steps += 1
         terms: dict[str, Tensor] = output.terms
         return terms
 
@@ -192,27 +192,25 @@ class Trainee:
         total: Tensor = self.accelerator.reduce(counts, reduction="sum")
         return total
 
-    def evaluate(self, tally: Tally, step: int, start: float) -> Line:
+    def evaluate(self, sums: RunningSums, step: int, start: float) -> Line:
         """Close the steps since the last evaluation and make a history line of them."""
-        names = list(tally.terms)
-        sums = [self.accelerator.reduce(tally.terms[name] / tally.steps, reduction="mean") for name in names]
-        correct, count = self._total(
-            torch.stack([torch.as_tensor(tally.correct), torch.as_tensor(tally.count)])
-        ).tolist()
-        size = int(self._total(torch.tensor(tally.size, device=self.accelerator.device)))
+        names = list(sums.terms)
+        means = [self.accelerator.reduce(sums.terms[name] / sums.steps, reduction="mean") for name in names]
+        correct, count = self._total(torch.stack([torch.as_tensor(sums.correct), torch.as_tensor(sums.count)])).tolist()
+        size = int(self._total(torch.tensor(sums.size, device=self.accelerator.device)))
         seconds = time.perf_counter() - start  # the values above were read back: the device has finished
         model = self.own_model
         self._take_buffers_of_the_first()
         for module in (model, self.own_loss):
             module.eval()
         with torch.no_grad(), self.accelerator.autocast():
-            figures = self.task.evaluate(model, self.share, self._total)
+            figures = self.task.evaluate(model, self.shard, self._total)
         for module in (model, self.own_loss):
             module.train()
         return {
             "epoch": -(-step // self.task.steps_per_epoch),
             "step": step,
-            "terms": {name: float(value) for name, value in zip(names, sums, strict=True)},
+            "terms": {name: float(value) for name, value in zip(names, means, strict=True)},
             "train_error": 100 * (1 - correct / max(count, 1)),
             **figures,
             "seconds": seconds,
@@ -231,7 +229,7 @@ class Trainee:
         last  whether the run ends here
         """
         weights = {"model": self.own_model.state_dict(), "loss": self.own_loss.state_dict()}
-        self.task.leave(run)
+        self.task.save_artifacts(run)
         for best in self.settings.best:
             if best.is_last(history):
                 save_checkpoint(run.best_by(best.name), {**weights, "line": history[-1]})

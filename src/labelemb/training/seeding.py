@@ -1,6 +1,6 @@
 """One seed, separate streams: model, loss, data order, augmentation and dropout never draw from each other.
 
-So two modes with one seed start from the same weights and see the same batches, whatever else they draw. A stream is
+So two methods with one seed start from the same weights and see the same batches, whatever else they draw. A stream is
 addressed by name and index (the epoch, say), not by what was drawn before: resuming needs no saved generator.
 """
 

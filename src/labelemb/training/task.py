@@ -7,12 +7,13 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from labelemb.losses.base import Loss, Targets
+from labelemb.losses.base import Loss
 from labelemb.runs import RunFolder
+from labelemb.terms.output import Targets
 
 
 @dataclass(frozen=True)
-class Share:
+class Shard:
     """A process's share of each batch: every ``count``-th row from ``index`` on, cut into micro-batches.
 
     Shares may be uneven or empty: the losses divide by global counts.
@@ -20,12 +21,16 @@ class Share:
 
     index: int = 0
     count: int = 1
-    micro_batches: int = 1
+    gradient_accumulation_steps: int = 1
 
     def pieces(self, rows: Tensor) -> list[Tensor]:
-        """Cut the rows (N,) of a batch: this process's part, in ``micro_batches`` pieces."""
+        """Cut the rows (N,) of a batch: this process's part, in ``gradient_accumulation_steps`` pieces."""
         mine = rows[self.index :: self.count]
-        return list(torch.tensor_split(mine, self.micro_batches)) if self.micro_batches > 1 else [mine]
+        return (
+            list(torch.tensor_split(mine, self.gradient_accumulation_steps))
+            if self.gradient_accumulation_steps > 1
+            else [mine]
+        )
 
 
 class Batch(Protocol):
@@ -68,9 +73,9 @@ class Task(Protocol):
     """Model, loss and data of one run.
 
     model            ``model(*batch.inputs)`` returns the hidden state in front of ``model.head``, an nn.Linear
-    loss             ``loss(hidden, head, targets, denominator, index)`` returns total, terms, correct, count
-                     (LossOutput); ``loss.advance()`` follows each optimiser step, ``loss.advance_epoch()`` the last one
-                     of an epoch, ``loss.unite()`` precedes each checkpoint, in all processes
+    loss             ``loss(hidden, head, targets, num_items_in_batch, index)`` returns total, terms, correct, count
+                     (LossOutput); ``loss.step()`` follows each optimiser step, ``loss.epoch_end()`` the last one
+                     of an epoch, ``loss.sync()`` precedes each checkpoint, in all processes
     unit             what ``Batch.size`` counts, "images" say
     steps_per_epoch  batches of one pass over the training data
     ignore_index     target of rows that are not rows
@@ -82,18 +87,18 @@ class Task(Protocol):
     steps_per_epoch: int
     ignore_index: int
 
-    def place(self, device: torch.device) -> None:
+    def setup(self, device: torch.device) -> None:
         """Get the data ready for that device; the loop moves model and loss itself."""
         ...
 
-    def batches(self, epoch: int, start: int, share: Share) -> Iterator[Sequence[Batch]]:
+    def batches(self, epoch: int, start: int, shard: Shard) -> Iterator[Sequence[Batch]]:
         """Yield the batches of an epoch from number ``start`` on, each as the micro-batches of that share."""
         ...
 
-    def evaluate(self, model: nn.Module, share: Share, total: Callable[[Tensor], Tensor]) -> Mapping[str, float]:
+    def evaluate(self, model: nn.Module, shard: Shard, total: Callable[[Tensor], Tensor]) -> Mapping[str, float]:
         """Return the figures of a history line; ``total`` sums a tensor of counts over the processes."""
         ...
 
-    def leave(self, run: RunFolder) -> None:
+    def save_artifacts(self, run: RunFolder) -> None:
         """Write what the run leaves besides its checkpoint: the label embedding, where there is one."""
         ...

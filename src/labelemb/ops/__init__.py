@@ -1,0 +1,1 @@
+"""How the label-embedding objective is computed."""

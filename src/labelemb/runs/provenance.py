@@ -1,0 +1,51 @@
+"""What a number came from."""
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import labelemb
+
+
+def collect_provenance(seed: int, data_digest: str, device: str) -> dict[str, Any]:
+    """Say what a number came from: versions, git commit, machine, threads, seed, data.
+
+    device: as torch names it, such as "cpu" or "cuda:0".
+    """
+    gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else None
+    return {
+        "labelemb": labelemb.__version__,
+        "git_commit": _git_commit(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": gpu or _processor(),
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "seed": seed,
+        "data_digest": data_digest,
+    }
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the checkout this package runs from, with + when it has changes; None when installed."""
+    here = Path(__file__).resolve().parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+    try:
+        tracked = subprocess.run(["git", "-C", str(here), "ls-files", "--error-unmatch", __file__], capture_output=True)
+        answer = subprocess.run(command, capture_output=True, text=True)
+    except OSError:
+        return None
+    return answer.stdout.strip() or None if tracked.returncode == 0 else None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"

@@ -1,0 +1,176 @@
+"""Batches of sentences of like lengths. B sentences, S source tokens, T target tokens with their end, both padded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from labelemb.errors import Choices
+from labelemb.tasks.seq2seq.sentences import Sentences, Split
+from labelemb.tasks.seq2seq.vocab import BOS, EOS, PAD, UNK
+from labelemb.training.seeding import stream_seed
+
+BatchType = Literal["sentences", "tokens"]
+Rows = npt.NDArray[np.int64]
+WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """A micro-batch of pairs on the device.
+
+    source        (B, S) int64
+    lengths       (B,) int64, tokens of each source; stays on the CPU, where packing wants it
+    target_input  (B, T) int64, begins with BOS
+    targets       (B, T) int64, ends with EOS; PAD where nothing is
+    size          target tokens with their ends
+    """
+
+    source: Tensor
+    lengths: Tensor
+    target_input: Tensor
+    targets: Tensor
+    size: int
+
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the arguments of the model."""
+        return self.source, self.lengths, self.target_input
+
+    @property
+    def labels(self) -> Tensor:
+        """Return the targets: a word a row."""
+        return self.targets
+
+    @property
+    def index(self) -> None:
+        """Return None: words are not numbered."""
+        return None
+
+    @classmethod
+    def of(cls, split: Split, rows: Rows, device: torch.device | str = "cpu") -> "PairBatch":
+        """Pad the pairs of the given rows, which may be none."""
+        source, lengths = source_batch(split.src, rows, device)
+        target, ends = padded(split.tgt, rows)
+        count, width = target.shape
+        framed = np.full((count, width + 2), PAD, np.int64)
+        framed[:, 0], framed[:, 1:-1] = BOS, target
+        framed[np.arange(count), ends + 1] = EOS
+        whole = torch.from_numpy(framed).to(device)
+        shifted = whole[:, :-1].masked_fill(whole[:, :-1] == EOS, PAD)
+        return cls(source, lengths, shifted, whole[:, 1:].contiguous(), int(ends.sum()) + count)
+
+
+def source_batch(sentences: Sentences, rows: Rows, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    """Return source (B, S) on the device and lengths (B,) on the CPU.
+
+    An empty sentence stands as one unknown word, since an encoder has to read something.
+    """
+    source, lengths = padded(sentences, rows)
+    if (lengths == 0).any():
+        source = source if source.shape[1] else np.full((len(rows), 1), PAD, np.int64)
+        source[lengths == 0, 0] = UNK
+        lengths = np.maximum(lengths, 1)
+    return torch.from_numpy(source).to(device), torch.from_numpy(lengths)
+
+
+def padded(sentences: Sentences, rows: Rows) -> tuple[Rows, Rows]:
+    """Return the numbers of sentences as (B, longest) int64, PAD behind each, and their lengths (B,) int64."""
+    spans = sentences.spans[rows].astype(np.int64)
+    lengths = spans[:, 1] - spans[:, 0]
+    columns = np.arange(lengths.max(initial=0))
+    inside = columns < lengths[:, None]  # (B, longest)
+    result = np.full(inside.shape, PAD, np.int64)
+    result[inside] = sentences.ids[(spans[:, :1] + columns)[inside]]
+    return result, lengths
+
+
+class BatchPlan:
+    """Which rows go together, epoch by epoch: pairs of like lengths, so that little is padding.
+
+    Rows are sorted by the lengths of both sides, rows of equal lengths in an order of their own each epoch, cut into
+    batches, and the batches are shuffled. How many batches there are does not depend on the epoch.
+
+    source_lengths, target_lengths  (N,) tokens per row
+    batch_size                      sentences per batch; or most tokens of the longer side, padding among them
+    by                              which of the two it is
+
+    Raises ConfigError.
+    """
+
+    def __init__(
+        self,
+        source_lengths: npt.NDArray[np.integer],
+        target_lengths: npt.NDArray[np.integer],
+        batch_size: int,
+        by: BatchType = "sentences",
+        seed: int = 0,
+    ) -> None:
+        with Choices() as choices:
+            choices.expect(batch_size >= 1, "batch_size", "a whole number >= 1", batch_size)
+            choices.expect_one_of("batch_type", by, get_args(BatchType))
+        self.batch_size, self.by, self.seed = batch_size, by, seed
+        self._lengths = (source_lengths.astype(np.int64), target_lengths.astype(np.int64) + 1)  # + 1: the end
+        self._layout = min(((first, width) for first in (0, 1) for width in WIDTHS), key=self._layout_padding)
+        rows = self._sorted(self._layout, None)
+        self._starts = self._cut(rows)
+        self.padding = self._padding(rows, self._starts)
+
+    def __len__(self) -> int:
+        """Return batches per epoch."""
+        return len(self._starts)
+
+    def epoch(self, epoch: int) -> list[Rows]:
+        """Return the rows of each batch; seed and epoch alone decide on them."""
+        draw = np.random.default_rng(stream_seed(self.seed, "order", epoch))
+        batches = np.split(self._sorted(self._layout, draw), self._starts[1:])
+        return [batches[number] for number in draw.permutation(len(batches))]
+
+    @cached_property
+    def _longer(self) -> Rows:
+        return np.maximum(*self._lengths)
+
+    def _sorted(self, layout: tuple[int, int], draw: np.random.Generator | None) -> Rows:
+        """Sort by one side in steps of ``width``, inside a step by the other side, then exactly, then at random.
+
+        The other side goes up in one step and down in the next: a batch that spans two steps spans like lengths.
+        """
+        first, width = layout
+        one, other = self._lengths[first], self._lengths[1 - first]
+        ties = draw.permutation(len(one)) if draw is not None else np.arange(len(one))
+        step = one // width
+        return np.lexsort((ties, one, np.where(step % 2, -other, other), step))
+
+    def _cut(self, rows: Rows) -> Rows:
+        """Return where batches start."""
+        if self.by == "sentences":
+            return np.arange(0, len(rows), self.batch_size)
+        starts, longest = [0], 0
+        for place, length in enumerate(self._longer[rows].tolist()):
+            longest = max(longest, length)
+            if place > starts[-1] and (place + 1 - starts[-1]) * longest > self.batch_size:
+                starts.append(place)
+                longest = length
+        return np.asarray(starts)
+
+    def _layout_padding(self, layout: tuple[int, int]) -> float:
+        rows = self._sorted(layout, None)
+        size = self.batch_size if self.by == "sentences" else max(1, int(self.batch_size / self._longer.mean()))
+        return self._padding(rows, np.arange(0, len(rows), size))
+
+    def _padding(self, rows: Rows, starts: Rows) -> float:
+        """Return the tokens of both sides with padding over those without."""
+        counts = np.diff(np.append(starts, len(rows)))
+        whole = sum(int((np.maximum.reduceat(lengths[rows], starts) * counts).sum()) for lengths in self._lengths)
+        return whole / sum(int(lengths.sum()) for lengths in self._lengths)
+
+
+def by_length(lengths: npt.NDArray[np.integer] | Sequence[int], batch_size: int) -> list[Rows]:
+    """Cut rows into batches of like lengths, the longest first: what memory can run out does so at once."""
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

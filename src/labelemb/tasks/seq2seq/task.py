@@ -1,0 +1,167 @@
+"""A model, a loss and a corpus, as the training loop wants them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from labelemb.errors import DataError
+from labelemb.losses.base import Loss
+from labelemb.losses.cross_entropy import LinearCrossEntropyLoss
+from labelemb.losses.label_embedding import LabelEmbeddingLoss
+from labelemb.methods import LossContext, build_loss
+from labelemb.metrics.bleu import Score
+from labelemb.metrics.classification import error_percent
+from labelemb.metrics.likelihood import mean_nll, perplexity
+from labelemb.runs import RunFolder
+from labelemb.tasks.seq2seq.batch import BatchPlan, PairBatch, by_length
+from labelemb.tasks.seq2seq.config import Seq2SeqConfig
+from labelemb.tasks.seq2seq.corpus import Corpus
+from labelemb.tasks.seq2seq.decoding import Searchable
+from labelemb.tasks.seq2seq.model import EncoderDecoder, LSTMSeq2Seq, VocabSizes
+from labelemb.tasks.seq2seq.scores import score_all
+from labelemb.tasks.seq2seq.search import SearchSettings
+from labelemb.tasks.seq2seq.sentences import Split
+from labelemb.tasks.seq2seq.tokenizer import Tokenizer
+from labelemb.tasks.seq2seq.transformer import TransformerSeq2Seq
+from labelemb.tasks.seq2seq.translate import translate
+from labelemb.tasks.seq2seq.vocab import PAD
+from labelemb.terms.embedding import CompressedLabelEmbedding
+from labelemb.terms.reduction import world_size
+from labelemb.training.checkpoint import load_checkpoint, nearest_hint
+from labelemb.training.seeding import drawing_from, stream_seed
+from labelemb.training.task import Shard
+
+
+class Seq2SeqTask:
+    """A model, a loss and a corpus, as the training loop wants them."""
+
+    unit = "words"
+    ignore_index = PAD
+
+    def __init__(self, config: Seq2SeqConfig, corpus: Corpus) -> None:
+        self.config, self.corpus = config, corpus
+        train = corpus.splits["train"].first(config.limit)
+        self._plan = BatchPlan(train.src.lengths, train.tgt.lengths, config.batch_size, config.batch_type, config.seed)
+        self.steps_per_epoch = len(self._plan)
+        with drawing_from(config.seed, "model"):
+            self.model: nn.Module = build_model(config, corpus.tokenizer)
+        with drawing_from(config.seed, "loss"):
+            self.loss: Loss = make_loss(config, corpus, self.steps_per_epoch)
+        if config.restore:
+            restore(config.restore, self.model, self.loss)
+        self._nll = LinearCrossEntropyLoss(PAD, impl=config.impl)
+        self._step = 0
+        self._outputs: dict[str, tuple[list[str], dict[str, Score]]] = {}  # of the last evaluation
+
+    def setup(self, device: torch.device) -> None:
+        """Note the device; the arrays stay where they are mapped."""
+        self._device = device
+
+    def batches(self, epoch: int, start: int, shard: Shard) -> Iterator[list[PairBatch]]:
+        """Yield the batches of an epoch; its order depends on the seed and the epoch alone."""
+        train = self.corpus.splits["train"]
+        for number, rows in enumerate(self._plan.epoch(epoch)[start:], start=start):
+            self._step = epoch * self.steps_per_epoch + number + 1
+            pieces = shard.pieces(torch.from_numpy(rows))
+            yield [PairBatch.of(train, piece.numpy(), self._device) for piece in pieces]
+
+    def evaluate(self, model: nn.Module, shard: Shard, total: Callable[[Tensor], Tensor]) -> Mapping[str, float]:
+        """Return loss, perplexity (of the true words, softened targets aside), error and scores of the validation text.
+
+        The test text is read once, after the last step. Every process searches all of it: BLEU is no sum of parts.
+        """
+        last = self._step == self.config.epochs * self.steps_per_epoch
+        figures: dict[str, float] = {}
+        for name, split in self.corpus.splits.items():
+            if name == "valid" or (name == "test" and last):
+                settings = self.config.search_settings
+                settings = replace(settings, beam_size=1) if name == "valid" else settings
+                scores = self._scores(model, name, settings)
+                found = self._likelihood(model, split, shard, total) | {key: one.value for key, one in scores.items()}
+                figures |= {f"{name}_{key}": value for key, value in found.items()}
+        return figures
+
+    def save_artifacts(self, run: RunFolder) -> None:
+        """Write the label embedding, the output of the evaluation with its scores, and what the model needs to read."""
+        for name, (lines, scores) in self._outputs.items():
+            run.write_output(name, lines, {key: asdict(one) for key, one in scores.items()})
+        if not run.data_file.is_file():
+            self.corpus.tokenizer.write(run.path)
+        if isinstance(self.loss, LabelEmbeddingLoss):
+            self.loss.embedding.save(run.labels_file, self.corpus.tgt_vocab.words)
+
+    def _likelihood(
+        self, model: nn.Module, split: Split, shard: Shard, total: Callable[[Tensor], Tensor]
+    ) -> dict[str, float]:
+        """Return what the model makes of the true outputs, word after word."""
+        sums = torch.zeros(4, dtype=torch.float64, device=self._device)  # loss, likelihood, right words, words
+        for rows in by_length(split.tgt.lengths, self.config.sentences_at_once):
+            mine = rows[shard.index :: shard.count]
+            batch = PairBatch.of(split, mine, self._device)
+            hidden = model(*batch.inputs)
+            plain = self._nll(hidden, model.head, batch.targets, num_items_in_batch=1.0)
+            own = self.loss(hidden, model.head, batch.targets, num_items_in_batch=1.0)
+            parts = (own.loss / world_size(), plain.loss / world_size(), plain.correct, plain.count)
+            sums += torch.stack([part.double() for part in parts])
+        loss, nll, correct, count = total(sums)
+        words = int(count)
+        return {
+            "loss": mean_nll(float(loss), words),
+            "perplexity": perplexity(mean_nll(float(nll), words)),
+            "error": error_percent(correct, words),
+        }
+
+    def _scores(self, model: nn.Module, name: str, settings: SearchSettings) -> dict[str, Score]:
+        """Search the outputs of a split and score them; both stay for ``leave``."""
+        config, tokenizer, split = self.config, self.corpus.tokenizer, self.corpus.splits[name]
+        at_once = config.sentences_at_once
+        lines = translate(cast(Searchable, model), tokenizer, split.src, split.src_lines, settings, at_once, config.unk)
+        scores = score_all(config.score_names, lines, split, tokenizer.by_character)
+        self._outputs[name] = lines, scores
+        return scores
+
+
+def build_model(config: Seq2SeqConfig, tokenizer: Tokenizer) -> EncoderDecoder:
+    """Return the model of the config for the vocabularies of a corpus."""
+    words, sizes = VocabSizes(len(tokenizer.src_vocab), len(tokenizer.tgt_vocab), tokenizer.shared), config.sizes
+    if config.model == "transformer":
+        return TransformerSeq2Seq(words, sizes, config.heads, config.feedforward)
+    return LSTMSeq2Seq(words, sizes, config.query_activation)
+
+
+def restore(file: str, model: nn.Module, loss: nn.Module | None = None) -> None:
+    """Give a model, and a loss, the weights of a checkpoint; a loss of another method starts afresh.
+
+    Raises DataError for a file that is no checkpoint, or one of another model.
+    """
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise DataError("restore", "a checkpoint", f"no such file: {path}", nearest_hint(path))
+    content = load_checkpoint(path)
+    device = next(model.parameters()).device  # "meta" where it is only seen whether it fits
+    try:
+        model.load_state_dict({name: weight.to(device) for name, weight in content["model"].items()})
+        if loss is not None and loss.state_dict().keys() == content["loss"].keys():
+            loss.load_state_dict({name: weight.to(device) for name, weight in content["loss"].items()})
+    except (KeyError, RuntimeError, TypeError, AttributeError) as error:
+        raise DataError(str(path), "the weights of such a model", " ".join(str(error).split())[:200]) from error
+
+
+def make_loss(config: Seq2SeqConfig, corpus: Corpus, steps_per_epoch: int) -> Loss:
+    """Return the loss of the config's method; a label embedding that is learned is compressed."""
+    words, rank = corpus.tgt_vocab.words, config.rank or config.hidden_size
+    around = LossContext(
+        config.hidden_size,
+        words,
+        None,
+        config.epochs,
+        config.epochs * steps_per_epoch,
+        PAD,
+        lambda: CompressedLabelEmbedding(len(words), rank),
+        stream_seed(config.seed, "method"),
+    )
+    return build_loss(config.method, config.method_config, around)

@@ -1,0 +1,159 @@
+"""A person's own images: a folder per label, or a data set of the Hugging Face hub."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from labelemb.errors import ConfigError, DataError
+from labelemb.tasks.vision.datasets.cache import Decoded, cached
+from labelemb.tasks.vision.datasets.decode import decode, is_jpeg
+from labelemb.tasks.vision.datasets.parquet import EXTRA, Encoded, checked, choose_label
+from labelemb.tasks.vision.images import ImageData, Images, channel_statistics, stratified_holdout
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+SPLITS = {"train": ("train", "training"), "valid": ("valid", "val", "validation"), "test": ("test", "testing")}
+SIZE = 32  # what the nets of this library were made for
+FEWEST = 10
+
+
+def load_imagefolder(path: Path, image_size: int | None) -> ImageData:
+    """Read a folder with a folder of images per label, or one with such folders train/, test/ and perhaps valid/.
+
+    image_size  side of the square that every image is cut and resized to; None: 32
+
+    Without a test set a fifth of the training images is held out, the same ones every time, each label in its
+    proportion. Raises DataError.
+    """
+    splits = {split: _below(path, names) for split, names in SPLITS.items()}
+    parts = {split: part for split, part in splits.items() if part is not None}
+    if "train" not in parts:
+        parts = {"train": path}
+    names = label_folders(parts["train"])
+    side = image_size or SIZE
+    return _finish(read_folders(parts, names, (side, side), path.name), str(path))
+
+
+def load_hub(name: str, image_size: int | None, level: str) -> ImageData:
+    """Read a data set with images and labels by its id on the hub, or from a folder that ``datasets`` can load.
+
+    Splits and sizes as in ``load_imagefolder``. Raises DataError, ConfigError when ``datasets`` is not installed.
+    """
+    encoded = _from_hub(name, level)
+    if "train" not in encoded:
+        raise DataError(f"hub:{name}", "a split 'train'", ", ".join(encoded) or "none with labels")
+    label_names = encoded["train"].label_names
+    size = image_size or SIZE
+    sha = hashlib.sha256()
+    for rows in encoded.values():
+        for content, label in zip(rows.contents, rows.labels, strict=True):
+            sha.update(f"{len(content)} {label} ".encode() + content)
+
+    def read() -> Decoded:
+        splits = {
+            split: Images(decode(rows.contents, 3, (size, size), f"{split} images"), torch.tensor(rows.labels))
+            for split, rows in encoded.items()
+        }
+        jpeg = any(is_jpeg(content) for rows in encoded.values() for content in rows.contents)
+        return Decoded(splits, label_names, jpeg)
+
+    return _finish(cached("hub", [str(size), *label_names, *encoded, sha.hexdigest()], read), f"hub:{name}")
+
+
+def label_folders(folder: Path) -> list[str]:
+    """Return the names of the folders in a folder, sorted: the labels. Raises DataError for fewer than two."""
+    if not folder.is_dir():
+        raise DataError("imagefolder", "a folder with a folder of images per label", f"no folder {folder}")
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if len(names) < 2:
+        got = f"{len(names)} in {folder}"
+        raise DataError("imagefolder", "two folders or more, one per label", got)
+    return names
+
+
+def read_folders(
+    parts: Mapping[str, Path], names: Sequence[str], size: tuple[int, int], title: str, channels: int = 3
+) -> Decoded:
+    """Read the images in PART/NAME/... of each part, cut and resized to ``size`` (H, W).
+
+    Raises DataError for a folder that is not among ``names``, a part without images, and what is no image.
+    """
+    files: dict[str, list[tuple[Path, int]]] = {}
+    for split, part in parts.items():
+        if unknown := sorted(set(label_folders(part)) - set(names)):
+            expected = f"folders named like the labels: {', '.join(names)}"
+            raise DataError(str(part), expected, ", ".join(unknown))
+        files[split] = [(file, label) for label, name in enumerate(names) for file in image_files(part / name)]
+        if not files[split]:
+            raise DataError(str(part), f"images ({' '.join(sorted(SUFFIXES))}) in folders per label", "none")
+    stats = [(split, str(file), label, file.stat()) for split in files for file, label in files[split]]
+    sources = [f"{split} {file} {label} {stat.st_size} {stat.st_mtime_ns}" for split, file, label, stat in stats]
+
+    def read() -> Decoded:
+        splits = {
+            split: Images(
+                decode([file for file, _ in rows], channels, size, f"{split} images"),
+                torch.tensor([label for _, label in rows]),
+            )
+            for split, rows in files.items()
+        }
+        return Decoded(splits, tuple(names), any(is_jpeg(file) for rows in files.values() for file, _ in rows))
+
+    return cached(f"folder-{title}", [f"{channels} {size[0]} {size[1]}", *names, *sources], read)
+
+
+def _finish(decoded: Decoded, source: str) -> ImageData:
+    """Hold out a test set where there is none, and measure the training images."""
+    splits = dict(decoded.splits)
+    if len(splits["train"]) < FEWEST:
+        raise DataError(source, f"{FEWEST} training images or more", len(splits["train"]))
+    if "test" not in splits:
+        kept, held = stratified_holdout(splits["train"].labels, len(splits["train"]) // 5, seed=0)
+        splits |= {"train": splits["train"][kept], "test": splits["train"][held]}
+    mean, std = channel_statistics(splits["train"])
+    return ImageData(splits["train"], splits.get("valid"), splits["test"], decoded.label_names, mean, std)
+
+
+def _below(path: Path, names: Sequence[str]) -> Path | None:
+    return next((path / name for name in names if (path / name).is_dir()), None)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return the images at any depth of a folder, by their suffixes, sorted."""
+    files = (file for file in folder.rglob("*") if not file.name.startswith("."))  # a Mac leaves ._NAME beside NAME
+    return sorted(file for file in files if file.suffix.lower() in SUFFIXES and file.is_file())
+
+
+def _from_hub(name: str, level: str) -> dict[str, Encoded]:
+    """Return the splits that have labels, not decoded."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise ConfigError("dataset", "the library 'datasets', which reads hub:ID", "none", EXTRA) from error
+    try:
+        found = datasets.load_dataset(name)
+        splits = {split: found[there] for split, names in SPLITS.items() for there in names if there in found}
+        encoded = {split: _encoded(rows, level, f"hub:{name}, {split}") for split, rows in splits.items()}
+    except DataError:
+        raise
+    except Exception as error:  # the network, the hub and many readers can fail below
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise DataError("dataset", f"a data set '{name}' that the hub gives", reason) from error
+    return {split: rows for split, rows in encoded.items() if rows is not None}
+
+
+def _encoded(rows: "datasets.Dataset", level: str, source: str) -> Encoded | None:  # type: ignore[name-defined] # noqa: F821
+    import datasets
+
+    features = rows.features
+    images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
+    if not images:
+        raise DataError(source, "a column of images", ", ".join(features))
+    label = choose_label([name for name, f in features.items() if isinstance(f, datasets.ClassLabel)], level, source)
+    labels = list(rows[label])
+    if all(number == -1 for number in labels):  # how the hub marks a split whose labels are secret
+        return None
+    stored = rows.cast_column(images[0], datasets.Image(decode=False))[images[0]]
+    contents = [row["bytes"] or Path(row["path"]).read_bytes() for row in stored]
+    return checked(contents, labels, features[label].names, source)

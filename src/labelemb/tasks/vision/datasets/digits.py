@@ -1,0 +1,27 @@
+"""scikit-learn's digits: 1,797 images of 8x8, part of the library, so nothing is downloaded."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from labelemb.tasks.vision.images import ImageData, Images, stratified_holdout
+
+
+def load_digits(folder: Path | None = None) -> ImageData:
+    """Read the digits; a fixed stratified 20 % are the test set and 10 % the validation set. ``folder`` is not used."""
+    from sklearn.datasets import load_digits as read  # scikit-learn takes a second to import
+
+    digits = read()
+    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # the original has 0..16
+    images = Images(torch.from_numpy(pixels)[:, None], torch.from_numpy(digits.target.astype(np.int64)))
+    rest, test = stratified_holdout(images.labels, len(images) // 5, seed=0)
+    train, valid = stratified_holdout(images.labels[rest], len(images) // 10, seed=0)
+    return ImageData(
+        train=images[rest[train]],
+        valid=images[rest[valid]],
+        test=images[test],
+        label_names=tuple(str(digit) for digit in range(10)),
+        mean=(0.0,),
+        std=(1.0,),
+    )

@@ -1,0 +1,81 @@
+"""MNIST from its four IDX files, gzipped or not; downloaded when there is no folder. LeCun, Cortes, Burges."""
+
+import gzip
+import hashlib
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from labelemb.downloads import fetch
+from labelemb.errors import DataError
+from labelemb.tasks.vision.images import ImageData, Images
+
+# sha256 of the contents; the .gz files are compressed differently in different places.
+FILES = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+SOURCE = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+VALIDATION_IMAGES = 5_000  # the first ones of the training set, as published
+
+
+def load_mnist(folder: Path | None) -> ImageData:
+    """Read MNIST from ``folder`` or ``folder``/mnist, or download it when ``folder`` is None.
+
+    Pixels stay in [0, 1] (mean 0, std 1), as in the published recipes. Raises DataError.
+    """
+    contents = [_read(name, folder) for name in FILES]
+    train, test = (Images(parse_idx(a)[:, None], parse_idx(b).long()) for a, b in (contents[:2], contents[2:]))
+    return ImageData(
+        train=train[slice(VALIDATION_IMAGES, None)],
+        valid=train[slice(VALIDATION_IMAGES)],
+        test=test,
+        label_names=tuple(str(digit) for digit in range(10)),
+        mean=(0.0,),
+        std=(1.0,),
+    )
+
+
+def parse_idx(content: bytes) -> Tensor:
+    """Read an IDX file of unsigned bytes: two zeros, type 8, number of axes, each length big-endian, then the bytes.
+
+    Raises DataError when the content is not that.
+    """
+    if len(content) < 4 or content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * content[3]:
+        raise DataError("IDX file", "a header of unsigned bytes (0, 0, 8, axes, lengths)", content[:4])
+    axes = content[3]
+    shape = [int.from_bytes(content[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(axes)]
+    values = np.frombuffer(content[4 + 4 * axes :], dtype=np.uint8)
+    if values.size != np.prod(shape):
+        raise DataError("IDX file", f"{np.prod(shape)} bytes for shape {tuple(shape)}", values.size)
+    return torch.from_numpy(values.reshape(shape).copy())
+
+
+def _read(name: str, folder: Path | None) -> bytes:
+    """Return the contents of an MNIST file, checked against its digest."""
+    path = _find(name, folder) if folder is not None else fetch(SOURCE, f"{name}.gz", None, "mnist", _wanted())
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(str(path), "a readable file", error) from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != FILES[name]:
+        raise DataError(str(path), f"contents with sha256 {FILES[name]}", digest, "Delete the file and fetch it again")
+    return content
+
+
+def _find(name: str, folder: Path) -> Path:
+    candidates = [place / file for place in (folder, folder / "mnist") for file in (name, f"{name}.gz")]
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise DataError("data", _wanted(), f"no {name}[.gz] in {folder} or {folder / 'mnist'}")
+
+
+def _wanted() -> str:
+    return "a folder with " + ", ".join(f"{name}[.gz]" for name in FILES)

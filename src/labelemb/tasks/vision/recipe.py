@@ -1,0 +1,52 @@
+"""The vision recipe: from a config to a finished run folder."""
+
+from dataclasses import replace
+from functools import cache, lru_cache
+from pathlib import Path
+
+from labelemb.runs import RunFolder
+from labelemb.tasks.vision import datasets
+from labelemb.tasks.vision.config import VisionConfig
+from labelemb.tasks.vision.datasets import DataOptions
+from labelemb.tasks.vision.images import ImageData
+from labelemb.tasks.vision.task import VisionTask
+from labelemb.training.runner import check_run, train_run
+
+
+@lru_cache(maxsize=1)
+def load_data(name: str, folder: Path | None, options: DataOptions | None = None) -> ImageData:
+    """Read a data set once per process: the seeds of a matrix share it."""
+    return datasets.load(name, folder, options)
+
+
+def check(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> None:
+    """Make sure that a run can start; nothing is written.
+
+    Raises ConfigError (also when the folder holds another run), DataError.
+    """
+    data = load_data(config.dataset, data_folder, config.data_options)
+    _try_to_build(replace(config, seed=0), data_folder)
+    check_run(config, run, data.digest)
+
+
+def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> None:
+    """Train one run to its end, from wherever a killed process left it; nothing happens when it is finished.
+
+    Raises as ``check`` does.
+    """
+    data = load_data(config.dataset, data_folder, config.data_options)
+    task = _build(config, data)
+    facts = {"note": data.note} if data.note else {}
+    train_run(task, config, run, data.digest, facts)
+
+
+@cache  # of None: it takes no memory
+def _try_to_build(config: VisionConfig, folder: Path | None) -> None:
+    """Build net and loss once for all seeds of a matrix, to see whether it can be done."""
+    _build(config, load_data(config.dataset, folder, config.data_options))
+
+
+def _build(config: VisionConfig, data: ImageData) -> VisionTask:
+    task = VisionTask(config, data)
+    config.check_length(task)
+    return task

@@ -1,0 +1,1 @@
+"""What losses and their implementations share: the objective, embeddings, reductions, outputs."""

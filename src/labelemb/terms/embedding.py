@@ -1,0 +1,188 @@
+"""Label embeddings: one row of logits per label, whole or compressed to two factors, saved as safetensors.
+
+V labels, R rank, K labels asked for.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from labelemb.errors import ConfigError, DataError, check_at_least_one
+from labelemb.files import write_atomically
+from labelemb.terms.reduction import upcast
+
+FORMAT = "labelemb.embedding.v1"
+
+
+class LabelEmbedding(nn.Module, ABC):
+    """What the loss, the report and a reuse need of an embedding, whatever holds its numbers.
+
+    ``label_names`` is a list of V names, or None for labels without names.
+    """
+
+    kind: str
+    num_labels: int
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.label_names: list[str] | None = None
+
+    @abstractmethod
+    def rows(self, labels: Tensor) -> Tensor:
+        """Return the logits e of the given labels: (K,) int64 -> (K, V)."""
+
+    def matrix(self) -> Tensor:
+        """Return all rows, (V, V); row y holds the logits of the soft label of y."""
+        return self.rows(torch.arange(self.num_labels, device=next(self.parameters()).device))
+
+    def soft_labels(self) -> Tensor:
+        """Return softmax of ``matrix()`` over its last axis, (V, V) in fp32 at least, rows sum to 1."""
+        return torch.softmax(upcast(self.matrix()), dim=-1)
+
+    def matched(self, names: Sequence[str]) -> Self:
+        """Return a new embedding of the labels with these names, in that order, without the rest.
+
+        Soft labels of a part are those of the whole, renormalised. Raises DataError that lists the names that are not
+        there, or when the embedding has no names.
+        """
+        if self.label_names is None:
+            raise DataError("embedding", "one with label names in its file", "none", "Save it with label_names")
+        numbers = {name: number for number, name in enumerate(self.label_names)}
+        if missing := [name for name in names if name not in numbers]:
+            expected = f"an embedding with all {len(names)} labels (it has {len(numbers)})"
+            raise DataError("embedding", expected, f"none for {', '.join(missing)}")
+        with torch.no_grad():
+            chosen = self._chosen(torch.tensor([numbers[name] for name in names]))
+        chosen.label_names = list(names)
+        return chosen
+
+    @abstractmethod
+    def _chosen(self, labels: Tensor) -> Self:
+        """Return a copy with rows and columns of those labels, (K,), alone."""
+
+    def save(self, path: Path | str, label_names: Sequence[str] | None = None) -> None:
+        """Write a safetensors file with the label names in its metadata, whole or not at all.
+
+        Raises ConfigError when the names are not one per label.
+        """
+        names = list(map(str, label_names)) if label_names is not None else self.label_names
+        if names is not None and len(names) != self.num_labels:
+            raise ConfigError("label_names", f"{self.num_labels} names, one per label", len(names))
+        metadata = {"format": FORMAT, "kind": self.kind}
+        if names is not None:
+            metadata["label_names"] = json.dumps(names, ensure_ascii=False)
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+        write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read what ``save`` wrote, with ``.label_names``; on ``LabelEmbedding`` itself: whichever kind it is.
+
+        Raises DataError for a missing or damaged file, or one that holds another kind of embedding.
+        """
+        tensors, metadata = _read(Path(path))
+        kinds = {kind.kind: kind for kind in (DenseLabelEmbedding, CompressedLabelEmbedding)}
+        actual = kinds.get(metadata.get("kind", ""))
+        if actual is None or metadata.get("format") != FORMAT or not issubclass(actual, cls):
+            wanted = f"a {cls.kind} label embedding" if hasattr(cls, "kind") else "a label embedding"
+            raise DataError(str(path), wanted, f"format {metadata.get('format')}, kind {metadata.get('kind')}")
+        try:
+            embedding = actual._of(tensors)
+            names = json.loads(metadata["label_names"]) if "label_names" in metadata else None
+            if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+                raise ValueError("label names that are no list of strings")
+        except (KeyError, RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise DataError(str(path), f"the tensors of a {actual.kind} label embedding", error) from error
+        if names is not None and len(names) != embedding.num_labels:
+            raise DataError(str(path), f"{embedding.num_labels} label names", len(names))
+        embedding.label_names = names
+        assert isinstance(embedding, cls)
+        return embedding
+
+    @classmethod
+    @abstractmethod
+    def _of(cls, tensors: dict[str, Tensor]) -> Self:
+        """Build the embedding that the tensors of a file describe."""
+
+
+class DenseLabelEmbedding(LabelEmbedding):
+    """E as one (V, V) parameter, ``weight``; the identity at the start, as published for vision."""
+
+    kind = "dense"
+
+    def __init__(self, num_labels: int) -> None:
+        """num_labels: V >= 1."""
+        super().__init__()
+        check_at_least_one("num_labels", num_labels)
+        self.num_labels = num_labels
+        self.weight = nn.Parameter(torch.eye(num_labels))
+
+    def rows(self, labels: Tensor) -> Tensor:
+        """Return E[labels]: (K,) int64 -> (K, V)."""
+        return F.embedding(labels, self.weight)
+
+    def matrix(self) -> Tensor:
+        """Return E itself, (V, V)."""
+        return self.weight
+
+    def _chosen(self, labels: Tensor) -> Self:
+        return self._of({"weight": self.weight.detach()[labels][:, labels]})
+
+    @classmethod
+    def _of(cls, tensors: dict[str, Tensor]) -> Self:
+        weight = tensors["weight"]
+        embedding = cls(weight.shape[0]).to(weight.dtype)
+        embedding.load_state_dict(tensors)
+        return embedding
+
+
+class CompressedLabelEmbedding(LabelEmbedding):
+    """E = relu(codes W^T + b) in 2VR + V numbers instead of V*V, as published for sequence to sequence.
+
+    ``codes`` nn.Embedding(V, R), ``decoder`` nn.Linear(R, V); both start as torch starts them.
+    """
+
+    kind = "compressed"
+
+    def __init__(self, num_labels: int, rank: int) -> None:
+        """num_labels: V >= 1; rank: R >= 1."""
+        super().__init__()
+        check_at_least_one("num_labels", num_labels)
+        check_at_least_one("rank", rank)
+        self.num_labels, self.rank = num_labels, rank
+        self.codes = nn.Embedding(num_labels, rank)
+        self.decoder = nn.Linear(rank, num_labels)
+
+    def rows(self, labels: Tensor) -> Tensor:
+        """Return relu(decoder(codes[labels])): (K,) int64 -> (K, V)."""
+        logits: Tensor = self.decoder(self.codes(labels))
+        return logits.relu()
+
+    def _chosen(self, labels: Tensor) -> Self:
+        decoder = {f"decoder.{name}": part.detach()[labels] for name, part in self.decoder.named_parameters()}
+        return self._of({"codes.weight": self.codes.weight.detach()[labels], **decoder})
+
+    @classmethod
+    def _of(cls, tensors: dict[str, Tensor]) -> Self:
+        codes = tensors["codes.weight"]
+        embedding = cls(*codes.shape).to(codes.dtype)
+        embedding.load_state_dict(tensors)
+        return embedding
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if not path.is_file():
+        raise DataError(str(path), "a safetensors file with a label embedding", "no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise DataError(str(path), "a safetensors file with a label embedding", error) from error
