@@ -61,7 +61,7 @@ def test_paired_table_of_the_search_comes_from_its_raw_figures() -> None:
         data, rival, seeds, *cells = line.strip("| ").split(" | ")
         keys = (("valid_error", 2), ("valid_nll", 3), ("scaled_nll", 4))
         for cell, (key, digits) in zip(cells, keys, strict=True):
-            pair = by_seed(data, "label embedding beta 0 tau 2 soft_decay 0.75", key), by_seed(data, rival, key)
+            pair = by_seed(data, "label embedding beta 0 tau 2 fade 0.75", key), by_seed(data, rival, key)
             found = paired_difference(*pair)
             assert found is not None
             assert found.low is not None

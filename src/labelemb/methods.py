@@ -42,13 +42,13 @@ METHODS: tuple[MethodName, ...] = get_args(MethodName)
 KEYS: dict[str, frozenset[str]] = {
     "embedding": frozenset({"frozen_embedding", "matched_smoothing", "shuffled_embedding"}),
     "soft_decay": frozenset({"label_embedding", "matched_smoothing", "shuffled_embedding"}),
-    "label_smoothing": frozenset({"label_smoothing"}),
+    "smoothing": frozenset({"label_smoothing"}),
     "label_matrix": frozenset({"soft_label_matrix"}),
     "ols_weight": frozenset({"ols"}),
     "ps_kd_weight": frozenset({"ps_kd"}),
     "tf_kd_weight": frozenset({"tf_kd"}),
     "tf_kd_tau": frozenset({"tf_kd"}),
-    "label_relaxation": frozenset({"label_relaxation"}),
+    "relaxation": frozenset({"label_relaxation"}),
     "label_confusion_alpha": frozenset({"label_confusion"}),
 }
 WITH_IMPLEMENTATIONS = ("cross_entropy", "label_embedding")
@@ -90,11 +90,11 @@ class MethodConfig:
 
     def __post_init__(self) -> None:
         with Choices() as choices:
-            for name in ("soft_decay", "label_smoothing", "ols_weight", "ps_kd_weight", "tf_kd_weight"):
+            for name in ("soft_decay", "smoothing", "ols_weight", "ps_kd_weight", "tf_kd_weight"):
                 value = getattr(self, name)
                 choices.expect(0 <= value <= 1, name, "a number from 0 to 1", value)
             choices.expect(0 < self.tf_kd_tau < float("inf"), "tf_kd_tau", "a temperature > 0", self.tf_kd_tau)
-            choices.expect(0 < self.relaxation < 1, "label_relaxation", "a number above 0 and below 1", self.relaxation)
+            choices.expect(0 < self.relaxation < 1, "relaxation", "a number above 0 and below 1", self.relaxation)
             choices.expect(
                 0 <= self.label_confusion_alpha < float("inf"),
                 "label_confusion_alpha",
@@ -159,7 +159,7 @@ def _running(choices: MethodConfig, around: LossContext, control: Control | None
 
 def _frozen(choices: MethodConfig, around: LossContext, control: Control | None = None) -> Loss:
     if choices.embedding is None:
-        raise ConfigError("embedding", "a file or a run with a label embedding, for method reuse", None)
+        raise ConfigError("embedding", "a file or a run with a label embedding, for method frozen_embedding", None)
     embedding = LabelEmbedding.load(choices.embedding).matched(around.label_names)
     return FrozenLabelEmbeddingLoss(embedding, choices.objective.beta, around.ignore_index, control=control)
 
@@ -186,7 +186,7 @@ def _smoothing(choices: MethodConfig, around: LossContext) -> Loss:
 
 def _matrix(choices: MethodConfig, around: LossContext) -> Loss:
     if choices.label_matrix is None:
-        raise ConfigError("label_matrix", "a file with soft labels, for method matrix", None)
+        raise ConfigError("label_matrix", "a file with soft labels, for method soft_label_matrix", None)
     soft_labels = read_soft_labels(choices.label_matrix, around.label_names)
     return SoftLabelMatrixLoss(soft_labels, choices.objective.beta, around.ignore_index)
 

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
         ("frobnicate", "verb: expected one of demo, list, .*, got 'frobnicate'"),
         ("trian", r"verb: .* got 'trian'. Did you mean 'train'\?$"),
         ("train digit", r"preset: .* got 'digit'. Did you mean 'digits'\?$"),
-        ("train digits --method smoothed", r"method: .* got 'smoothed'. Did you mean 'smoothing'\?$"),
+        ("train digits --method label_smoothed", r"method: .* got 'label_smoothed'. Did you mean 'label_smoothing'\?$"),
         ("train", "preset: expected one of cifar10-modern, .* got none"),
         ("train nope", "preset: .* got 'nope'"),
         ("train digits --epoch 3", r"unrecognized arguments: --epoch 3. Did you mean '--epochs'\?$"),
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
         ("train digits --cap soft", "cap: expected hinge or absolute, got 'soft'"),
         ("train digits --epochs 0 --tau -1 --learning_rate 0", "epochs: .*; tau: .*; learning_rate: .*"),
         ("train digits --terms hard,foo", "terms: expected names out of hard, .* got foo"),
-        ("train digits --method foo", "method: expected baseline or label_embedding.* got 'foo'"),
+        ("train digits --method foo", "method: expected cross_entropy or label_embedding.* got 'foo'"),
         ("train digits --soft_start 9999", r"soft_start: expected fewer steps than the run has \(780\)"),
         ("train digits --soft_start 9999 --soft_decay 1", r"soft_start: expected fewer steps than the run has \(780\)"),
         ("train digits --soft_decay 1 --mix sum", "mix: expected convex, for soft_decay, got sum"),
@@ -143,7 +143,7 @@ def test_mistakes_in_a_users_own_preset(
 
 def test_mode_and_seed_of_a_users_own_preset_count(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
-    file.write_text("task: vision\ndataset: digits\nepochs: 1\nwidth: 8\nmode: baseline\nseed: 3\n")
+    file.write_text("task: vision\ndataset: digits\nepochs: 1\nwidth: 8\nmethod: cross_entropy\nseed: 3\n")
     assert main(["train", str(file), "--out", str(tmp_path)]) == 0
     assert (tmp_path / "mine" / "cross_entropy" / "seed-3" / "finished.json").is_file()
 
@@ -195,7 +195,7 @@ def test_published_cifar_scripts(
             runpy.run_path(str(ROOT / "scripts" / "vision" / f"{script}.py"), run_name="__main__")
         return int(ended.value.code or 0)
 
-    flags = "--method=label_embedding --lr 0.002 --tau 1 --alpha 0.8 --beta 0.4 --num 3 --epochs 1 --data /nowhere"
+    flags = "--mode=emb --lr 0.002 --tau 1 --alpha 0.8 --beta 0.4 --num 3 --epochs 1 --data /nowhere"
     assert call(f"--resume {flags}") == 2
     assert "resume: expected a run to go on with" in capsys.readouterr().err
     assert call(flags) == 0

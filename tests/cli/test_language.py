@@ -34,7 +34,7 @@ SMALL |= {
     "soft_start": 8,
     "learning_rate": 0.02,
 }
-EMB = ["-unk", "-score", "label_embedding", "-loss", "label_embedding", "-log", "label_embedding"]
+EMB = ["-unk", "-score", "emb", "-loss", "emb", "-log", "label_embedding"]
 Say = Callable[[bytes], None]
 
 
@@ -126,7 +126,7 @@ def test_the_best_prediction_is_what_the_best_checkpoint_translates(
 
 def test_predict(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = run_of(place) / "checkpoint.pt"
-    assert predict(["-config", config_of(place), "-unk", "-score", "label_embedding", "-restore", str(checkpoint)]) == 0
+    assert predict(["-config", config_of(place), "-unk", "-score", "emb", "-restore", str(checkpoint)]) == 0
     said = capsys.readouterr().out
     lines = (run_of(place) / "prediction.txt").read_text()
     assert lines == (run_of(place) / "test.output.txt").read_text()
@@ -200,9 +200,9 @@ def test_without_a_gpu_the_cpu_computes(place: Path, capsys: pytest.CaptureFixtu
     ("arguments", "changes", "says"),
     [
         (
-            ["-score", "label_embedding"],
+            ["-score", "emb"],
             {},
-            "score, loss: expected -score label_embedding -loss label_embedding, or neither .* got -score 'label_embedding' -loss ''",
+            "score, loss: expected -score emb -loss emb, or neither .* got -score 'emb' -loss ''",
         ),
         (["-gpus", "0", "1"], {}, "gpus: expected one number, got 0 1. Several: accelerate launch"),
         ([], {"shared_vocab": True}, "shared_vocab: expected False, as .* is prepared, got True in .*-share"),
@@ -210,7 +210,7 @@ def test_without_a_gpu_the_cpu_computes(place: Path, capsys: pytest.CaptureFixtu
         ([], {"epoch": "many"}, "values that fit their keys in .*iwslt.yaml, got epochs: .* whole number, got 'many'"),
         ([], {"eval_interval": "3000 steps"}, "eval_interval: expected a whole number or null, got '3000 steps'"),
         ([], {"seed": 7, "unk": True}, "no keys that are options of the script, got seed, unk in .* Give -seed, -unk"),
-        ([], {"metric": ["meteor"]}, "scores: expected exact or bleu or rouge, got 'meteor'"),
+        ([], {"metric": ["meteor"]}, "eval_metrics: expected exact or bleu or rouge, got 'meteor'"),
         ([], {"data": "nowhere"}, "data: expected the folder of a prepared corpus, got none at"),
         ([*EMB[:-1], "other"], {"soft_start": 20_000}, r"soft_start: expected fewer steps than the run has \(21\)"),
         (["-restore", "nowhere.pt"], {}, "restore: expected a checkpoint, got no such file: nowhere.pt"),
@@ -391,7 +391,7 @@ def test_similar_makes_one_row_of_a_large_vocabulary(
         return self.decoder(self.codes(labels)).relu()  # type: ignore[no-any-return]
 
     monkeypatch.setattr(CompressedLabelEmbedding, "rows", rows)
-    monkeypatch.setattr(LabelEmbedding, "soft_label_matrix", None)
+    monkeypatch.setattr(LabelEmbedding, "matrix", None)
     assert main(["similar", str(tmp_path / "large.safetensors"), "w77"]) == 0
     assert asked == [1]
     assert len(capsys.readouterr().out.splitlines()) == 5

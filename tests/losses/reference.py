@@ -24,7 +24,7 @@ class Expected:
     embedding: Array
 
     @property
-    def total(self) -> float:
+    def loss(self) -> float:
         return sum(self.terms.values())
 
 

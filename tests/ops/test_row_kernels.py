@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelemb.losses import row_kernels
+from labelemb.ops.chunked import row_kernels
 from labelemb.ops.chunked.row_kernels import BlockLabels, TorchRowKernels
 
 from .vocabulary import FORMS, Case, run

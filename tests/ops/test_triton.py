@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from labelemb import LabelEmbeddingLoss, LinearCrossEntropyLoss, Objective
 from labelemb.errors import ConfigError
 from labelemb.functional import TERMS
-from labelemb.losses import implementations
+from labelemb.ops import backends
 
 from .vocabulary import FORMS, GRID_CASES, Case, assert_matches_eager, build, run
 
@@ -106,7 +106,7 @@ def test_refuses_a_cpu_outside_the_interpreter(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_refuses_to_be_made_without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(implementations, "has_triton", lambda: False)
+    monkeypatch.setattr(backends, "has_triton", lambda: False)
     with pytest.raises(ConfigError, match="pip install triton"):
         LabelEmbeddingLoss(4, 5, impl="fused")
 
@@ -114,23 +114,23 @@ def test_refuses_to_be_made_without_triton(monkeypatch: pytest.MonkeyPatch) -> N
 def test_auto_chooses_by_labels_and_device(monkeypatch: pytest.MonkeyPatch) -> None:
     from labelemb.ops.chunked.driver import Chunked
 
-    few, many = implementations.EAGER_LABELS, implementations.EAGER_LABELS + 1
+    few, many = backends.EAGER_LABELS, backends.EAGER_LABELS + 1
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
-    monkeypatch.setattr(implementations, "has_triton", lambda: False)
-    assert implementations.select_backend("auto", few, gpu, None) is None
-    assert implementations.select_backend("auto", many, cpu, 5) == Chunked(chunk_bytes=5)
-    assert implementations.select_backend("auto", many, gpu, None) == Chunked()
+    monkeypatch.setattr(backends, "has_triton", lambda: False)
+    assert backends.select_backend("auto", few, gpu, None) is None
+    assert backends.select_backend("auto", many, cpu, 5) == Chunked(chunk_bytes=5)
+    assert backends.select_backend("auto", many, gpu, None) == Chunked()
     if find_spec("triton") is not None:
         from labelemb.ops.triton import TritonRowKernels
 
-        monkeypatch.setattr(implementations, "has_triton", lambda: True)
-        assert implementations.select_backend("auto", many, cpu, None) == Chunked()
-        assert implementations.select_backend("auto", many, gpu, None) == Chunked(TritonRowKernels)
-        assert implementations.select_backend("auto", many, gpu, None, fades=True) == Chunked()
+        monkeypatch.setattr(backends, "has_triton", lambda: True)
+        assert backends.select_backend("auto", many, cpu, None) == Chunked()
+        assert backends.select_backend("auto", many, gpu, None) == Chunked(TritonRowKernels)
+        assert backends.select_backend("auto", many, gpu, None, fades=True) == Chunked()
 
 
 def test_refuses_weights_that_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(implementations, "has_triton", lambda: True)
+    monkeypatch.setattr(backends, "has_triton", lambda: True)
     with pytest.raises(ConfigError, match="impl: expected eager, chunked or auto for a soft term that fades, got 'fus"):
         LabelEmbeddingLoss(4, 5, objective=Objective(soft_end=9), impl="fused")
     LabelEmbeddingLoss(4, 5, objective=Objective(), impl="fused")

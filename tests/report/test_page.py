@@ -162,7 +162,9 @@ def test_modes_with_labels_have_files_of_their_own(write_run: WriteRun, runs: Pa
     for method in ("label_embedding", "frozen_embedding"):
         write_run(method, 0, test=[2.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
     report = make_report([runs], tmp_path / "o", labels=["cat", "dog"], order="given")
-    assert {"heatmap-mnist-mlp-label_embedding", "heatmap-mnist-mlp-reuse"} <= {path.stem for path in report.figures}
+    assert {"heatmap-mnist-mlp-label_embedding", "heatmap-mnist-mlp-frozen_embedding"} <= {
+        path.stem for path in report.figures
+    }
     assert json.loads(read(report.page).data)["command"] == (
         f"labelemb report {runs} --out {tmp_path / 'o'} --labels cat,dog --order given"
     )

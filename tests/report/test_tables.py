@@ -39,11 +39,11 @@ def test_markdown_escapes_what_would_break_a_row(write_run: WriteRun, runs: Path
 def test_csv_holds_the_numbers_unrounded(tasks: list[Task]) -> None:
     last, chosen = csv.DictReader(io.StringIO(csv_table(tasks)))
     assert last["figure"] == "last"
-    assert float(last["baseline_mean"]) == pytest.approx(2.0)
-    assert float(last["emb_reduction"]) == pytest.approx(0.6)
-    assert float(last["emb_relative_reduction"]) == pytest.approx(0.3)
-    assert (last["emb_n"], last["emb_pairs"]) == ("3", "3")
-    assert (chosen["emb_n"], chosen["emb_mean"]) == ("0", "")
+    assert float(last["cross_entropy_mean"]) == pytest.approx(2.0)
+    assert float(last["label_embedding_reduction"]) == pytest.approx(0.6)
+    assert float(last["label_embedding_relative_reduction"]) == pytest.approx(0.3)
+    assert (last["label_embedding_n"], last["label_embedding_pairs"]) == ("3", "3")
+    assert (chosen["label_embedding_n"], chosen["label_embedding_mean"]) == ("0", "")
 
 
 def test_a_finding_is_one_sentence_with_its_interval(tasks: list[Task]) -> None:

@@ -82,11 +82,11 @@ def test_an_epoch_ends_once_whenever_it_is_evaluated(
 ) -> None:
     """With 5 steps an epoch, so 2 and 7 never fall on its end but at the last."""
     calls: list[str] = []
-    for hook in ("advance", "epoch_end", "sync"):
+    for hook in ("step", "epoch_end", "sync"):
         monkeypatch.setattr("labelemb.losses.base.Loss." + hook, lambda self, hook=hook: calls.append(hook))
     fit_some(replace(CONFIG, method="cross_entropy"), RunFolder(tmp_path), evaluate_every)
     epochs = " ".join(call for call in calls if call != "sync")
-    assert epochs == " ".join(["advance advance advance advance advance epoch_end"] * 3)
+    assert epochs == " ".join(["step step step step step epoch_end"] * 3)
     assert calls.count("sync") == -(-15 // (evaluate_every or 5))
     assert calls[-2:] == ["epoch_end", "sync"]
 
@@ -184,12 +184,12 @@ def test_the_index_says_which_image_it_is() -> None:
 
 def test_a_mode_keeps_its_own_keys_alone() -> None:
     """So a run is the same run whatever the other methods of its matrix were told."""
-    changed = {"embedding": "e.safetensors", "label_smoothing": 0.3, "ols_weight": 0.2, "label_matrix": "m.csv"}
+    changed = {"embedding": "e.safetensors", "smoothing": 0.3, "ols_weight": 0.2, "label_matrix": "m.csv"}
     changed |= {
         "ps_kd_weight": 0.3,
         "tf_kd_weight": 0.2,
         "tf_kd_tau": 3.0,
-        "label_relaxation": 0.2,
+        "relaxation": 0.2,
         "label_confusion_alpha": 2.0,
         "soft_decay": 0.5,
     }
@@ -232,7 +232,10 @@ def test_matched_and_shuffled_with_a_file_or_without(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--method", "smoothing,nonsense"], "method: expected baseline or label_embedding or .* got 'nonsense'"),
+        (
+            ["--method", "label_smoothing,nonsense"],
+            "method: expected cross_entropy or label_embedding or .* got 'nonsense'",
+        ),
         (["--method", "label_smoothing", "--smoothing", "2"], "smoothing: expected a number from 0 to 1, got 2"),
         (["--method", "ols", "--impl", "chunked"], "impl: expected eager or auto for method ols, got 'chunked'"),
         (["--method", "matched_smoothing", "--impl", "fused"], "impl: expected eager or auto"),

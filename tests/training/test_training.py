@@ -345,7 +345,7 @@ def test_several_runs_in_one_launch(device: str, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     assert all(RunFolder.of(tmp_path, "digits", method, 0).finished for method in ("cross_entropy", "label_embedding"))
-    assert done.stdout.count("baseline/seed-0") == 1, "one process talks"
+    assert done.stdout.count("cross_entropy/seed-0") == 1, "one process talks"
 
 
 def test_leftovers_of_killed_processes_are_swept(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def _method(chosen: Any) -> Any:
     if (chosen.score, chosen.loss) not in (("emb", "emb"), ("", "")):
         got = f"-score {chosen.score!r} -loss {chosen.loss!r}"
         raise ConfigError("score, loss", "-score emb -loss emb, or neither for the one-hot baseline", got)
-    return "emb" if chosen.loss else "baseline"
+    return "label_embedding" if chosen.loss else "cross_entropy"
 
 
 def _place(gpus: list[int]) -> None:

@@ -13,13 +13,13 @@ class capture_head_input:
 
     >>> import torch
     >>> model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
-    >>> with capture_head_input(model[2]) as hidden:
+    >>> with capture_head_input(model[2]) as captured:
     ...     logits = model(torch.zeros(5, 3))
-    >>> hidden.value.shape
+    >>> captured.hidden.shape
     torch.Size([5, 4])
 
     Works with any model that ends in a Linear layer: ``model.fc`` (torchvision), ``model.get_classifier()`` (timm),
-    ``model.classifier`` (transformers). The gradient flows through ``value`` into the model.
+    ``model.classifier`` (transformers). The gradient flows through ``hidden`` into the model.
     """
 
     def __init__(self, head: nn.Module) -> None:
@@ -27,7 +27,7 @@ class capture_head_input:
         self._value: Tensor | None = None
 
     @property
-    def value(self) -> Tensor:
+    def hidden(self) -> Tensor:
         """Return the last tensor that entered the head, (..., D). Raises DataError when none has."""
         if self._value is None:
             hint = "A compiled model must make its first call inside the block, or be compiled after it"

@@ -25,7 +25,7 @@ from labelemb.report.tables import text_table
 
 Json = Any
 
-_SCRIPTS = ("dom.js", "curves.js", "intervals.js", "heatmap.js", "plane.js", "page.js")
+_SCRIPTS = ("dom.js", "curves.js", "intervals.js", "heatmap.js", "label_map.js", "page.js")
 _CURVES = {
     "test_error": f"{TEST_LABEL}, %",
     **{f"valid_{measure.key}": f"validation {measure.title}" for measure in TEXT_MEASURES if measure.key != "error"},

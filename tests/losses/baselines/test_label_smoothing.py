@@ -68,7 +68,7 @@ def test_each_row_is_permuted_by_itself_and_evenly() -> None:
 
 
 def test_shuffling_takes_memory() -> None:
-    with pytest.raises(ConfigError, match="shuffled: expected at most 32767 labels"):
+    with pytest.raises(ConfigError, match="shuffled_embedding: expected at most 32767 labels"):
         Shuffled(40_000, seed=0)
     assert Shuffled(3, seed=0).double().places.value.dtype == torch.int16
     assert not Shuffled(3, seed=0).state_dict()

@@ -225,7 +225,7 @@ def test_runs_that_cannot_start(config: Seq2SeqConfig, tmp_path: Path) -> None:
     check(replace(config, soft_start=10, method="cross_entropy"), run)
     with pytest.raises(DataError, match="data: expected the folder of a prepared corpus, got none at nowhere"):
         check(replace(config, corpus="nowhere"), run)
-    with pytest.raises(ConfigError, match=r"scores: expected exact or bleu or rouge, got 'meteor'; .*beam_size"):
+    with pytest.raises(ConfigError, match=r"eval_metrics: expected exact or bleu or rouge, got 'meteor'; .*beam_size"):
         replace(config, eval_metrics="bleu,meteor", beam_size=0)
     with pytest.raises(ConfigError, match=r"model: expected lstm or transformer, got 'gru'"):
         replace(config, model="gru")

@@ -33,7 +33,7 @@ def test_from_one_run_to_another_architecture(tmp_path: Path, capsys: pytest.Cap
     assert main([*reuse, str(tmp_path / "part.safetensors"), "--seed", "1"]) == 2
     assert "all 10 labels (it has 8), got none for 8, 9" in capsys.readouterr().err
     assert main(["train", "digits", "--method", "frozen_embedding", *out]) == 2
-    assert "embedding: expected a file or a run with a label embedding, for method reuse, got None" in (
+    assert "embedding: expected a file or a run with a label embedding, for method frozen_embedding, got None" in (
         capsys.readouterr().err
     )
 

@@ -120,9 +120,9 @@ def test_plain_targets_train(option: str, tmp_path: Path) -> None:
     "method", sorted(set(METHODS) - {"cross_entropy", "label_smoothing", "frozen_embedding", "soft_label_matrix"})
 )
 def test_others_refuse_before_anything_starts(method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*SMALL, str(tmp_path / "out"), "--method", f"baseline,{method}", "--cutmix", "1"]) == 2
+    assert main([*SMALL, str(tmp_path / "out"), "--method", f"cross_entropy,{method}", "--cutmix", "1"]) == 2
     said = capsys.readouterr().err
-    assert "cutmix: expected 0, or an eager method with a plain target (baseline, " in said
+    assert "cutmix: expected 0, or an eager method with a plain target (cross_entropy, " in said
     assert f"got 1.0 for method {method}" in said
     assert not (tmp_path / "out").exists()
 

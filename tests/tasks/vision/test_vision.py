@@ -111,11 +111,11 @@ def test_unknown_names() -> None:
         VisionConfig(model="mpl", epochs=0)
 
 
-@pytest.mark.parametrize("share", [Shard(), Shard(1, 2), Shard(0, 2, 3), Shard(2, 3, 2)])
+@pytest.mark.parametrize("shard", [Shard(), Shard(1, 2), Shard(0, 2, 3), Shard(2, 3, 2)])
 def test_shares_of_all_processes_make_up_the_batch(shard: Shard) -> None:
     rows = torch.arange(11)
-    everyone = [Shard(i, shard.count, share.gradient_accumulation_steps).pieces(rows) for i in range(shard.count)]
-    assert all(len(pieces) == share.gradient_accumulation_steps for pieces in everyone)
+    everyone = [Shard(i, shard.count, shard.gradient_accumulation_steps).pieces(rows) for i in range(shard.count)]
+    assert all(len(pieces) == shard.gradient_accumulation_steps for pieces in everyone)
     assert sorted(torch.cat([piece for pieces in everyone for piece in pieces]).tolist()) == list(range(11))
 
 

@@ -109,7 +109,7 @@ class Seq2SeqConfig(TrainingConfig):
         choices.expect(self.limit >= 0, "limit", "a whole number >= 0", self.limit)
         choices.expect_one_of("batch_type", self.batch_type, get_args(BatchType))
         for name in self.score_names:
-            choices.expect_one_of("scores", name, list(SCORES))
+            choices.expect_one_of("eval_metrics", name, list(SCORES))
         choices.include(lambda: self.search_settings)
         super().expect(choices)
 

@@ -41,7 +41,7 @@ class VisionTask:
             self.loss: Loss = make_loss(config, self.model, data.label_names, len(data.train), self.steps_per_epoch)
         if config.mixes and not self.loss.mixes:
             key = "mixup" if config.mixup else "cutmix"
-            plain = "baseline, smoothing, reuse, matrix; matched and shuffled with --embedding"
+            plain = "cross_entropy, label_smoothing, frozen_embedding, soft_label_matrix; matched_smoothing and shuffled_embedding with --embedding"
             got = f"{getattr(config, key)} for method {config.method}, impl {config.impl}"
             raise ConfigError(key, f"0, or an eager method with a plain target ({plain})", got)
         if config.channels_last:
