@@ -79,10 +79,12 @@ def _field_help(config: type) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for kind in config.__mro__:
-        entries = re.findall(r"^    (\w+(?:, \w+)*)\s{2,}(.+(?:\n\s{8,}.+)*)", kind.__doc__ or "", flags=re.M)
-        for names, text in entries:
+        text = kind.__doc__ or ""
+        entries = re.findall(r"^    (\w+(?:, \w+)*)\s{2,}(.+(?:\n\s{8,}.+)*)", text, flags=re.M)
+        entries += re.findall(r"^        (\w+): (.+(?:\n\s{12,}.+)*)", text, flags=re.M)
+        for names, help_text in entries:
             for name in names.split(", "):
-                found.setdefault(name, " ".join(text.split()).replace("%", "%%"))
+                found.setdefault(name, " ".join(help_text.split()).replace("``", "").replace("%", "%%"))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Every choice of a language run."""
+"""Configuration of sequence-to-sequence runs."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,51 +21,53 @@ from labelemb.training.loop import CheckpointCriterion, FitSettings
 ModelName = Literal["lstm", "transformer"]
 
 
-SENTENCES = 64  # side by side where the batches of training are counted in tokens
+EVAL_SENTENCES = 64  # per evaluation batch where training batches are counted in tokens
 
 
 @dataclass(frozen=True)
 class Seq2SeqConfig(TrainingConfig):
-    """Every choice of a language run; the presets are values of it.
+    """Configuration of a sequence-to-sequence run; the presets are values of it.
 
-    corpus            numbers-en-vi; iwslt15-en-vi (as published), iwslt15-en-vi-cased or iwslt15-en-vi-small, from the
-                      Stanford files; or the folder that labelemb preprocess wrote, as it is or below --data
-    limit             first training pairs that are used; 0: all
-    restore           checkpoint whose weights the run starts from; null: none
-    model             lstm, as published, or transformer
-    embedding_size    of the words
-    hidden_size       of encoder, decoder and the state in front of the classifier
-    layers            of encoder and decoder
-    dropout           lstm: between the layers and on what attention gives; transformer: see TransformerSeq2Seq
-    query_activation  lstm: none or tanh, on the attention query
-    heads             transformer: of attention; they divide hidden_size
-    feedforward       transformer: size inside the feed-forward blocks; null: 4 * hidden_size
-    batch_size        sentences per optimiser step, or tokens; over all processes
-    batch_type          what batch_size counts: sentences, or tokens of the longer side with their padding
-    rank              of the compressed label embedding; null: hidden_size
-    eval_interval     optimiser steps between evaluations; null: one per epoch
-    save_interval     optimiser steps between checkpoints to go on from; null: one per evaluation
-    eval_metrics            of the output, commas between: exact, bleu, rouge
-    beam_size         of the search at the end, on the test text; validation text is searched greedily
-    max_length        most tokens of an output
-    length_penalty    exponent of the length that scores are divided by in the search; 0: none
-    unk               replace an unknown word by the source word that has the most attention
+    The options shared by all tasks are documented in ``TrainingConfig``.
 
-    The other keys are those of every task (``TrainingConfig``).
+    Args:
+        corpus: ``numbers-en-vi`` (generated); ``iwslt15-en-vi`` (as published), ``iwslt15-en-vi-cased`` or
+            ``iwslt15-en-vi-small``, read from the Stanford files; or a folder written by ``labelemb preprocess``,
+            absolute or below ``--data``.
+        limit: Number of training pairs to use, from the first on; 0: all.
+        restore: Checkpoint to initialise the weights from; null: none.
+        model: ``lstm`` (published) or ``transformer``.
+        embedding_size: Size of the word embeddings.
+        hidden_size: Hidden size of encoder and decoder, and input size of the classifier.
+        layers: Number of layers of encoder and decoder.
+        dropout: Dropout probability.
+        query_activation: LSTM: activation of the attention query, ``none`` or ``tanh``.
+        heads: Transformer: number of attention heads; must divide hidden_size.
+        feedforward: Transformer: inner size of the feed-forward blocks; null: 4 * hidden_size.
+        batch_type: Unit of batch_size: ``sentences``, or ``tokens`` of the longer side including padding.
+        rank: Rank of the compressed label embedding; null: hidden_size.
+        eval_interval: Optimizer steps between evaluations; null: once per epoch.
+        save_interval: Optimizer steps between resumable checkpoints; null: at every evaluation.
+        eval_metrics: Metrics of the generated text, separated by commas: ``exact``, ``bleu``, ``rouge``.
+        beam_size: Beam size for the test set after the last step; validation decodes greedily.
+        max_length: Maximum number of generated tokens.
+        length_penalty: Exponent of the length that beam scores are divided by; 0: none.
+        unk: Whether to replace a generated unknown token by the source word with the most attention.
+
+    Raises:
+        ConfigError: Naming every invalid option.
     """
 
-    # The others remember a matrix over all words, or each sample, or read no sequences.
+    # The other methods store a (V, V) matrix or state per sample, or do not support sequences.
     methods: ClassVar[tuple[MethodName, ...]] = (
-        *(
-            "cross_entropy",
-            "label_embedding",
-            "frozen_embedding",
-            "label_smoothing",
-            "matched_smoothing",
-            "shuffled_embedding",
-            "tf_kd",
-            "label_relaxation",
-        ),
+        "cross_entropy",
+        "label_embedding",
+        "frozen_embedding",
+        "label_smoothing",
+        "matched_smoothing",
+        "shuffled_embedding",
+        "tf_kd",
+        "label_relaxation",
     )
 
     corpus: str = numbers.NAME
@@ -98,7 +100,7 @@ class Seq2SeqConfig(TrainingConfig):
     unk: bool = True
 
     def expect(self, choices: Choices) -> None:
-        """Note what cannot be."""
+        """Record invalid options."""
         choices.include(lambda: self.sizes)
         choices.expect_one_of("model", self.model, get_args(ModelName))
         if self.model == "transformer":
@@ -115,17 +117,17 @@ class Seq2SeqConfig(TrainingConfig):
 
     @property
     def objective(self) -> Objective:
-        """Return the choices that are the loss's; sums are divided by the number of tokens, as published."""
+        """Return the options of the loss; sums are divided by the number of tokens, as published."""
         return replace(super().objective, reduction="token")
 
     @property
     def files(self) -> dict[str, Path]:
-        """Return the files that a run starts from: config key -> file."""
+        """Return the input files of a run: option -> file."""
         return super().files | ({"restore": Path(self.restore).expanduser()} if self.restore else {})
 
     @property
     def fit_settings(self) -> FitSettings:
-        """Return the choices that are the training loop's."""
+        """Return the options of the training loop."""
         scores = (CheckpointCriterion(f"valid_{SCORES[name]}", name, highest=True) for name in self.score_names)
         return replace(
             super().fit_settings,
@@ -136,20 +138,20 @@ class Seq2SeqConfig(TrainingConfig):
 
     @property
     def sizes(self) -> ModelDims:
-        """Return the choices that are the model's, whatever its kind."""
+        """Return the dimensions of the model."""
         return ModelDims(**self.share(ModelDims))
 
     @property
     def sentences_at_once(self) -> int:
-        """Return how many sentences are scored and searched side by side."""
-        return self.batch_size if self.batch_type == "sentences" else SENTENCES
+        """Return the number of sentences per batch of evaluation and decoding."""
+        return self.batch_size if self.batch_type == "sentences" else EVAL_SENTENCES
 
     @property
     def search_settings(self) -> SearchSettings:
-        """Return the choices that are the search's."""
+        """Return the options of the search."""
         return SearchSettings(self.beam_size, self.max_length, self.length_penalty)
 
     @property
     def score_names(self) -> list[str]:
-        """Return the scores, one by one."""
+        """Return the names of the evaluation metrics."""
         return [name.strip() for name in self.eval_metrics.split(",")]

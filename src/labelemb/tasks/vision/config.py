@@ -1,4 +1,4 @@
-"""Every choice of a vision run."""
+"""Configuration of image-classification runs."""
 
 from dataclasses import dataclass
 from typing import get_args
@@ -15,27 +15,29 @@ from labelemb.training.config import TrainingConfig
 
 @dataclass(frozen=True)
 class VisionConfig(TrainingConfig):
-    """Every choice of a vision run; the presets are values of it.
+    """Configuration of an image-classification run; the presets are values of it.
 
-    dataset         digits, mnist, cifar10 or cifar100; imagefolder:PATH or hub:ID for images of one's own
-    label_level     labels of cifar100: fine or coarse
-    image_size      side of the square that own images are cut and resized to; null: 32
-    validate        true: hold a fixed tenth of the training images out to choose by; false: none; null: as published,
-                    and true for own images
-    images_per_label  most training images of each label; null: all
-    augment         crop-flip: pad 4, random crop, random mirror image, for training images; none
-    mixup           average each training image with another, and so their labels: a of Beta(a, a), which the shares are
-                    drawn from; 0: off. For the methods whose target is plain: baseline, smoothing, reuse, matrix, and
-                    matched and shuffled with an embedding
-    cutmix          cut a box out of the other image instead; with both on, each batch is one or the other
-    model           mlp, cnn, resnet8 or resnet18
-    width           size of the model's layers; null: as published
-    batch_size      images per optimiser step, over all processes
-    reduction       mean: as published for images, the cap a sum over rows; token: every term divided by the rows
-    channels_last   memory layout of images and convolutions
-    compile         let torch.compile make the model faster: costs a minute at the start, needs a C++ compiler
+    The options shared by all tasks are documented in ``TrainingConfig``.
 
-    The other keys are those of every task (``TrainingConfig``).
+    Args:
+        dataset: ``digits``, ``mnist``, ``cifar10`` or ``cifar100``; ``imagefolder:PATH`` or ``hub:ID`` for own images.
+        label_level: Labels of CIFAR-100: ``fine`` (100) or ``coarse`` (20).
+        image_size: Side length that own images are centre-cropped and resized to; null: 32.
+        validate: Whether to hold out a stratified tenth of the training images for validation; null: as published
+            for a named data set, true for own images.
+        images_per_label: Maximum number of training images per label; null: all.
+        augment: Augmentation of training images: ``none``, or ``crop-flip`` (pad 4, random crop, horizontal flip).
+        mixup: Mixup Beta(a, a) parameter; 0 disables. Only for methods with a fixed target.
+        cutmix: CutMix Beta(a, a) parameter; 0 disables. With mixup also on, each batch uses one of the two.
+        model: ``mlp``, ``cnn``, ``resnet8`` or ``resnet18``.
+        width: Width of the model's layers; null: the published width.
+        reduction: ``mean`` (published for images: the cap term is a sum over rows) or ``token`` (every term is
+            divided by the number of rows).
+        channels_last: Whether images and convolutions use the channels-last memory format.
+        compile: Whether to compile the model with ``torch.compile``; needs a C++ compiler.
+
+    Raises:
+        ConfigError: Naming every invalid option.
     """
 
     dataset: str = "digits"
@@ -53,7 +55,7 @@ class VisionConfig(TrainingConfig):
     compile: bool = False
 
     def expect(self, choices: Choices) -> None:
-        """Note what cannot be."""
+        """Record invalid options."""
         choices.expect(datasets.is_known(self.dataset), "dataset", datasets.NAMES, repr(self.dataset))
         choices.expect_one_of("label_level", self.label_level, get_args(Level))
         choices.expect_one_of("augment", self.augment, get_args(Augment))
@@ -68,10 +70,10 @@ class VisionConfig(TrainingConfig):
 
     @property
     def mixes(self) -> bool:
-        """Say whether training images are mixed."""
+        """Whether training images are mixed."""
         return self.mixup > 0 or self.cutmix > 0
 
     @property
     def data_options(self) -> DataOptions:
-        """Return the choices that are the data set's."""
+        """Return the options of the data set."""
         return DataOptions(**self.share(DataOptions))
