@@ -1,6 +1,7 @@
 """Each pure term by gradcheck in its live input, and the gradients that must not be."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from labelemb.functional import (
     cross_entropy,
     distillation_targets,
     is_correct,
+    margin_penalty,
+    max_suppression,
     soft_cross_entropy,
 )
 
@@ -51,3 +54,20 @@ def test_hand_computed() -> None:
 def test_temperature_flattens() -> None:
     z = torch.tensor([[2.0, 0.0]])
     assert float(distillation_targets(z, 2.0)[0, 0]) == pytest.approx(1 / (1 + math.exp(-1)))
+
+
+@pytest.mark.parametrize("penalty", [max_suppression, lambda z: margin_penalty(z, 0.5)])
+def test_logit_penalties(penalty: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """A shift of all logits changes nothing, so that log-probabilities may be given; equal logits cost nothing."""
+    z = logits()
+    torch.testing.assert_close(penalty(z), penalty(z.log_softmax(1)))
+    assert gradcheck(penalty, z)
+    assert not penalty(torch.ones(3, 4)).any()
+    assert (penalty(z) > 0).all()
+
+
+def test_logit_penalties_by_hand() -> None:
+    z = torch.tensor([[4.0, 1.0, 0.0, -1.0]])
+    assert float(max_suppression(z)) == 3
+    assert float(margin_penalty(z, 2.0)) == pytest.approx((1 + 2 + 3) / 4)
+    assert float(margin_penalty(z, 5.0)) == 0

@@ -1,5 +1,6 @@
 """labelemb: soft labels that a network learns while it trains."""
 
+from labelemb import functional
 from labelemb.losses.baselines.label_confusion import LabelConfusionLoss
 from labelemb.losses.baselines.label_relaxation import LabelRelaxationLoss
 from labelemb.losses.baselines.label_smoothing import LabelSmoothingLoss
@@ -41,5 +42,6 @@ __all__ = [
     "SoftTargetLoss",
     "TfKDLoss",
     "capture_head_input",
+    "functional",
     "global_sum",
 ]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from labelemb.errors import ConfigError, ShapeError
+from labelemb.functional import matched_smoothing
 from labelemb.losses.rank_local import RankLocalState
 
 MOST_SHUFFLED = torch.iinfo(torch.int16).max
@@ -36,9 +37,7 @@ class Matched(Control):
 
     def forward(self, q: Tensor, labels: Tensor) -> Tensor:
         """(K, V) and (K,) -> (K, V)."""
-        own = q.gather(1, labels[:, None])
-        rest = (1 - own) / max(q.shape[1] - 1, 1)
-        return rest.expand_as(q).scatter(1, labels[:, None], own)
+        return matched_smoothing(q, labels)
 
 
 class Shuffled(Control):

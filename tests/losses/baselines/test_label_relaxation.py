@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 
 from labelemb import LabelRelaxationLoss
 from labelemb.errors import ConfigError
-from labelemb.losses.baselines.label_relaxation import relaxed_divergence
+from labelemb.functional import relaxed_divergence
 
 from .cases import LABELS
 

@@ -4,25 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from labelemb.errors import ConfigError, ShapeError, check_at_least_one
+from labelemb.functional import confusion_divergence
 from labelemb.losses.base import check_same_dtype
 from labelemb.losses.row_loss import RowLoss
 from labelemb.terms.reduction import upcast
 from labelemb.terms.rows import Rows
-
-
-def confusion_divergence(log_p: Tensor, labels: Tensor, confusion: Tensor, alpha: float) -> Tensor:
-    """KL(s || p) with the simulated label s = softmax(alpha * onehot y + c), c = softmax(confusion).
-
-    The gradient reaches the model through both, and the label vectors through s.
-
-    log_p (N, V), labels (N,) int64, confusion (N, V) logits -> (N,)
-
-    >>> confusion_divergence(torch.zeros(1, 2).log_softmax(1), torch.tensor([1]), torch.zeros(1, 2), 0.0)
-    tensor([0.])
-    """
-    c = torch.softmax(confusion, dim=1)
-    log_s = torch.log_softmax(c.scatter_add(1, labels[:, None], torch.full_like(c[:, :1], alpha)), dim=1)
-    return (log_s.exp() * (log_s - log_p)).sum(1)
 
 
 class LabelConfusionLoss(RowLoss):

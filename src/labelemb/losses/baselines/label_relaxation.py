@@ -1,30 +1,11 @@
 """Label relaxation: any prediction that is sure enough of the label is right."""
 
-import math
-
-import torch
 from torch import Tensor
 
 from labelemb.errors import ConfigError
+from labelemb.functional import relaxed_divergence
 from labelemb.losses.row_loss import RowLoss
 from labelemb.terms.rows import Rows
-
-
-def relaxed_divergence(log_p: Tensor, labels: Tensor, alpha: float) -> Tensor:
-    """The least KL(t || p) over the targets t with t[y] >= 1 - alpha; 0 where p is one of them.
-
-    Else t[y] = 1 - alpha, and the others share alpha as p does, which leaves
-    (1 - alpha) log((1 - alpha) / p[y]) + alpha log(alpha / (1 - p[y])).
-
-    log_p (N, V), labels (N,) int64, 0 < alpha < 1 -> (N,)
-
-    >>> relaxed_divergence(torch.tensor([[0.5, 0.5], [0.05, 0.95]]).log(), torch.tensor([1, 1]), 0.1)
-    tensor([0.3681, 0.0000])
-    """
-    own = log_p.gather(1, labels[:, None])
-    others = log_p.scatter(1, labels[:, None], -torch.inf).logsumexp(1)  # log(1 - p[y]), exact for p[y] near 1
-    kl = (1 - alpha) * (math.log(1 - alpha) - own[:, 0]) + alpha * (math.log(alpha) - others)
-    return torch.where(own[:, 0] >= math.log(1 - alpha), 0.0, kl)
 
 
 class LabelRelaxationLoss(RowLoss):

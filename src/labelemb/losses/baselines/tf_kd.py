@@ -1,28 +1,11 @@
 """Teacher-free distillation with a virtual teacher: a hand-made prediction, softened by a temperature."""
 
-import torch
 from torch import Tensor
 
 from labelemb.errors import ConfigError
-from labelemb.functional import cross_entropy
+from labelemb.functional import cross_entropy, virtual_teacher_kl
 from labelemb.losses.row_loss import RowLoss, check_weight
 from labelemb.terms.rows import Rows
-
-
-def virtual_teacher_kl(log_p: Tensor, labels: Tensor, confidence: float, tau: float) -> Tensor:
-    """KL(u_tau || p_tau), with u[y] = confidence, u[k] = (1 - confidence) / (V - 1) for k != y.
-
-    u_tau = softmax(log u / tau), p_tau = softmax(z1 / tau) = softmax(log p / tau)
-
-    log_p (N, V), V >= 2, labels (N,) int64 -> (N,)
-
-    >>> virtual_teacher_kl(torch.tensor([[0.25, 0.75]]).log(), torch.tensor([1]), 0.75, 1.0)
-    tensor([0.])
-    """
-    rest = (1 - confidence) / (log_p.shape[1] - 1)
-    u = torch.full_like(log_p, rest).scatter(1, labels[:, None], confidence)
-    log_u = torch.log_softmax(u.log() / tau, dim=1)
-    return (log_u.exp() * (log_u - torch.log_softmax(log_p / tau, dim=1))).sum(1)
 
 
 class TfKDLoss(RowLoss):
