@@ -20,50 +20,52 @@ from labelemb.training.task import Task
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """The choices that every task has; a task's config adds its own and may start shared ones from other values.
+    """Configuration of a training run: the keys that all tasks share.
 
-    method            baseline: one-hot cross entropy; label_embedding: label embedding; reuse: a learned one, frozen, as teacher;
-                    smoothing: label smoothing; matched: smoothing with the own mass of a label embedding, label by
-                    label; shuffled: the rows of one, all but the own mass permuted; matrix: soft labels of one's own;
-                    ols: online label smoothing; ps_kd: progressive self-knowledge distillation; tf_kd: a virtual
-                    teacher; relaxation: label relaxation; label_confusion: label confusion
-    embedding       methods reuse, matched, shuffled: file of the label embedding, or the run that learned it; labels are
-                    matched by name. Without it matched and shuffled learn one while they train
-    label_matrix    method matrix: file of soft labels, .csv (matched by name), .npy or .safetensors
-    smoothing       method smoothing: mass that is spread over all labels
-    ols_weight      method ols: weight of the hard term
-    ps_kd_weight     method ps_kd: weight of the model's past prediction in the last epoch
-    tf_kd_weight     method tf_kd: weight of the virtual teacher
-    tf_kd_tau        method tf_kd: temperature
-    relaxation      method relaxation: mass that may lie beside the label
-    label_confusion_alpha       method label_confusion: how much the label counts in the simulated label
-    seed            drives model and loss initialisation, data order and dropout by streams of their own
-    epochs          passes over the training data
-    batch_size      rows per optimiser step, over all processes
-    gradient_accumulation_steps   pieces a batch is cut into, to save memory
-    optimizer       adam or sgd
-    learning_rate   its peak
-    momentum        of sgd
-    weight_decay    of the model's parameters; the label embedding never gets any
-    max_grad_norm            largest norm of all gradients, model and loss together; 0: no clipping
-    schedule        constant, step, cosine or one-cycle
-    decay_factor    of the step schedule
-    decay_every     epochs between two steps of the step schedule
-    tau             temperature of the auxiliary head as the embedding's teacher
-    alpha           confidence cap of the auxiliary head
-    beta            weight of the hard term in a convex mix
-    mix             convex: beta * hard + (1 - beta) * soft; sum: hard + soft
-    cap             hinge: the auxiliary head's confidence is punished above alpha; absolute: on both sides of it
-    soft_start      optimiser steps before the soft term is on
-    soft_decay            methods label_embedding, matched, shuffled: share of the soft term's weight that is gone at the end of the run; it
-                    falls evenly from soft_start on, and the hard term gets what it loses; for a convex mix
-    terms           terms in use, commas between: hard,soft,aux,embedding,cap
-    impl            implementation of the loss: auto, eager, chunked or fused
-    precision       fp32, bf16 or fp16 (autocast); auto: bf16 where the hardware has it
-    device          auto or cpu
-    tracker         none, or what Accelerate knows: tensorboard, wandb, ...
+    A task's config is a subclass; it adds keys and may change defaults.
 
-    Raises ConfigError that names every choice that cannot be.
+    Args:
+        method: Name of the training method (the loss), see ``labelemb.methods``.
+        embedding: Learned label embedding to start from, a ``.safetensors`` file or a run directory; labels are matched
+            by name. Required by ``frozen_embedding``; without it ``matched_smoothing`` and ``shuffled_embedding`` learn
+            one.
+        label_matrix: File with a soft label for each class, .csv (matched by name), .npy or .safetensors. Required by
+            ``soft_label_matrix``.
+        smoothing: ``label_smoothing``: probability mass spread evenly over all labels, 0 to 1.
+        ols_weight: ``ols``: weight of the one-hot term, 0 to 1.
+        ps_kd_weight: ``ps_kd``: weight of the previous epoch's prediction in the last epoch, 0 to 1; it grows linearly.
+        tf_kd_weight: ``tf_kd``: weight of the virtual teacher, 0 to 1.
+        tf_kd_tau: ``tf_kd``: temperature of teacher and model.
+        relaxation: ``label_relaxation``: probability mass that may lie outside the label without a loss.
+        label_confusion_alpha: ``label_confusion``: factor of the one-hot label in the simulated label.
+        seed: Random seed; model, loss, data order, augmentation and dropout draw from independent streams.
+        epochs: Passes over the training data.
+        batch_size: Examples per optimizer step, over all processes.
+        gradient_accumulation_steps: Micro-batches per optimizer step; saves memory.
+        optimizer: ``adam`` or ``sgd`` (with Nesterov momentum).
+        learning_rate: Peak learning rate.
+        momentum: Momentum of ``sgd``.
+        weight_decay: Weight decay of the model's parameters; the loss's own parameters never get any.
+        max_grad_norm: Maximum norm of all gradients together, those of the loss included; 0 disables clipping.
+        schedule: Learning-rate schedule: ``constant``, ``step``, ``cosine`` or ``one-cycle``.
+        decay_factor: Schedule ``step``: factor of each decay.
+        decay_every: Schedule ``step``: epochs between decays.
+        tau: Temperature of the auxiliary head's prediction, the target of the label embedding.
+        alpha: Confidence of the auxiliary head from which it is penalized, 0 to 1.
+        beta: Weight of the hard term in a convex mix, 0 to 1.
+        mix: ``convex``: beta * hard + (1 - beta) * soft; ``sum``: hard + soft.
+        cap: Penalty on the auxiliary head's confidence: ``hinge`` above alpha, ``absolute`` on both sides of alpha.
+        soft_start: Optimizer steps before the soft term is switched on.
+        soft_decay: Share of the soft term's weight that is moved to the hard term by the end of the run, linearly from
+            soft_start on; 0 disables. Needs a convex mix and an embedding that is learned.
+        terms: Comma-separated terms of the label-embedding loss: hard, soft, aux, embedding, cap.
+        impl: Implementation of the loss: ``auto``, ``eager``, ``chunked`` or ``fused``.
+        precision: ``fp32``, ``bf16`` or ``fp16`` (autocast); ``auto``: bf16 where the hardware supports it.
+        device: ``auto`` or ``cpu``.
+        tracker: Experiment tracker that Accelerate knows (tensorboard, wandb, ...), or ``none``.
+
+    Raises:
+        ConfigError: Names every invalid value at once.
     """
 
     methods: ClassVar[tuple[MethodName, ...]] = METHODS  # those that the task can do
@@ -142,7 +144,7 @@ class TrainingConfig:
 
     @property
     def files(self) -> dict[str, Path]:
-        """Return the files that a run of this method starts from: config key -> file. Raises as ``method_config`` does."""
+        """Return the files that a run of this method reads, by config key. Raises as ``method_config`` does."""
         method = self.method_config
         files = {"embedding": method.embedding, "label_matrix": method.label_matrix}
         return {key: file for key, file in files.items() if file is not None and self.method in KEYS[key]}
