@@ -1,19 +1,29 @@
 # Every target makes its own environment in .venv when there is none.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint check format bench
+.PHONY: demo test test-integrations test-timm lint check format docs wheel bench campaign
 
-demo: .venv/base  ## one-hot against label embedding on small digits, in about a minute
+demo: .venv/base  ## cross entropy against label embedding on small digits, in about a minute
 	$(BIN)/labelemb demo
 
 test: .venv/installed
 	$(BIN)/python -m pytest
 
+test-integrations: .venv/installed  ## the tests of the transformers and Lightning integrations
+	$(PIP) -e '.[lightning,transformers]'
+	$(BIN)/python -m pytest tests/integrations
+
+test-timm: .venv/installed  ## the tests against timm's models
+	$(PIP) timm
+	$(BIN)/python -m pytest tests/integrations -k timm
+
 lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 check: lint test
 
@@ -21,18 +31,29 @@ format: .venv/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: .venv/installed  ## the documentation site, in site/
+	$(PIP) -e '.[docs]'
+	$(BIN)/mkdocs build --strict
+
+wheel: .venv/installed  ## build the package and try it in environments of its own
+	$(BIN)/python -m build --outdir build/dist
+	.ci/try_wheel build/dist/*.whl
+
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.training_step
 	$(BIN)/python -m benchmarks.augmentation
 	$(BIN)/python -m benchmarks.large_vocabulary --quick
 	$(BIN)/python -m benchmarks.sequences
 
+campaign: .venv/installed  ## kills, full disks, damaged files and random options, in less than 30 minutes
+	$(BIN)/python -m tests.campaign
+
 .venv/base: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "labelemb needs Python 3.11 or newer; try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(PIP) -e '.[report,train]'
 	touch $@
 
 .venv/installed: .venv/base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PIP) -e '.[dev]'
 	touch $@

@@ -18,8 +18,7 @@ from labelemb.terms.embedding import CompressedLabelEmbedding, DenseLabelEmbeddi
 from labelemb.terms.objective import Objective
 from labelemb.terms.output import LossOutput, MixedTargets
 from labelemb.terms.reduction import global_sum
-
-__version__ = "0.1.0"
+from labelemb.version import __version__
 
 __all__ = [
     "CompressedLabelEmbedding",
@@ -41,6 +40,7 @@ __all__ = [
     "SoftLabelMatrixLoss",
     "SoftTargetLoss",
     "TfKDLoss",
+    "__version__",
     "capture_head_input",
     "functional",
     "global_sum",

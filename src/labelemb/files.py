@@ -1,88 +1,91 @@
-"""Files and folders that are there whole or not at all."""
+"""Atomic writes: a file is there whole or not at all."""
 
-import fcntl
-import glob
+import io
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, BinaryIO
 
 
 def cache_folder() -> Path:
-    """Return where downloads and prepared data are kept: $XDG_CACHE_HOME/labelemb, or ~/.cache/labelemb."""
+    """Return the cache directory: $XDG_CACHE_HOME/labelemb, or ~/.cache/labelemb."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labelemb"
 
 
-def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then put it in place in one step.
+def write_atomically(path: Path | str, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file through a temporary file beside it, renamed when it is complete.
 
-    A reader, or a process killed half-way and started again, sees the old file or the new one, never a part.
+    A reader, or a process that was killed and started again, sees the old file or the new one, never a part. The file
+    gets the permissions of the user's umask. A device or named pipe at ``path`` is written to directly.
+
+    Args:
+        path: File to write. Missing parent directories are made.
+        write: Called with a file that is open for binary writing.
+
+    Raises:
+        OSError: The file cannot be written, such as on a full disk; ``filename`` is ``path``.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last: some writers choose the format by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            _write(os.open(path, os.O_WRONLY), write)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(temporary, flags, 0o666)  # the system subtracts the umask
+        try:
+            _write(descriptor, write, sync=True)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write ``text`` as UTF-8, whole or not at all."""
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    """Write ``text`` as UTF-8 with ``write_atomically``."""
+    write_atomically(path, lambda file: file.write(text.encode("utf-8")))
 
 
-@contextmanager
-def folder_in_one_step(path: Path | str) -> Iterator[Path]:
-    """Give an empty folder beside ``path`` to fill; it takes the place of ``path`` when the block ends without error.
-
-    Whatever stood at ``path`` is gone then: the caller has looked at it before. After an error nothing is left behind;
-    what a killed process has left beside ``path`` goes when the next one comes.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        with _locked(path.parent, wait=True):  # nobody sweeps a workplace between its making and its lock
-            _sweep(path)
-            workplace = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
-            stack.enter_context(_locked(workplace))
+def sync_folder(folder: Path) -> None:
+    """Make renames in a directory survive a power failure, where the system can."""
+    with suppress(OSError):  # Windows cannot open a directory; some network file systems refuse
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
-            filled = workplace / "new"
-            filled.mkdir()
-            yield filled
-            if path.exists():
-                path.rename(workplace / "old")
-            filled.rename(path)
+            os.fsync(descriptor)
         finally:
-            shutil.rmtree(workplace)
+            os.close(descriptor)
 
 
-def _sweep(path: Path) -> None:
-    """Put ``path`` back if a process was killed between taking it away and replacing it, and clear up behind others."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.????????.partial"):
-        with suppress(FileNotFoundError), _locked(left) as ours:  # its owner may just be done with it
-            if ours and not path.exists() and (left / "old").is_dir():
-                (left / "old").rename(path)
-            if ours:
-                shutil.rmtree(left, ignore_errors=True)
+class _File(io.FileIO):
+    """Keeps the first error of a write: libraries replace it by errors of their own, without the reason."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise
 
 
-@contextmanager
-def _locked(folder: Path, wait: bool = False) -> Iterator[bool]:
-    """Lock a folder, if no other process does, and say whether; the lock goes with the process, however it dies."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _write(descriptor: int, write: Callable[[BinaryIO], object], sync: bool = False) -> None:
+    raw = _File(descriptor, "wb")
+    file = io.BufferedWriter(raw)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        ours = True
-    except BlockingIOError:
-        ours = False
-    try:
-        yield ours
+        write(file)
+        file.flush()
+        if sync:
+            os.fsync(descriptor)
+    except Exception as error:
+        if raw.error is not None and raw.error is not error:
+            raise raw.error from error
+        raise
     finally:
-        os.close(descriptor)
+        with suppress(OSError):  # closing flushes again; the first error is on its way already
+            file.close()

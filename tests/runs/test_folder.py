@@ -1,7 +1,9 @@
 """Run folders: claimed once, refused to others, whole or not at all."""
 
+import errno
 import multiprocessing
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -106,11 +108,11 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     file.write_text("old")
 
-    def fail(path: Path) -> None:
-        path.write_text("half")
-        raise OSError("disk full")
+    def fail(content: BinaryIO) -> None:
+        content.write(b"half")
+        raise OSError(errno.ENOSPC, "disk full")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(OSError, match="disk full.*a.txt"):
         write_atomically(file, fail)
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]

@@ -78,6 +78,8 @@ def save(drawing: Figure, out: Path, name: str) -> list[Path]:
     with settings(), warnings.catch_warnings():
         # A label in a script that the fonts of this machine lack: a box in the PNG, right in the SVG and on the page.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        write_atomically(paths[0], lambda path: drawing.savefig(path, metadata={"Date": None}))
-        write_atomically(paths[1], lambda path: drawing.savefig(path, dpi=160, metadata={"Software": None}))
+        write_atomically(paths[0], lambda file: drawing.savefig(file, format="svg", metadata={"Date": None}))
+        write_atomically(
+            paths[1], lambda file: drawing.savefig(file, format="png", dpi=160, metadata={"Software": None})
+        )
     return paths

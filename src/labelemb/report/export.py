@@ -1,11 +1,12 @@
 """A learned label embedding in the forms that other programs read. V labels."""
 
+import codecs
 import csv
 import math
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import BinaryIO, Literal, get_args
 
 import numpy as np
 import torch
@@ -59,9 +60,9 @@ def export_embedding(
         case "safetensors":
             embedding.save(path)
         case "csv":
-            write_atomically(path, lambda temporary: _write_csv(temporary, names, rows()))
+            write_atomically(path, lambda file: _write_csv(file, names, rows()))
         case "npy":
-            write_atomically(path, lambda temporary: _write_npy(temporary, len(names), rows()))
+            write_atomically(path, lambda file: _write_npy(file, len(names), rows()))
             write_text(path.with_suffix(".txt"), "".join(f"{_one_line(name)}\n" for name in names))
         case _:
             _write_projector(path, names, rows(), thumbnails)
@@ -77,21 +78,19 @@ def _rows(embedding: LabelEmbedding, logits: bool) -> Iterator[NDArray[np.float3
         yield from (values if logits else values.softmax(dim=-1)).numpy()
 
 
-def _write_npy(path: Path, size: int, rows: Iterable[NDArray[np.float32]]) -> None:
+def _write_npy(file: BinaryIO, size: int, rows: Iterable[NDArray[np.float32]]) -> None:
     """Write as numpy.save does, row by row."""
-    with path.open("wb") as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": (size, size)}
-        np.lib.format.write_array_header_1_0(file, header)
-        for row in rows:
-            file.write(row.astype("<f4", copy=False).tobytes())
+    header = {"descr": "<f4", "fortran_order": False, "shape": (size, size)}
+    np.lib.format.write_array_header_1_0(file, header)
+    for row in rows:
+        file.write(row.astype("<f4", copy=False).tobytes())
 
 
-def _write_csv(path: Path, names: list[str], rows: Iterable[NDArray[np.float32]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["label", *names])
-        for name, row in zip(names, rows, strict=True):
-            writer.writerow([name, *(f"{value:.7g}" for value in row)])
+def _write_csv(file: BinaryIO, names: list[str], rows: Iterable[NDArray[np.float32]]) -> None:
+    writer = csv.writer(codecs.getwriter("utf-8")(file))
+    writer.writerow(["label", *names])
+    for name, row in zip(names, rows, strict=True):
+        writer.writerow([name, *(f"{value:.7g}" for value in row)])
 
 
 def _write_projector(
@@ -101,16 +100,16 @@ def _write_projector(
     sprite = ""
     if thumbnails is not None:
         sheet, height, width = sprite_sheet(thumbnails)
-        write_atomically(folder / "sprite.png", lambda temporary: _write_png(temporary, sheet))
+        write_atomically(folder / "sprite.png", lambda file: _write_png(file, sheet))
         sprite = _SPRITE.format(width=width, height=height)
-    write_atomically(folder / "tensors.tsv", lambda temporary: _write_tsv(temporary, rows))
+    write_atomically(folder / "tensors.tsv", lambda file: _write_tsv(file, rows))
     write_text(folder / "metadata.tsv", "".join(f"{_one_line(name)}\n" for name in names))
     write_text(folder / "projector_config.pbtxt", _CONFIG.format(title="soft labels", sprite=sprite))
 
 
-def _write_tsv(path: Path, rows: Iterable[NDArray[np.float32]]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines("\t".join(f"{value:.7g}" for value in row) + "\n" for row in rows)
+def _write_tsv(file: BinaryIO, rows: Iterable[NDArray[np.float32]]) -> None:
+    for row in rows:
+        file.write(("\t".join(f"{value:.7g}" for value in row) + "\n").encode())
 
 
 def sprite_sheet(thumbnails: Tensor) -> tuple[Tensor, int, int]:
@@ -129,10 +128,10 @@ def sprite_sheet(thumbnails: Tensor) -> tuple[Tensor, int, int]:
     return grid.reshape(columns * height, columns * width, 3), height, width
 
 
-def _write_png(path: Path, pixels: Tensor) -> None:
+def _write_png(file: BinaryIO, pixels: Tensor) -> None:
     from PIL import Image
 
-    Image.fromarray(pixels.numpy()).save(path)
+    Image.fromarray(pixels.numpy()).save(file, format="png")
 
 
 def _one_line(name: str) -> str:

@@ -1,5 +1,7 @@
-"""Run folders: what a training run leaves on disk."""
+"""Run folders: the files that a training run leaves on disk."""
 
-from labelemb.runs.folder import Line, RunFolder, embedding_file, find_runs
+from labelemb.runs.find import embedding_file, find_runs
+from labelemb.runs.folder import RunFolder
+from labelemb.runs.history import Line
 
 __all__ = ["Line", "RunFolder", "embedding_file", "find_runs"]

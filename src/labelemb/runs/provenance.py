@@ -1,4 +1,4 @@
-"""What a number came from."""
+"""Provenance of a result: versions, machine, seed and data."""
 
 import os
 import platform
@@ -8,17 +8,20 @@ from typing import Any
 
 import torch
 
-import labelemb
+from labelemb.version import __version__
 
 
 def collect_provenance(seed: int, data_digest: str, device: str) -> dict[str, Any]:
-    """Say what a number came from: versions, git commit, machine, threads, seed, data.
+    """Return versions, git commit, machine, threads, seed and data of a result.
 
-    device: as torch names it, such as "cpu" or "cuda:0".
+    Args:
+        seed: Seed of the run.
+        data_digest: Digest of the data.
+        device: Device name as in torch, such as "cpu" or "cuda:0".
     """
     gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else None
     return {
-        "labelemb": labelemb.__version__,
+        "labelemb": __version__,
         "git_commit": _git_commit(),
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -31,13 +34,13 @@ def collect_provenance(seed: int, data_digest: str, device: str) -> dict[str, An
 
 
 def _git_commit() -> str | None:
-    """Return the commit of the checkout this package runs from, with + when it has changes; None when installed."""
+    """Return the commit of the checkout this package runs from, with + for local changes; None when installed."""
     here = Path(__file__).resolve().parent
     command = ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
     try:
         tracked = subprocess.run(["git", "-C", str(here), "ls-files", "--error-unmatch", __file__], capture_output=True)
         answer = subprocess.run(command, capture_output=True, text=True)
-    except OSError:
+    except OSError:  # no git
         return None
     return answer.stdout.strip() or None if tracked.returncode == 0 else None
 

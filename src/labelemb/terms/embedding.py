@@ -11,12 +11,11 @@ from typing import Self
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labelemb.errors import ConfigError, DataError, check_at_least_one
-from labelemb.files import write_atomically
+from labelemb.tensor_files import write_tensors
 from labelemb.terms.reduction import upcast
 
 FORMAT = "labelemb.embedding.v1"
@@ -80,7 +79,7 @@ class LabelEmbedding(nn.Module, ABC):
         if names is not None:
             metadata["label_names"] = json.dumps(names, ensure_ascii=False)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
-        write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
+        write_tensors(path, tensors, metadata)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:

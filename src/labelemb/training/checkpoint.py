@@ -12,7 +12,7 @@ from labelemb.files import write_atomically
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write tensors, numbers, strings and plain containers of them, whole or not at all."""
-    write_atomically(path, lambda temporary: torch.save(content, temporary))
+    write_atomically(path, lambda file: torch.save(content, file))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

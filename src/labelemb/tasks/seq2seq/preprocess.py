@@ -14,7 +14,8 @@ from typing import Any, BinaryIO, TextIO
 import numpy as np
 
 from labelemb.errors import Choices, ConfigError, DataError
-from labelemb.files import folder_in_one_step, write_text
+from labelemb.files import write_text
+from labelemb.runs.replace import replace_folder
 from labelemb.tasks.seq2seq.corpus import FORMAT, OWN_FILES, SIDES, SPANS_DTYPE, read_metadata
 from labelemb.tasks.seq2seq.text_io import Pairs, tokenize
 from labelemb.tasks.seq2seq.vocab import SPECIAL, UNK, Vocabulary
@@ -110,7 +111,7 @@ def write_corpus(
     check_destination(folder)
     note = progress or (lambda split, pairs: None)
     vocabularies = _vocabularies(sources["train"], options, note)
-    with folder_in_one_step(folder) as filled:
+    with replace_folder(folder) as filled:
         for side, vocabulary in zip(SIDES, vocabularies, strict=True):
             vocabulary.write(filled / f"{side}.vocab")
         counts = {}

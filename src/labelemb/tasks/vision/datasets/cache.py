@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from labelemb.files import cache_folder, write_atomically
+from labelemb.files import cache_folder
 from labelemb.tasks.vision.images import Images, digest_of
+from labelemb.tensor_files import write_tensors
 
 FORMAT = "labelemb.images.v2"  # a change of what decoding gives needs another one
 ABANDONED = 3600  # seconds since a file was last written to
@@ -66,7 +66,7 @@ def _write(file: Path, decoded: Decoded) -> None:
     for partial in file.parent.glob(".*.partial*"):  # of processes that were killed while they wrote
         if time.time() - partial.stat().st_mtime > ABANDONED:
             partial.unlink(missing_ok=True)
-    write_atomically(file, lambda temporary: save_file(tensors, temporary, metadata))
+    write_tensors(file, tensors, metadata)
 
 
 def _read(file: Path) -> Decoded | None:

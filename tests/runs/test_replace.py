@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from labelemb.files import folder_in_one_step
+from labelemb.runs.replace import replace_folder
 
 KILLED_HALF_WAY = """
 import os, signal, sys
-from labelemb.files import folder_in_one_step
-with folder_in_one_step(sys.argv[1]) as filled:
+from labelemb.runs.replace import replace_folder
+with replace_folder(sys.argv[1]) as filled:
     (filled / "half").write_text("a")
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -26,7 +26,7 @@ def test_what_a_killed_process_left_is_swept_by_the_next(tmp_path: Path) -> None
     assert killed.returncode == -signal.SIGKILL
     assert len(list(tmp_path.iterdir())) == 3
     assert not path.exists()
-    with folder_in_one_step(path) as filled:
+    with replace_folder(path) as filled:
         (filled / "whole").write_text("b")
     assert set(tmp_path.iterdir()) == {*others, path}
     assert [file.name for file in path.iterdir()] == ["whole"]
@@ -38,25 +38,25 @@ def test_a_folder_whose_replacement_was_killed_is_put_back(tmp_path: Path) -> No
     for part in ("old", "new"):
         (left / part).mkdir(parents=True)
         (left / part / part).touch()
-    with pytest.raises(FileNotFoundError), folder_in_one_step(tmp_path / "a") as filled:
+    with pytest.raises(FileNotFoundError), replace_folder(tmp_path / "a") as filled:
         (filled / "missing" / "new").touch()
     assert [file.name for file in (tmp_path / "a").iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [tmp_path / "a"]
 
 
 def test_a_folder_that_is_being_filled_is_left_alone(tmp_path: Path) -> None:
-    with folder_in_one_step(tmp_path / "a") as first:
+    with replace_folder(tmp_path / "a") as first:
         (first / "first").touch()
-        with folder_in_one_step(tmp_path / "a") as second:
+        with replace_folder(tmp_path / "a") as second:
             (second / "second").touch()
     assert [file.name for file in (tmp_path / "a").iterdir()] == ["first"]
     assert list(tmp_path.iterdir()) == [tmp_path / "a"]
 
 
 def test_after_an_error_the_old_folder_stands_alone(tmp_path: Path) -> None:
-    with folder_in_one_step(tmp_path / "a") as filled:
+    with replace_folder(tmp_path / "a") as filled:
         (filled / "old").touch()
-    with pytest.raises(FileNotFoundError), folder_in_one_step(tmp_path / "a") as filled:
+    with pytest.raises(FileNotFoundError), replace_folder(tmp_path / "a") as filled:
         (filled / "missing" / "new").touch()
     assert [file.name for file in (tmp_path / "a").iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [tmp_path / "a"]

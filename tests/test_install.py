@@ -1,0 +1,66 @@
+"""The core needs torch, numpy, safetensors and filelock alone, on every system; imports run downward only."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+IMPORT_NAMES = {"docstring-parser": "docstring_parser", "pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
+
+
+def package_names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[\[<>=!; ]", requirement)[0] for requirement in requirements} - {"labelemb"}
+
+
+def modules_of_extras() -> set[str]:
+    names = package_names([requirement for requirements in EXTRAS.values() for requirement in requirements])
+    return {IMPORT_NAMES.get(name, name.replace("-", "_")) for name in names}
+
+
+def run_without(modules: set[str], code: str) -> None:
+    """Run code in a process in which the modules cannot be imported."""
+    # torch, safetensors and filelock choose by what there is; what is tested is what labelemb asks for.
+    blocked = f"import sys, torch, safetensors.torch, filelock; sys.modules.update(dict.fromkeys({sorted(modules)!r}))"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", f"{blocked}\n{code}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_loss_step_needs_no_extra_and_no_fcntl() -> None:
+    code = """
+import labelemb
+loss = labelemb.LabelEmbeddingLoss(4, 3)
+loss(torch.randn(5, 4), torch.nn.Linear(4, 3), torch.tensor([0, 1, 2, 0, 1]))
+"""
+    run_without(modules_of_extras() | {"fcntl"}, code)
+
+
+def test_locks_need_no_fcntl(tmp_path: Path) -> None:
+    code = f"""
+from pathlib import Path
+from labelemb.runs.lock import hold_lock
+with hold_lock(Path({str(tmp_path / "lock")!r})): pass
+"""
+    run_without({"fcntl"}, code)
+
+
+def test_the_entry_point_imports_without_extras() -> None:
+    run_without(modules_of_extras(), "import labelemb.cli, labelemb.__main__")
+
+
+def test_all_holds_every_extra_for_users_but_three() -> None:
+    listed = {name for line in EXTRAS["all"] for name in re.findall(r"[\w-]+", line.split("[")[1])}
+    assert listed == set(EXTRAS) - {"triton", "lightning", "cluster", "all", "docs", "dev"}
+
+
+def test_core_dependencies() -> None:
+    assert package_names(PROJECT["dependencies"]) == {"torch", "numpy", "safetensors", "filelock"}
+
+
+def test_import_contracts() -> None:
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == EXIT_STATUS_SUCCESS
