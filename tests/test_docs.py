@@ -1,4 +1,4 @@
-"""The code in the documents runs."""
+"""The examples in the documents run."""
 
 import os
 import re
@@ -14,62 +14,71 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+import labelemb
+
 ROOT = Path(__file__).parents[1]
+needs_attach = pytest.mark.skipif(not hasattr(labelemb.LabelEmbeddingLoss, "attach"), reason="the losses have no attach")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
-def test_the_first_page_trains_saves_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.S)
+def code_blocks(document: str, language: str = "python") -> list[str]:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.S | re.M)
+
+
+def classifier(hidden: int, labels: int) -> nn.Sequential:
     model = nn.Sequential()
-    model.add_module("body", nn.Linear(8, 512))
-    model.add_module("fc", nn.Linear(512, 100))
-    batches = [(torch.randn(16, 8), torch.randint(100, (16,))) for _ in range(2)]
-    names: dict[str, Any] = {
-        "model": model,
-        "device": "cpu",
-        "batches": batches,
-        "label_names": list(map(str, range(100))),
-    }
+    model.add_module("body", nn.Linear(8, hidden))
+    model.add_module("fc", nn.Linear(hidden, labels))
+    return model
+
+
+@needs_attach
+@pytest.mark.parametrize("document", ["README.md", "docs/index.md"])
+@pytest.mark.parametrize("added", [False, True], ids=["before", "after"])
+def test_the_diff_of_a_training_script(document: str, added: bool) -> None:
+    (block,) = code_blocks(document, "diff")
+    lines = block.splitlines()
+    assert 0 < sum(line.startswith("+") for line in lines) <= 5
+    keep = " +" if added else " -"
+    script = "\n".join(line[1:] for line in lines if not line or line[0] in keep)
+    model = classifier(512, 100)
+    before = [parameter.clone() for parameter in model.parameters()]
+    names: dict[str, Any] = {"torch": torch, "nn": nn, "model": model, "device": "cpu"}
+    names["loader"] = [(torch.randn(16, 8), torch.randint(100, (16,))) for _ in range(2)]
+    exec(script, names)
+    assert all(not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
+    if added:
+        assert names["criterion"].steps == 2
+
+
+def test_the_objective_in_the_readme() -> None:
+    names: dict[str, Any] = {}
+    for block in code_blocks("README.md"):
+        exec(block, names)
+    assert names["loss"].objective != labelemb.Objective()
+
+
+@needs_attach
+def test_the_training_loop_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(block, names)
-    saved = torch.load("last.pt", weights_only=True)
-    again = names["LabelEmbeddingLoss"](512, 100)
-    again.load_state_dict(saved["loss"])
-    assert again.steps == 2
+    names: dict[str, Any] = {}
+    blocks = code_blocks("docs/training-loop.md")
+    for block in blocks[:-1]:
+        exec(block, names)
+    assert names["error"] < 0.15
     assert (tmp_path / "labels.safetensors").is_file()
+    assert all(parameter.grad is not None for parameter in names["student"].parameters())
+    saved = torch.load("last.pt", weights_only=True)
+    again = labelemb.LabelEmbeddingLoss(32, 10)
+    again.load_state_dict(saved["loss"])
+    assert again.steps == 15 * 30
 
 
-def test_the_three_lines_train() -> None:
-    import labelemb
-
-    blocks = re.findall(
-        r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(encoding="utf-8"), flags=re.S
-    )
-    torch.manual_seed(0)
-    model = nn.Sequential()
-    model.add_module("body", nn.Linear(8, 512))
-    model.add_module("fc", nn.Linear(512, 100))
-    names = {
-        **{name: getattr(labelemb, name) for name in labelemb.__all__},
-        "torch": torch,
-        "nn": nn,
-        "model": model,
-        "images": torch.randn(16, 8),
-        "targets": torch.randint(100, (16,)),
-    }
-    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
-    exec(blocks[0], names)
-    assert all(not torch.equal(before[name], parameter) for name, parameter in model.named_parameters())
-    assert names["loss"].steps == 1
-
-
-def test_the_lines_for_several_processes_train(tmp_path: Path) -> None:
-    import labelemb
-
-    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-    block = next(block for block in re.findall(r"```python\n(.*?)```", text, flags=re.S) if "DistributedData" in block)
-    model = nn.Sequential()
-    model.add_module("body", nn.Linear(8, 5))
-    model.add_module("fc", nn.Linear(5, 3))
+@needs_attach
+def test_the_training_loop_of_several_processes(tmp_path: Path) -> None:
+    block = code_blocks("docs/training-loop.md")[-1]
+    model = classifier(5, 3)
     names: dict[str, Any] = {"torch": torch, "DistributedDataParallel": DistributedDataParallel, "model": model}
     names |= {"loss": labelemb.LabelEmbeddingLoss(5, 3), "capture_head_input": labelemb.capture_head_input}
     names |= {"images": torch.randn(16, 8), "targets": torch.randint(3, (16,))}
@@ -82,45 +91,42 @@ def test_the_lines_for_several_processes_train(tmp_path: Path) -> None:
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 
-def test_a_method_of_ones_own_trains() -> None:
-    import labelemb
-
-    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+def test_the_new_method_trains() -> None:
     names: dict[str, Any] = {}
-    exec(next(block for block in re.findall(r"```python\n(.*?)```", text, flags=re.S) if "class " in block), names)
+    exec(code_blocks("docs/extending.md")[0], names)
     loss, head = names["FrequencySmoothing"](3), nn.Linear(4, 3)
     hidden, targets = torch.randn(5, 4, requires_grad=True), torch.tensor([0, 0, 2, 2, -100])
     first = loss(hidden, head, targets)
-    first.total.backward()
+    first.loss.backward()
     smoothing = labelemb.LabelSmoothingLoss(0.1)(hidden, head, targets)
-    torch.testing.assert_close(first.total, smoothing.total, msg="each label counts as seen once")
+    torch.testing.assert_close(first.loss, smoothing.loss, msg="all label counts start at one")
     loss.epoch_end()
     assert loss.seen.tolist() == [3, 1, 3]
     assert list(loss.state_dict()) == ["seen"]
 
 
-def test_a_model_of_ones_own_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks = re.findall(
-        r"```python\n(.*?)```", (ROOT / "docs" / "any-model.md").read_text(encoding="utf-8"), flags=re.S
-    )
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    for block in blocks:
-        exec(block, names)
-    assert names["error"] < 0.15
-    assert (tmp_path / "labels.safetensors").is_file()
-    assert all(parameter.grad is not None for parameter in names["student"].parameters())
+def test_the_loss_for_large_vocabularies() -> None:
+    (block,) = code_blocks("docs/large-vocabulary.md")
+    names = {name: getattr(labelemb, name) for name in labelemb.__all__}
+    exec(block.replace("50_000", "5_000"), names)
+    assert isinstance(names["loss"].embedding, labelemb.CompressedLabelEmbedding)
 
 
-def test_no_link_in_the_documents_is_dead() -> None:
-    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
-            if not target.startswith("http"):
-                assert (document.parent / target).exists(), f"{document.name}: {target}"
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_link_is_dead(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (document.parent / target).exists(), target
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    pages = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("docs/api/*.md"))
+    documented = set(re.findall(r"^::: labelemb\.(\w+)$", pages, flags=re.M))
+    assert documented == set(labelemb.__all__)
 
 
 def text_files(folder: Path) -> None:
-    """Parallel text under the names that the document uses."""
+    """Write parallel text under the file names of the document."""
     words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
     say = {word: f"{word[::-1]}a" for word in words}
     for name, numbers in {"train": range(100, 260), "dev": range(300, 310), "test": range(400, 412)}.items():
@@ -137,7 +143,7 @@ def test_the_commands_of_the_translation_document_run(number: int, tmp_path: Pat
     for script in (ROOT / "scripts" / "nlp").iterdir():
         if script.is_file():
             shutil.copy(script, tmp_path)
-    # The sizes alone are made small: the published config wants a GPU.
+    # Smaller sizes: the published config needs a GPU.
     small = {"epoch": "2", "emb_size": "8", "hidden_size": "8", "eval_interval": "5", "soft_start": "2"}
     config = (tmp_path / "iwslt.yaml").read_text()
     for key, value in small.items():

@@ -29,9 +29,9 @@ def test_tables_come_from_the_histories(document: str) -> None:
         assert not missing, f"{document}: not in the report of {arguments}: {missing}"
 
 
-def test_tables_of_the_search_are_means_of_its_raw_figures() -> None:
+def test_tables_of_the_search_are_means_of_its_raw_runs() -> None:
     with (ROOT / "results" / "search" / "validation.csv").open(encoding="utf-8") as file:
-        figures = list(csv.DictReader(file))
+        runs = list(csv.DictReader(file))
     text = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
     blocks = re.findall(r"<!-- validation (.*?) -->\n(.*?)<!-- end -->", text, flags=re.S)
     assert len(blocks) == 3
@@ -39,32 +39,32 @@ def test_tables_of_the_search_are_means_of_its_raw_figures() -> None:
         lines = [line for line in block.splitlines() if line.startswith("| ")][2:]
         assert lines
         for line in lines:
-            rows = [row for row in figures if (row["data"], row["method"]) == (data, line.split(" | ")[0][2:])]
+            rows = [row for row in runs if (row["data"], row["method"]) == (data, line.split(" | ")[0][2:])]
             keys = ("valid_error", "valid_nll", "valid_ece", "temperature", "scaled_nll")
             means = (mean(float(row[key]) for row in rows) for key in keys)
             cells = [f"{value:.{digits}f}" for value, digits in zip(means, (2, 3, 1, 2, 4), strict=True)]
             assert line.strip("| ").split(" | ")[1:] == [str(len(rows)), *cells], line
 
 
-def test_paired_table_of_the_search_comes_from_its_raw_figures() -> None:
+def test_paired_table_of_the_search_comes_from_its_raw_runs() -> None:
     with (ROOT / "results" / "search" / "validation.csv").open(encoding="utf-8") as file:
-        figures = list(csv.DictReader(file))
+        runs = list(csv.DictReader(file))
     text = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
     lines = text.partition("<!-- pairs -->")[2].partition("<!-- end pairs -->")[0].strip().splitlines()[2:]
     assert len(lines) == 13
 
     def by_seed(data: str, method: str, key: str) -> dict[int, float]:
-        rows = [row for row in figures if (row["data"], row["method"]) == (data, method)]
+        rows = [row for row in runs if (row["data"], row["method"]) == (data, method)]
         return {int(row["seed"]): float(row[key]) for row in rows}
 
     for line in lines:
-        data, rival, seeds, *cells = line.strip("| ").split(" | ")
+        data, baseline, seeds, *cells = line.strip("| ").split(" | ")
         keys = (("valid_error", 2), ("valid_nll", 3), ("scaled_nll", 4))
         for cell, (key, digits) in zip(cells, keys, strict=True):
-            pair = by_seed(data, "label embedding beta 0 tau 2 fade 0.75", key), by_seed(data, rival, key)
-            found = paired_difference(*pair)
-            assert found is not None
-            assert found.low is not None
-            assert found.high is not None
-            low, high = f"{found.low:+.{digits}f}", f"{found.high:+.{digits}f}"
-            assert (seeds, cell) == (str(found.n), f"{found.mean:+.{digits}f} ({low} to {high})"), line
+            pair = by_seed(data, "label embedding beta 0 tau 2 soft_decay 0.75", key), by_seed(data, baseline, key)
+            difference = paired_difference(*pair)
+            assert difference is not None
+            assert difference.low is not None
+            assert difference.high is not None
+            low, high = f"{difference.low:+.{digits}f}", f"{difference.high:+.{digits}f}"
+            assert (seeds, cell) == (str(difference.n), f"{difference.mean:+.{digits}f} ({low} to {high})"), line
