@@ -33,7 +33,7 @@ format: .venv/installed
 
 docs: .venv/installed  ## the documentation site, in site/
 	$(PIP) -e '.[docs]'
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 wheel: .venv/installed  ## build the package and try it in environments of its own
 	$(BIN)/python -m build --outdir build/dist
