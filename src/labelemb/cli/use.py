@@ -12,7 +12,8 @@ from labelemb.cli.language import TEXT_OPTIONS, add_text_options, evaluate_text,
 from labelemb.errors import ConfigError
 from labelemb.metrics.calibration import pinned
 from labelemb.runs import RunFolder
-from labelemb.tasks.vision.trained import Checkpoint, TrainedModel, files_among
+from labelemb.tasks.classification.trained import Checkpoint
+from labelemb.tasks.vision.trained import TrainedModel, find_images
 
 WORST = 5
 
@@ -31,7 +32,7 @@ def predict(arguments: list[str]) -> int:
     _add_common(parser)
     chosen = parser.parse(arguments)
     model = _model(chosen.run, chosen.checkpoint)
-    files = files_among([Path(image) for image in chosen.images])
+    files = find_images([Path(image) for image in chosen.images])
     predictions = model.predict(files, chosen.top)
     if chosen.json:
         rows = [
@@ -90,8 +91,8 @@ def evaluate(arguments: list[str]) -> int:
     if chosen.json:
         print(json.dumps(asdict(found), ensure_ascii=False, indent=2))
         return 0
-    top5 = f"  top-5 error {found.error_top5:.2f} %" if len(model.facts.label_names) > 5 else ""
-    print(f"{found.images} images  error {found.error:.2f} %{top5}  nll {found.nll:.3f}  ECE {found.ece:.2f} %")
+    top5 = f"  top-5 error {found.error_top5:.2f} %" if len(model.label_names) > 5 else ""
+    print(f"{found.count} images  error {found.error:.2f} %{top5}  nll {found.nll:.3f}  ECE {found.ece:.2f} %")
     if chosen.calibrate:
         before = model.evaluate(images)
         print(f"temperature {temperature:.3f}; without it nll {before.nll:.3f}  ECE {before.ece:.2f} %")

@@ -122,7 +122,7 @@ def test_plain_targets_train(option: str, tmp_path: Path) -> None:
 def test_others_refuse_before_anything_starts(method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SMALL, str(tmp_path / "out"), "--method", f"cross_entropy,{method}", "--cutmix", "1"]) == 2
     said = capsys.readouterr().err
-    assert "cutmix: expected 0, or an eager method with a plain target (cross_entropy, " in said
+    assert "cutmix: expected 0, or a method with fixed targets and impl eager (cross_entropy, " in said
     assert f"got 1.0 for method {method}" in said
     assert not (tmp_path / "out").exists()
 

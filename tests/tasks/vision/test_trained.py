@@ -1,6 +1,7 @@
 """A run folder holds what it takes to use its model: predict and evaluate, on its own data and on others."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,7 @@ def test_evaluate_on_its_own_test_images_is_the_last_line(own: RunFolder, capsys
     for checkpoint in ("last", "best"):
         assert main(["evaluate", str(own.path), "--checkpoint", checkpoint, "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
-        assert found["images"] == 24
+        assert found["count"] == 24
         lines = own.history()
         line = lines[-1] if checkpoint == "last" else min(lines, key=lambda line: line["valid_error"])
         assert found["error"] == pytest.approx(line["test_error"])
@@ -110,7 +111,7 @@ def test_calibrated_probabilities_fit_the_validation_images_best(
     assert found["nll"] == model.evaluate(model.test_images(), temperature).nll
     assert found["nll"] != plain["nll"]
     assert found["ece"] != plain["ece"]
-    same = ("images", "error", "error_top5", "errors_by_label")
+    same = ("count", "error", "error_top5", "errors_by_label")
     assert [found[key] for key in same] == [plain[key] for key in same]
     assert main(["evaluate", str(run.path), "--calibrate"]) == 0
     assert f"temperature {temperature:.3f}; without it nll {plain['nll']:.3f}" in capsys.readouterr().out
@@ -129,7 +130,7 @@ def test_calibration_needs_validation_images(tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("predict {run} nowhere.png", "images: expected files, or folders .* got nowhere.png, which is not there"),
+        ("predict {run} nowhere.png", "images: expected files, or folders .* got nowhere.png: no such file or folder"),
         ("predict {run} {run}", "a folder without images"),
         ("predict {run} {run}/config.yaml", "a file that Pillow can read, got .*config.yaml"),
         ("predict nowhere x.png", "nowhere/config.yaml: expected a file of a run folder"),
@@ -141,7 +142,7 @@ def test_calibration_needs_validation_images(tmp_path: Path, capsys: pytest.Capt
 def test_mistakes(own: RunFolder, command: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(command.format(run=own.path).split()) == 2
     said = capsys.readouterr().err
-    assert pytest.importorskip("re").search(says, said), said
+    assert re.search(says, said), said
     assert said.count("\n") == 1
 
 
@@ -151,13 +152,13 @@ def test_a_damaged_or_missing_file_is_said(own: RunFolder, tmp_path: Path) -> No
     shutil.copytree(own.path, tmp_path / "copy")
     run = RunFolder(tmp_path / "copy")
     run.best_checkpoint.unlink()
-    with pytest.raises(DataError, match="Nothing was held out"):
+    with pytest.raises(DataError, match="held out no validation data"):
         TrainedModel(run, "best")
     torch.save({"model": {"head.weight": torch.zeros(2)}}, run.last_checkpoint)
     with pytest.raises(DataError, match="the weights of a mlp"):
         TrainedModel(run)
     run.data_file.write_text('{"label_names": 3}')
-    with pytest.raises(DataError, match="what a trained image model knows"):
+    with pytest.raises(DataError, match="label names, image shape and normalisation"):
         TrainedModel(run)
     run.data_file.unlink()
     with pytest.raises(DataError, match="no such file"):

@@ -11,10 +11,11 @@ from sklearn.metrics import confusion_matrix, log_loss
 
 from labelemb.errors import ConfigError, DataError
 from labelemb.runs import RunFolder
+from labelemb.tasks.classification.splits import stratified_holdout
 from labelemb.tasks.vision.config import VisionConfig
 from labelemb.tasks.vision.datasets import load
 from labelemb.tasks.vision.datasets.mnist import FILES, load_mnist, parse_idx
-from labelemb.tasks.vision.images import Normalise, stratified_holdout
+from labelemb.tasks.vision.images import Normalise
 from labelemb.tasks.vision.models import build_model
 from labelemb.tasks.vision.task import VisionTask
 from labelemb.training.task import Shard

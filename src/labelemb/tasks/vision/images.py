@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from labelemb.tasks.classification.splits import limit_per_label, stratified_holdout
 from labelemb.terms.output import MixedTargets, Targets
 
 
@@ -85,10 +86,7 @@ class ImageData:
         """
         if images_per_label is None:
             return self
-        labels = self.train.labels.numpy()
-        shuffled = np.random.default_rng(0).permutation(len(labels))
-        rows = [shuffled[labels[shuffled] == label][:images_per_label] for label in range(len(self.label_names))]
-        kept = torch.from_numpy(np.sort(np.concatenate(rows)))
+        kept = limit_per_label(self.train.labels, len(self.label_names), images_per_label)
         limit = f"{images_per_label} training images per label"
         return replace(self, train=self.train[kept], note=f"{self.note}, {limit}" if self.note else limit)
 
@@ -169,20 +167,3 @@ class Normalise:
             )
         image = pixels.to(torch.float32, memory_format=self.format)
         return torch.addcmul(self.shift, image, self.scale, out=image)  # fresh memory is what costs the most here
-
-
-def stratified_holdout(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Split rows into (kept, held out): ``count`` rows held out, each label in its proportion, the same every time.
-
-    labels (N,) -> two int64 index tensors, sorted
-    """
-    rows = np.random.default_rng(seed).permutation(len(labels))
-    # Each label's shuffled rows get evenly spaced ranks in (0, 1); the lowest ranks hold every label's share.
-    rank = np.empty(len(labels))
-    shuffled = labels.numpy()[rows]
-    for label in np.unique(shuffled):
-        mine = rows[shuffled == label]
-        rank[mine] = (np.arange(len(mine)) + 0.5) / len(mine)
-    order = np.argsort(rank, kind="stable")
-    held, kept = np.sort(order[:count]), np.sort(order[count:])
-    return torch.from_numpy(kept), torch.from_numpy(held)

@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 
 from labelemb.errors import ConfigError, DataError
+from labelemb.tasks.classification.splits import stratified_holdout
 from labelemb.tasks.vision.datasets.cache import Decoded, cached
 from labelemb.tasks.vision.datasets.decode import decode, is_jpeg
 from labelemb.tasks.vision.datasets.parquet import EXTRA, Encoded, checked, choose_label
-from labelemb.tasks.vision.images import ImageData, Images, channel_statistics, stratified_holdout
+from labelemb.tasks.vision.images import ImageData, Images, channel_statistics
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 SPLITS = {"train": ("train", "training"), "valid": ("valid", "val", "validation"), "test": ("test", "testing")}

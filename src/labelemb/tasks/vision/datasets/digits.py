@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from labelemb.tasks.vision.images import ImageData, Images, stratified_holdout
+from labelemb.tasks.classification.splits import stratified_holdout
+from labelemb.tasks.vision.images import ImageData, Images
 
 
 def load_digits(folder: Path | None = None) -> ImageData:

@@ -1,0 +1,1 @@
+"""What image and text classification share: splits, label matching, evaluation, the loss, trained models."""

@@ -1,0 +1,104 @@
+"""The part of a training task that image and text classification share. N rows, V labels."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+
+import torch
+from torch import Tensor, nn
+
+from labelemb.losses.base import Loss
+from labelemb.losses.label_embedding import LabelEmbeddingLoss
+from labelemb.methods import LossContext, build_loss
+from labelemb.metrics.calibration import RowScores
+from labelemb.metrics.classification import error_percent, errors_by_label, mean_entropy, true_label_mass
+from labelemb.runs import RunFolder
+from labelemb.training.config import TrainingConfig
+from labelemb.training.seeding import stream_seed
+from labelemb.training.task import Batch, Shard
+
+
+class ClassificationTask:
+    """Evaluation and artifacts of a classification run; see ``labelemb.training.task.Task``.
+
+    A subclass sets ``unit``, ``model``, ``loss`` and ``steps_per_epoch`` and implements ``setup``, ``batches``,
+    ``held_out_labels`` and ``held_out_batches``.
+
+    Args:
+        label_names: The V label names.
+    """
+
+    unit: str
+    model: nn.Module
+    loss: Loss
+    steps_per_epoch: int
+    ignore_index = -100
+
+    def __init__(self, label_names: Sequence[str]) -> None:
+        self.label_names = tuple(label_names)
+        self._errors_by_label: dict[str, list[float | None]] = {}
+
+    def held_out_labels(self) -> Mapping[str, Tensor]:
+        """Return the labels ``(N,)`` of each held-out split, on the device of the run."""
+        raise NotImplementedError
+
+    def held_out_batches(self, split: str, shard: Shard) -> Iterable[tuple[Tensor, Batch]]:
+        """Yield this process's share of a held-out split: row indices and the batch of these rows."""
+        raise NotImplementedError
+
+    def setup(self, device: torch.device) -> None:
+        """Prepare the data for the device."""
+        raise NotImplementedError
+
+    def batches(self, epoch: int, start: int, shard: Shard) -> Iterator[Sequence[Batch]]:
+        """Yield the training batches of an epoch from batch ``start`` on."""
+        raise NotImplementedError
+
+    def evaluate(self, model: nn.Module, shard: Shard, total: Callable[[Tensor], Tensor]) -> Mapping[str, float]:
+        """Return error, likelihood and calibration of each held-out split, and statistics of the label embedding."""
+        metrics: dict[str, float] = {}
+        for split, labels in self.held_out_labels().items():
+            scores = self._scores(model, split, len(labels), shard, total)
+            metrics[f"{split}_error"] = error_percent(round(float(scores.correct.sum())), len(labels))
+            metrics |= {f"{split}_{key}": value for key, value in scores.figures().items()}
+            self._errors_by_label[split] = errors_by_label(scores.correct, labels, len(self.label_names))
+        if isinstance(self.loss, LabelEmbeddingLoss):
+            soft_labels = self.loss.embedding.soft_labels()
+            metrics |= {"true_label_mass": true_label_mass(soft_labels), "label_entropy": mean_entropy(soft_labels)}
+        return metrics
+
+    def save_artifacts(self, run: RunFolder) -> None:
+        """Write the errors by label and, if one is learned, the label embedding with its label names."""
+        run.write_errors_by_label(self.label_names, self._errors_by_label)
+        if isinstance(self.loss, LabelEmbeddingLoss):
+            self.loss.embedding.save(run.labels_file, self.label_names)
+
+    def _scores(
+        self, model: nn.Module, split: str, count: int, shard: Shard, total: Callable[[Tensor], Tensor]
+    ) -> RowScores:
+        """Return the scores of all rows of a split, on every process."""
+        device = next(model.parameters()).device
+        scores = torch.zeros(count, len(fields(RowScores)), dtype=torch.float64, device=device)
+        for rows, batch in self.held_out_batches(split, shard):
+            logits = model.head(model(*batch.inputs))  # type: ignore[operator]
+            scores[rows] = RowScores.of(logits, batch.labels).stacked()
+        return RowScores(*total(scores).unbind(1))
+
+
+def build_classification_loss(
+    config: TrainingConfig, hidden_size: int, label_names: Sequence[str], samples: int, steps_per_epoch: int
+) -> Loss:
+    """Return the loss of the config's method for a classifier with ``hidden_size`` inputs.
+
+    Raises:
+        ConfigError: If the options do not fit the method.
+        DataError: If a file that the method reads is damaged or lacks a label.
+    """
+    context = LossContext(
+        hidden_size,
+        label_names,
+        samples,
+        config.epochs,
+        config.epochs * steps_per_epoch,
+        seed=stream_seed(config.seed, "method"),
+    )
+    return build_loss(config.method, config.method_config, context)

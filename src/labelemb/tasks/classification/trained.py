@@ -1,0 +1,90 @@
+"""The part of a trained classifier that images and texts share. N examples, V labels."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from labelemb.errors import DataError
+from labelemb.runs import RunFolder
+from labelemb.training.checkpoint import load_checkpoint
+
+Checkpoint = Literal["last", "best"]
+
+
+class TrainedClassifier:
+    """The model of a run folder, in evaluation mode. Nothing in the folder is executed.
+
+    Args:
+        run: A run folder.
+        label_names: The V label names.
+        model: A model of the run's architecture; its weights are replaced by those of the checkpoint.
+        checkpoint: ``last`` (the one that is reported) or ``best`` on the validation data.
+        device: Torch device.
+
+    Raises:
+        DataError: If the run has no such checkpoint, or one of another model.
+    """
+
+    def __init__(
+        self, run: RunFolder, label_names: Sequence[str], model: nn.Module, checkpoint: Checkpoint, device: str
+    ) -> None:
+        self.run, self.config, self.label_names = run, run.config(), tuple(label_names)
+        self.device = torch.device(device)
+        load_weights(model, checkpoint_file(run, checkpoint), str(self.config.get("model")))
+        self.model = model.to(self.device).eval()
+
+    def autocast(self) -> torch.autocast:
+        """Return the autocast context of the precision that the run was trained in."""
+        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.config.get("precision", "fp32"))
+        return torch.autocast(self.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+
+
+def checkpoint_file(run: RunFolder, checkpoint: Checkpoint) -> Path:
+    """Return the file of a checkpoint.
+
+    Raises:
+        DataError: If the run has none.
+    """
+    file = run.best_checkpoint if checkpoint == "best" else run.last_checkpoint
+    if not file.is_file():
+        hint = "The run held out no validation data" if checkpoint == "best" else ""
+        raise DataError(str(file), "a checkpoint", "no such file", hint)
+    return file
+
+
+def load_weights(model: nn.Module, file: Path, kind: str) -> None:
+    """Load the weights of a checkpoint into a model.
+
+    Raises:
+        DataError: If they do not fit.
+    """
+    try:
+        model.load_state_dict(load_checkpoint(file)["model"])
+    except (KeyError, RuntimeError) as error:
+        raise DataError(str(file), f"the weights of a {kind}", " ".join(str(error).split())) from error
+
+
+def read_data_file(run: RunFolder, what: str) -> Mapping[str, Any]:
+    """Read data.json of a run folder: what the model must know about its input.
+
+    Args:
+        run: A run folder.
+        what: Description of the expected content, for error messages.
+
+    Raises:
+        DataError: If the file is missing or is not a JSON object.
+    """
+    file = run.data_file
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(str(file), what, "no such file", "It is written after the first epoch") from error
+    except (OSError, ValueError) as error:
+        raise DataError(str(file), what, error) from error
+    if not isinstance(content, dict):
+        raise DataError(str(file), what, type(content).__name__)
+    return content
