@@ -1,4 +1,4 @@
-"""Files of the network, fetched once and kept."""
+"""Downloads, kept in the cache directory."""
 
 from pathlib import Path
 
@@ -7,20 +7,23 @@ from labelemb.files import cache_folder
 
 
 def fetch(source: str, name: str, known_hash: str | None, folder: str, wanted: str) -> Path:
-    """Download SOURCE/NAME into a folder of the cache, unless it is there, and return its place.
+    """Return the path of SOURCE/NAME in the cache; download it if it is not there.
 
-    source      address, with a slash at its end
-    known_hash  "sha256:..." or "md5:..." of the file; None: whoever reads it checks its contents
-    folder      below ``cache_folder()``; "": the cache itself
-    wanted      what one can put there by hand instead
+    Args:
+        source: Address, ending with a slash.
+        name: File name.
+        known_hash: "sha256:..." or "md5:..." of the file; None if the reader verifies the content.
+        folder: Directory below ``cache_folder()``; "" for the cache itself.
+        wanted: What ``--data`` accepts instead, for the error message.
 
-    Raises DataError, with what to do without a network.
+    Raises:
+        DataError: The download failed; the message says what to do without a network.
     """
     import pooch
 
     try:
         return Path(pooch.retrieve(source + name, known_hash=known_hash, fname=name, path=cache_folder() / folder))
-    except Exception as error:  # whatever the transport raises: requests, urllib3, OSError, ValueError for a hash
+    except Exception as error:  # requests, urllib3, OSError, or ValueError for a wrong hash
         raise DataError(
             "data",
             wanted,

@@ -1,4 +1,4 @@
-"""Errors that teach: each names the argument, what was expected and what came."""
+"""Errors that name the argument, what was expected, what was given and, where there is one, the remedy."""
 
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
@@ -6,84 +6,116 @@ from numbers import Integral
 from types import TracebackType
 from typing import Self
 
+LONGEST = 500  # characters of a value in a message
+
+
+def printable(text: object) -> str:
+    r"""Return text on one line without control characters, which could rewrite what a terminal shows.
+
+    White space becomes single spaces; other characters that cannot be printed are escaped.
+
+    >>> printable("a\n b\x1b[2J")
+    'a b\\x1b[2J'
+    """
+    line = " ".join(str(text).split())
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
+
 
 class LabelembError(ValueError):
-    """A mistake in what the caller handed over; the command line prints it as one line and exits with 2.
+    """A mistake in the input. The command line prints it as one line and exits with code 2.
 
-    ``str(error)`` reads ``argument: expected ..., got ...`` and ends with a hint where there is one.
+    The message reads ``argument: expected ..., got ...``, followed by the hint.
+
+    Args:
+        argument: Name of the argument, option or file.
+        expected: What is accepted.
+        got: What was given.
+        hint: What to do instead.
     """
 
     def __init__(self, argument: str, expected: str, got: object, hint: str = "") -> None:
         self.argument, self.expected, self.got, self.hint = argument, expected, got, hint
-        super().__init__(f"{argument}: expected {expected}, got {got}" + (f". {hint}" if hint else ""))
+        given = printable(got)
+        given = given if len(given) <= LONGEST else f"{given[:LONGEST]}..."
+        super().__init__(printable(f"{argument}: expected {expected}, got {given}" + (f". {hint}" if hint else "")))
 
     def __reduce__(self) -> tuple[type["LabelembError"], tuple[object, ...]]:
-        """Travel whole between processes: the default would call the class with the joined message alone."""
-        return type(self), (self.argument, self.expected, self.got, self.hint)
+        """Pickle with all arguments; the default would pass the message alone."""
+        return type(self), (self.argument, self.expected, str(self.got), self.hint)
 
 
 class ConfigError(LabelembError):
-    """A choice that cannot be: an unknown name, a number out of its range, a run folder that holds another run."""
+    """An option that cannot be used: an unknown name, a number out of range, a folder with another run."""
 
 
 class DataError(LabelembError):
-    """Values or files that cannot be used: a label out of range, NaN, a missing or damaged file."""
+    """Data that cannot be used: a label out of range, NaN, a missing or damaged file."""
 
 
 class ShapeError(LabelembError):
-    """A tensor whose shape or dtype does not fit."""
+    """A tensor with the wrong shape or dtype."""
 
 
 class SeveralConfigErrors(ConfigError):  # noqa: N818 - it is several
-    """Several choices that cannot be, told at once. ``errors`` holds each."""
+    """Several configuration errors in one message.
+
+    Args:
+        errors: The errors, kept as ``errors``.
+    """
 
     def __init__(self, errors: Sequence[ConfigError]) -> None:
         self.errors = list(errors)
         ValueError.__init__(self, "; ".join(str(error) for error in errors))
 
     def __reduce__(self) -> tuple[type[LabelembError], tuple[object, ...]]:
-        """Travel whole between processes."""
+        """Pickle with the errors."""
         return type(self), (self.errors,)
 
 
 def check_at_least_one(argument: str, value: object) -> None:
-    """Refuse what is no whole number >= 1. Raises ConfigError."""
+    """Raise ConfigError unless ``value`` is a whole number >= 1."""
     if not isinstance(value, Integral) or value < 1:
         raise ConfigError(argument, "a whole number >= 1", value)
 
 
 def nearest(word: object, known: Iterable[str]) -> str:
-    """Return a hint for a mistyped word; "" when nothing known is like it.
+    """Return a hint for a mistyped word, or "" when no known word is similar.
 
     >>> nearest("trian", ["train", "report"])
     "Did you mean 'train'?"
     """
-    found = get_close_matches(str(word), list(known), n=1)
+    found = get_close_matches(str(word)[:LONGEST], list(known), n=1)
     return f"Did you mean {found[0]!r}?" if found else ""
 
 
 class Choices:
-    """Check several choices and tell everything that is wrong with them at once, when the block ends.
+    """Collects the errors of several options and raises them together when the ``with`` block ends.
 
-    >>> with Choices() as choices:
-    ...     choices.expect(True, "epochs", "a whole number >= 1", 3)
-    ...     choices.expect_one_of("cap", "hinge", ["hinge", "absolute"])
+    Raises:
+        ConfigError: One option is wrong; ``SeveralConfigErrors`` when several are.
+
+    Example:
+        >>> with Choices() as choices:
+        ...     choices.expect(True, "epochs", "a whole number >= 1", 3)
+        ...     choices.expect_one_of("cap", "hinge", ["hinge", "absolute"])
     """
 
     def __init__(self) -> None:
         self._errors: list[ConfigError] = []
 
     def expect(self, fine: bool, argument: str, expected: str, got: object) -> None:
-        """Note an error unless it is fine."""
+        """Add an error unless ``fine``."""
         if not fine:
             self._errors.append(ConfigError(argument, expected, got))
 
     def expect_one_of(self, argument: str, value: object, known: Sequence[object]) -> None:
-        """Note an error unless the value is a known one."""
+        """Add an error unless ``value`` is one of the known values."""
         self.expect(value in known, argument, " or ".join(map(str, known)), repr(value))
 
     def include(self, make: Callable[[], object]) -> None:
-        """Note the errors that something else raises about its own choices."""
+        """Call ``make`` and add the configuration errors that it raises."""
         try:
             make()
         except SeveralConfigErrors as errors:
@@ -97,6 +129,6 @@ class Choices:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        errors = list({str(noted): noted for noted in self._errors}.values())  # two checks may look at one choice
+        errors = list({str(added): added for added in self._errors}.values())  # two checks may look at one option
         if error is None and errors:
             raise errors[0] if len(errors) == 1 else SeveralConfigErrors(errors)
