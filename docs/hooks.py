@@ -15,4 +15,5 @@ def on_page_content(content: str, **_: object) -> str:
 
 def _to_mathml(formula: re.Match[str]) -> str:
     display = "block" if formula[1] == "div" else "inline"
-    return convert(html.unescape(formula[2]), display=display)
+    mathml: str = convert(html.unescape(formula[2]), display=display)
+    return f'<div class="formula">{mathml}</div>' if formula[1] == "div" else mathml
