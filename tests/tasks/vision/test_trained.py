@@ -132,7 +132,7 @@ def test_calibration_needs_validation_images(tmp_path: Path, capsys: pytest.Capt
     [
         ("predict {run} nowhere.png", "images: expected files, or folders .* got nowhere.png: no such file or folder"),
         ("predict {run} {run}", "a folder without images"),
-        ("predict {run} {run}/config.yaml", "a file that Pillow can read, got .*config.yaml"),
+        ("predict {run} {run}/config.yaml", "an image .*, got .*config.yaml"),
         ("predict nowhere x.png", "nowhere/config.yaml: expected a file of a run folder"),
         ("predict {run} x.png --checkpoint first", "checkpoint: expected last or best, got 'first'"),
         ("evaluate {run} --dataset digits", "labels of the model .dusk, night, noon., got 0, 1"),

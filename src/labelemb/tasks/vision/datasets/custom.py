@@ -17,6 +17,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", "
 SPLITS = {"train": ("train", "training"), "valid": ("valid", "val", "validation"), "test": ("test", "testing")}
 SIZE = 32  # what the nets of this library were made for
 FEWEST = 10
+LARGEST_FILE = 2**28  # bytes
 
 
 def load_imagefolder(path: Path, image_size: int | None) -> ImageData:
@@ -126,6 +127,13 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(file for file in files if file.suffix.lower() in SUFFIXES and file.is_file())
 
 
+def _read_file(path: Path) -> bytes:
+    """Read a file that a data set refers to. Raises DataError for what is no regular file of reasonable size."""
+    if not path.is_file() or path.stat().st_size > LARGEST_FILE:
+        raise DataError("dataset", f"an image file of at most {LARGEST_FILE:,} bytes", path)
+    return path.read_bytes()
+
+
 def _from_hub(name: str, level: str) -> dict[str, Encoded]:
     """Return the splits that have labels, not decoded."""
     try:
@@ -156,5 +164,5 @@ def _encoded(rows: "datasets.Dataset", level: str, source: str) -> Encoded | Non
     if all(number == -1 for number in labels):  # how the hub marks a split whose labels are secret
         return None
     stored = rows.cast_column(images[0], datasets.Image(decode=False))[images[0]]
-    contents = [row["bytes"] or Path(row["path"]).read_bytes() for row in stored]
+    contents = [row["bytes"] or _read_file(Path(row["path"])) for row in stored]
     return checked(contents, labels, features[label].names, source)

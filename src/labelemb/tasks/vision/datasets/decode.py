@@ -1,4 +1,4 @@
-"""Compressed images to pixels: any format that Pillow reads, several at a time, a bar on a terminal."""
+"""Decoding of compressed images to pixels, several at a time, with a progress bar on a terminal."""
 
 import io
 import os
@@ -14,45 +14,69 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from labelemb.errors import DataError
+from labelemb.memory import check_memory
 
 CHUNK = 128
+# Pillow reads many more, some of them with other programs: an EPS file would be run by Ghostscript.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+MAX_PIXELS = 50_000_000  # of one image
 
 
 def read_image(content: bytes | Path, channels: int, size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """Decode one image: (C, H, W), grey for one channel, else RGB, turned as its EXIF says.
+    """Decode one image to ``(C, H, W)``: grey for one channel, otherwise RGB, rotated as its EXIF data says.
 
-    content  the bytes of a file, or its path
-    size     (H, W): the largest part of that aspect ratio around the middle, resized; None: as it is
+    Args:
+        content: The bytes of a file, or its path. Its format is one of ``FORMATS``, whatever its name says.
+        channels: 1 or 3.
+        size: Height and width; the image is centre-cropped to this aspect ratio and resized. None: as it is.
 
-    Raises DataError for what is no image.
+    Raises:
+        DataError: The file is no image, or has more than ``MAX_PIXELS`` pixels.
     """
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as file:
+        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content, formats=FORMATS) as file:
+            if file.width * file.height > MAX_PIXELS:
+                raise ValueError(f"{file.width}x{file.height} pixels, more than {MAX_PIXELS:,}")
             image = ImageOps.exif_transpose(file)
             if image.mode.startswith("I;16"):  # convert() would cut off all above 255 instead of scaling
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             if image.mode in ("I", "F"):
-                raise ValueError("32 bits a pixel, of which nobody says what is white")
+                raise ValueError("32 bits per pixel, whose range is unknown")
             image = image.convert("L" if channels == 1 else "RGB")
             if size is not None and (image.height, image.width) != size:
                 image = ImageOps.fit(image, (size[1], size[0]), method=Image.Resampling.BICUBIC)
             pixels = np.asarray(image, dtype=np.uint8)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # a damaged file can fail anywhere inside Pillow's readers
         what = f"{len(content)} bytes" if isinstance(content, bytes) else str(content)
-        raise DataError("image", "a file that Pillow can read", what, " ".join(str(error).split())) from error
+        raise DataError("image", f"an image ({', '.join(FORMATS)})", what, _reason(error)) from error
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
-def decode(contents: Sequence[bytes | Path], channels: int, size: tuple[int, int] | None, title: str) -> Tensor:
-    """Decode many images of one size into (N, C, H, W) uint8; ``title`` stands beside the bar.
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return "" if type(error).__name__ == "UnidentifiedImageError" else str(error) or type(error).__name__
 
-    Raises DataError for what is no image, for no images, and for images of several sizes when ``size`` is None.
+
+def decode(contents: Sequence[bytes | Path], channels: int, size: tuple[int, int] | None, title: str) -> Tensor:
+    """Decode images of one size into ``(N, C, H, W)`` uint8.
+
+    Args:
+        contents: Files as for ``read_image``.
+        channels: 1 or 3.
+        size: As for ``read_image``.
+        title: Shown beside the progress bar.
+
+    Raises:
+        DataError: There are no images, one cannot be read, their sizes differ when ``size`` is None, or they do not
+            fit into memory.
     """
     if not contents:
         raise DataError(title, "images", "none")
     first = read_image(contents[0], channels, size)
+    check_memory("data", f"{len(contents)} images of {first.shape[1]}x{first.shape[2]}", len(contents) * first.nbytes)
     pixels = np.empty((len(contents), *first.shape), dtype=np.uint8)
 
     def fill(start: int) -> int:

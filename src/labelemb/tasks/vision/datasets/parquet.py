@@ -42,10 +42,10 @@ def read_parquet(files: Sequence[Path], level: str) -> Encoded:
         raise DataError(str(files[0]), "a readable parquet file", " ".join(str(error).split())) from error
     features = _features(table.schema.metadata)
     image = [name for name in table.column_names if pyarrow.types.is_struct(table.schema.field(name).type)]
-    names = {name: feature["names"] for name, feature in features.items() if feature.get("_type") == "ClassLabel"}
+    names = {name: _names(feature) for name, feature in features.items()}
     if not image:
         raise DataError(str(files[0]), "a column of images (bytes, path)", ", ".join(table.column_names))
-    label = choose_label(list(names), level, str(files[0]))
+    label = choose_label([name for name in table.column_names if names.get(name)], level, str(files[0]))
     contents = [row.get("bytes") if row else None for row in table.column(image[0]).to_pylist()]
     return checked(contents, table.column(label).to_pylist(), names[label], str(files[0]))
 
@@ -69,13 +69,21 @@ def checked(contents: Sequence[Any], labels: Sequence[Any], names: Sequence[str]
     for row, (content, label) in enumerate(zip(contents, labels, strict=True)):
         if not isinstance(content, bytes):
             raise DataError(f"{source}, row {row}", "the bytes of an image", type(content).__name__)
-        if not isinstance(label, int) or not 0 <= label < len(names):
+        if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < len(names):
             raise DataError(f"{source}, row {row}", f"a label from 0 to {len(names) - 1}", label)
     return Encoded(list(contents), list(labels), tuple(names))
 
 
 def _features(metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
+    """Return the features that the hub's metadata describes; none where it is missing or damaged."""
     try:
         return dict(json.loads((metadata or {})[b"huggingface"])["info"]["features"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return {}
+
+
+def _names(feature: object) -> list[str]:
+    """Return the label names of a ClassLabel feature; none for any other and for a damaged one."""
+    names = feature.get("names") if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" else None
+    valid = isinstance(names, list) and all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
+    return names if valid and names is not None else []
