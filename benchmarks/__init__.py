@@ -1,1 +1,1 @@
-"""Speed as ratios: peers interleaved in one run. ``python -m benchmarks.NAME``."""
+"""Speed as ratios: programs interleaved in one run. ``python -m benchmarks.NAME``."""

@@ -2,9 +2,9 @@
 
     python -m benchmarks.augmentation
 
-Aim: at least 10 times the images per second on a CPU, 50 times on a GPU. Each peer ends with normalised float32 batches
-of 128 on the device, dropped as a training step drops them. Between two peers there is a rest in which the loader's
-workers run ahead by four batches of forty: that favours the loader by a tenth.
+Target: at least 10 times the images per second on a CPU, 50 times on a GPU. Each program produces normalized float32
+batches of 128 on the device, which are then freed. During the pause between two programs the workers of the loader
+prefetch four of forty batches, which favors the loader by a tenth.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.measure import interleaved
-from benchmarks.tables import Peers, show, write
+from benchmarks.measure import time_interleaved
+from benchmarks.tables import Comparison, show, write
 from labelemb.tasks.vision.config import VisionConfig
 from labelemb.tasks.vision.images import ImageData, Images
 from labelemb.tasks.vision.task import VisionTask
@@ -34,34 +34,34 @@ MEAN, STD = (0.4914, 0.48216, 0.44653), (0.24703, 0.24349, 0.26159)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--rounds", type=int, default=10, help="rounds of all peers that count")
-    parser.add_argument("--threads", type=int, default=2, help="threads of torch here; the loader has 2 processes")
-    chosen = parser.parse_args()
-    torch.set_num_threads(chosen.threads)
+    parser.add_argument("--rounds", type=int, default=10, help="measured rounds")
+    parser.add_argument("--threads", type=int, default=2, help="torch threads; the loader has 2 worker processes")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(256, (50_000, 3, 32, 32), dtype=torch.uint8, generator=generator)
     images = Images(pixels, torch.randint(10, (len(pixels),), generator=generator))
-    peers = {
+    programs = {
         "one gather per batch": whole_batches(images, device),
         "DataLoader, 2 workers, Pillow": loader(PillowImages(images), device),
         "DataLoader, 2 workers, tensors": loader(TensorImages(images), device),
     }
-    timings = interleaved(peers, chosen.rounds, warmup=2, rest=0.1)
-    ours, *others = timings.values()
-    aim = 50 if device.type == "cuda" else 10
+    timings = time_interleaved(programs, args.rounds, warmup=2, rest=0.1)
+    library, *others = timings.values()
+    target = 50 if device.type == "cuda" else 10
     ratios = {
-        f"times as fast as {name} (aim >= {aim})": peer.over(ours)
-        for name, peer in zip(list(timings)[1:], others, strict=True)
+        f"times as fast as {name} (target >= {target})": timing.over(library)
+        for name, timing in zip(list(timings)[1:], others, strict=True)
     }
     count = BATCH * BATCHES
-    table = Peers(f"{count} images of 32x32", timings, "images", count, ratios)
-    show(table, note=f"{chosen.rounds} interleaved rounds")
+    table = Comparison(f"{count} images of 32x32", timings, "images", count, ratios)
+    show(table, note=f"{args.rounds} interleaved rounds")
     write(RESULTS, table)
 
 
 def whole_batches(images: Images, device: torch.device) -> Callable[[], object]:
-    """Return the next ``BATCHES`` batches as the recipe makes them."""
+    """Return a function that produces the next ``BATCHES`` batches of the training recipe."""
     data = ImageData(images, None, images[:1], tuple("0123456789"), MEAN, STD)
     task = VisionTask(VisionConfig(model="mlp", width=8, batch_size=BATCH, augment="crop-flip"), data)
     task.setup(device)
@@ -70,7 +70,7 @@ def whole_batches(images: Images, device: torch.device) -> Callable[[], object]:
 
 
 def loader(dataset: Dataset[tuple[Tensor, int]], device: torch.device) -> Callable[[], object]:
-    """Return the next ``BATCHES`` batches of a DataLoader over an endless stream of rows."""
+    """Return a function that produces the next ``BATCHES`` batches of a DataLoader."""
     loaded = DataLoader(
         dataset, BATCH, shuffle=True, num_workers=2, persistent_workers=True, pin_memory=device.type == "cuda"
     )
@@ -85,13 +85,13 @@ def loader(dataset: Dataset[tuple[Tensor, int]], device: torch.device) -> Callab
 
 
 def take(batches: Iterator[object]) -> None:
-    """Make the next ``BATCHES`` batches, one after the other."""
+    """Consume the next ``BATCHES`` batches."""
     for _ in range(BATCHES):
         next(batches)
 
 
 class PillowImages(Dataset[tuple[Tensor, int]]):
-    """The usual chain on Pillow images, step by step: pad 4, random crop, random flip, to a tensor, normalise."""
+    """The usual transforms on Pillow images: pad 4, random crop, random flip, to tensor, normalize."""
 
     def __init__(self, images: Images) -> None:
         self.pixels: NDArray[np.uint8] = images.pixels.permute(0, 2, 3, 1).contiguous().numpy()
@@ -112,7 +112,7 @@ class PillowImages(Dataset[tuple[Tensor, int]]):
 
 
 class TensorImages(Dataset[tuple[Tensor, int]]):
-    """The leanest we could write image by image: on tensors, with Python's random numbers."""
+    """The fastest per-image version found: on tensors, with Python's random numbers."""
 
     def __init__(self, images: Images) -> None:
         self.pixels, self.labels = images.pixels, images.labels.tolist()

@@ -1,4 +1,4 @@
-"""Memory of a label embedding while it trains: dense (V x V) against compressed (2 V R + V numbers).
+"""Memory of a label embedding while it trains: dense (V x V) against compressed (2 V R + V parameters).
 
 python -m benchmarks.embedding_memory [--save]
 """
@@ -9,20 +9,20 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.measure import machine
+from benchmarks.measure import describe_machine
 from benchmarks.memory import in_fresh_process, peak_bytes
 from labelemb import CompressedLabelEmbedding, DenseLabelEmbedding
 from labelemb.terms.embedding import LabelEmbedding
 
 RESULTS = Path(__file__).parent / "results" / "embedding_memory.csv"
 RANK = 512
-LABELS = (1_000, 3_000, 7_710, 12_000, 50_000)  # 7,710: vocab.vi of IWSLT15; 50,000: the most that was published
-DENSE_UP_TO = 12_000  # a dense one of 50,000 takes 40 GB with its gradient and Adam's two moments
+LABELS = (1_000, 3_000, 7_710, 12_000, 50_000)  # 7,710: vocab.vi of IWSLT15; 50,000: the largest published
+DENSE_UP_TO = 12_000  # a dense embedding for 50,000 labels takes 40 GB with gradient and Adam's moments
 DISTINCT = 500  # labels of a batch of 64 sentences
 
 
 def train_once(kind: str, labels: int) -> None:
-    """Build an embedding, and take one step of Adam on the rows of some of its labels."""
+    """Create an embedding and take one Adam step on the rows of some labels."""
     torch.manual_seed(0)
     embedding: LabelEmbedding
     embedding = DenseLabelEmbedding(labels) if kind == "dense" else CompressedLabelEmbedding(labels, RANK)
@@ -33,7 +33,7 @@ def train_once(kind: str, labels: int) -> None:
 
 
 def measure(kind: str, labels: int) -> int:
-    """Return the peak in bytes, above what a small one of its kind has left."""
+    """Return the peak memory in bytes, measured after a small embedding of the same kind."""
     torch.set_num_threads(1)
     train_once(kind, 100)
     return peak_bytes(lambda: train_once(kind, labels))
@@ -42,7 +42,7 @@ def measure(kind: str, labels: int) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--save", action="store_true", help=f"write {RESULTS}")
-    chosen = parser.parse_args()
+    args = parser.parse_args()
     rows = []
     for labels in LABELS:
         for kind in ("dense", "compressed"):
@@ -51,9 +51,9 @@ def main() -> None:
             peak = round(in_fresh_process(measure, kind, labels) / 2**20) if fits else ""
             rows.append([kind, labels, "" if kind == "dense" else RANK, numbers, round(4 * numbers / 2**20), peak])
             print(*rows[-1], sep=",", flush=True)
-    if chosen.save:
+    if args.save:
         with RESULTS.open("w", encoding="utf-8", newline="") as file:
-            file.write(f"# {machine()}\n")
+            file.write(f"# {describe_machine()}\n")
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["embedding", "labels", "rank", "numbers", "weights_mib", "peak_mib"])
             writer.writerows(rows)

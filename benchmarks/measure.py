@@ -1,4 +1,4 @@
-"""Peers timed in turn within one run, so that whatever slows the machine slows them alike."""
+"""Time programs in alternation within one run, so that other load on the machine affects all of them equally."""
 
 import statistics
 import time
@@ -12,7 +12,7 @@ from labelemb.runs.provenance import collect_provenance
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of each round, warm-up left out."""
+    """Seconds per round, without warm-up."""
 
     samples: tuple[float, ...]
 
@@ -27,56 +27,55 @@ class Timing:
         fifths = statistics.quantiles(self.samples, n=5)
         return fifths[0], fifths[-1]
 
-    def over(self, peer: "Timing") -> float:
-        """Return the median of the ratios of rounds: how many times as long as the peer this takes."""
-        return statistics.median(mine / theirs for mine, theirs in zip(self.samples, peer.samples, strict=True))
+    def over(self, other: "Timing") -> float:
+        """Return the median over rounds of this time divided by the other's."""
+        return statistics.median(mine / theirs for mine, theirs in zip(self.samples, other.samples, strict=True))
 
 
-def interleaved(
+def time_interleaved(
     callables: Mapping[str, Callable[[], object]],
     repeats: int,
     warmup: int = 3,
     clock: Callable[[], float] = time.perf_counter,
     rest: float = 0.0,
 ) -> dict[str, Timing]:
-    """Call the peers in turn, ``repeats`` rounds of all, after ``warmup`` rounds that do not count.
+    """Time each callable once per round, in alternating order, so that no one always profits from the cache.
 
-    Every second round goes backwards: what the peer before leaves in the caches is nobody's advantage.
-
-    clock  see ``clock``
-    rest   seconds before each call, for what the peer before it still does in the background
+    Args:
+        callables: What to time, by name.
+        repeats: Number of measured rounds.
+        warmup: Number of rounds before them that are not measured.
+        clock: Function that returns the time in seconds.
+        rest: Seconds to wait before each call, for background work of the previous one.
     """
     samples: dict[str, list[float]] = {name: [] for name in callables}
     for number in range(-warmup, repeats):
         for name, call in list(callables.items())[:: -1 if number % 2 else 1]:
-            _synchronise()
+            _synchronize()
             time.sleep(rest)
             start = clock()
             call()
-            _synchronise()
+            _synchronize()
             if number >= 0:
                 samples[name].append(clock() - start)
     return {name: Timing(tuple(values)) for name, values in samples.items()}
 
 
 def clock() -> Callable[[], float]:
-    """Return the clock for this many threads: seconds of the processor for one on a CPU, of the wall for several.
-
-    What else the machine does then matters little.
-    """
-    alone = torch.get_num_threads() == 1 and not torch.cuda.is_available()
-    return time.process_time if alone else time.perf_counter
+    """Return the clock: CPU time for a single thread on a CPU (other load matters less), else wall-clock time."""
+    single = torch.get_num_threads() == 1 and not torch.cuda.is_available()
+    return time.process_time if single else time.perf_counter
 
 
-def machine() -> str:
-    """Say where and with what versions: a figure without it is none."""
+def describe_machine() -> str:
+    """Return hardware, threads, versions and commit in one line."""
     device = "cuda:0" if torch.cuda.is_available() else "cpu"
-    signature = collect_provenance(0, "", device)
+    provenance = collect_provenance(0, "", device)
     return ", ".join(
-        f"{key} {signature[key]}" for key in ("machine", "device", "threads", "torch", "labelemb", "git_commit")
+        f"{key} {provenance[key]}" for key in ("machine", "device", "threads", "torch", "labelemb", "git_commit")
     )
 
 
-def _synchronise() -> None:
+def _synchronize() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()

@@ -1,4 +1,4 @@
-"""Peak extra memory of one call, in a process of its own, where nothing is left over from other calls."""
+"""Peak additional memory of one call, measured in a new process."""
 
 import ctypes
 import gc
@@ -15,16 +15,16 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def in_fresh_process(function: Callable[..., Result], *arguments: object) -> Result:
-    """Call a function of a module in a new interpreter and return what it returns."""
+    """Call a module-level function in a new interpreter and return its result."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
 
 def peak_bytes(call: Callable[[], object]) -> int:
-    """Return how far memory rises above where it stands, while ``call`` runs and with what it leaves behind.
+    """Return the peak memory during ``call`` minus the memory before it.
 
-    On a GPU the allocator counts. On Linux the kernel does: resident pages, the high-water mark set back beforehand.
-    Make a small call of its kind before: libraries are loaded and make buffers at their first one.
+    On a GPU the peak of the allocator is used, on Linux the resident-set high-water mark, reset beforehand. Make a
+    small call of the same kind first: libraries allocate buffers on first use.
     """
     gc.collect()
     if torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""Peers in a table and in a file of results, ratios below them."""
+"""Print timings as a table and write them to a CSV file, with ratios below."""
 
 import csv
 from collections.abc import Mapping
@@ -8,18 +8,19 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measure import Timing, machine
+from benchmarks.measure import Timing, describe_machine
 
 
 @dataclass(frozen=True)
-class Peers:
-    """What was timed side by side.
+class Comparison:
+    """Timings of one run.
 
-    title    of the table
-    timings  name -> seconds per round
-    unit     what a call works on, images say
-    count    how many of them
-    ratios   what it says -> figure
+    Args:
+        title: Title of the table.
+        timings: Seconds per round, by program.
+        unit: What a call processes, for example images.
+        count: Number of units per call.
+        ratios: Ratios of timings, by description.
     """
 
     title: str
@@ -44,30 +45,30 @@ class Peers:
             console.print(f"{ratio:6.3g}  {name}", highlight=False, soft_wrap=True)
 
     def rows(self) -> list[list[object]]:
-        """Return the lines of the file: the peers under ``HEADER``, then the ratios."""
-        peers: list[list[object]] = []
+        """Return the lines of the file: programs in the columns of ``HEADER``, then ratios."""
+        lines: list[list[object]] = []
         for name, timing in self.timings.items():
             milliseconds = [round(1e3 * value, 4) for value in (timing.median, *timing.spread)]
-            peers.append([name, *milliseconds, round(self.rate(name), 1), self.unit, len(timing.samples)])
-        return peers + [[name, round(ratio, 4), "", "", "", "", ""] for name, ratio in self.ratios.items()]
+            lines.append([name, *milliseconds, round(self.rate(name), 1), self.unit, len(timing.samples)])
+        return lines + [[name, round(ratio, 4), "", "", "", "", ""] for name, ratio in self.ratios.items()]
 
 
 HEADER = ["what", "median_ms", "low_ms", "high_ms", "per_second", "unit", "rounds"]
 
 
-def show(*tables: Peers, note: str = "") -> None:
+def show(*tables: Comparison, note: str = "") -> None:
     """Print the machine and all tables."""
     console = Console()
-    console.print(machine() + (f"; {note}" if note else ""), highlight=False, soft_wrap=True)
+    console.print(describe_machine() + (f"; {note}" if note else ""), highlight=False, soft_wrap=True)
     for table in tables:
         table.show(console)
 
 
-def write(path: Path, *tables: Peers, note: str = "", keep: bool = False) -> None:
-    """Write the tables, with the machine in front; keep: behind what the file has."""
+def write(path: Path, *tables: Comparison, note: str = "", keep: bool = False) -> None:
+    """Write the tables below a line that describes the machine; with ``keep`` append to the file."""
     path.parent.mkdir(exist_ok=True)
     with path.open("a" if keep else "w", newline="", encoding="utf-8") as file:
-        file.write(f"# {machine()}\n" + (f"# {note}\n" if note else ""))
+        file.write(f"# {describe_machine()}\n" + (f"# {note}\n" if note else ""))
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
         for table in tables:

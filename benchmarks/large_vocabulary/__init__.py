@@ -1,7 +1,7 @@
-"""The loss of a large vocabulary, forward and backward: eager, chunked, fused, and plain cross entropy beside them.
+"""The loss of a large vocabulary, forward and backward: eager, chunked, fused, and plain cross entropy.
 
-workloads.py  what is computed
-peers.py      programs that compute it
-measures.py   time, errors and memory of each
-__main__.py   the command line
+workloads.py     sizes and tensors
+programs.py      programs that compute it
+measurements.py  time, errors and memory of each
+__main__.py      command line
 """

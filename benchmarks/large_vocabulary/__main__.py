@@ -1,11 +1,12 @@
-"""The loss of a large vocabulary, forward and backward: eager, chunked, fused, and plain cross entropy beside them.
+"""The loss of a large vocabulary, forward and backward: eager, chunked, fused, and plain cross entropy.
 
     python -m benchmarks.large_vocabulary            the tables of docs/large-vocabulary*.md
-    python -m benchmarks.large_vocabulary --quick    one small workload, half a minute
+    python -m benchmarks.large_vocabulary --quick    one small workload, bf16 a minute
 
-N rows, V labels, D hidden size = R rank; labels are drawn with probability 1 / rank. The limit is the time that the
-matrix products alone take at the rate measured in the same run: 10NVD + 6UVR + 4UVD operations with U distinct labels
-(6NVD for plain cross entropy). Extra memory is the peak above weights, less the gradients of the parameters.
+N rows, V labels, D hidden size = R rank; labels are drawn with probability 1 / rank. The limit is the time of the
+matrix products alone at the rate measured in the same run: 10NVD + 6UVR + 4UVD operations with U distinct labels
+(6NVD for plain cross entropy). Extra memory is the peak above the weights minus the gradients of
+the parameters.
 """
 
 import argparse
@@ -16,9 +17,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.large_vocabulary.measures import MEMORY, TIMES, Line, Run, memory, times
+from benchmarks.large_vocabulary.measurements import MEMORY, TIMES, Line, Run, memory, times
 from benchmarks.large_vocabulary.workloads import CPU, GPU, QUICK
-from benchmarks.measure import machine
+from benchmarks.measure import describe_machine
 
 RESULTS = Path(__file__).parents[1] / "results"
 TABLES = {"times": (TIMES, times, "large_vocabulary.csv"), "memory": (MEMORY, memory, "large_vocabulary_memory.csv")}
@@ -32,32 +33,32 @@ def main() -> None:
         allow_abbrev=False,
     )
     parser.add_argument("--quick", action="store_true", help="one small workload; writes no file")
-    parser.add_argument("--rounds", type=int, help="rounds of all peers that count (default 7; 30 quick)")
-    parser.add_argument("--rows", type=int, nargs="*", help="only the workloads with so many rows")
-    parser.add_argument("--weights", choices=["random", "trained"], help="only the workloads with such weights")
-    parser.add_argument("--only", choices=TABLES, help="only the one table")
-    parser.add_argument("--threads", type=int, help="threads of torch; with 1 the processor's seconds are counted")
-    parser.add_argument("--without", nargs="*", default=[], help="programs to leave out")
+    parser.add_argument("--rounds", type=int, help="measured rounds (default 7; 30 with --quick)")
+    parser.add_argument("--rows", type=int, nargs="*", help="only workloads with these numbers of rows")
+    parser.add_argument("--weights", choices=["random", "trained"], help="only workloads with these weights")
+    parser.add_argument("--only", choices=TABLES, help="only this table")
+    parser.add_argument("--threads", type=int, help="torch threads; with 1, CPU time is measured")
+    parser.add_argument("--without", nargs="*", default=[], help="programs to skip")
     parser.add_argument("--keep", action="store_true", help="add to the files of results instead of replacing them")
-    chosen = parser.parse_args()
+    args = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    workloads = QUICK if chosen.quick else GPU if device == "cuda" else CPU
-    workloads = [w for w in workloads if not chosen.rows or w.rows in chosen.rows]
-    workloads = [w for w in workloads if chosen.weights in (None, w.weights)]
-    if chosen.threads:
-        torch.set_num_threads(chosen.threads)
-    run = Run(device, chosen.rounds or (30 if chosen.quick else 7), chosen.quick, frozenset(chosen.without))
+    workloads = QUICK if args.quick else GPU if device == "cuda" else CPU
+    workloads = [w for w in workloads if not args.rows or w.rows in args.rows]
+    workloads = [w for w in workloads if args.weights in (None, w.weights)]
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    run = Run(device, args.rounds or (30 if args.quick else 7), args.quick, frozenset(args.without))
     for name, (header, measure, file) in TABLES.items():
-        if chosen.only in (None, name):
+        if args.only in (None, name):
             lines = [line for workload in workloads for line in measure(workload, run)]
             show(header, lines)
-            if not chosen.quick:
-                write(RESULTS / file, header, lines, chosen.keep)
+            if not args.quick:
+                write(RESULTS / file, header, lines, args.keep)
 
 
 def show(header: Line, lines: list[Line]) -> None:
     console = Console()
-    console.print(machine(), highlight=False, soft_wrap=True)
+    console.print(describe_machine(), highlight=False, soft_wrap=True)
     for workload in dict.fromkeys(line[0] for line in lines):
         table = Table(*header[1:], box=None, title=workload, title_justify="left")
         for line in lines:
@@ -69,7 +70,7 @@ def show(header: Line, lines: list[Line]) -> None:
 def write(path: Path, header: Line, lines: list[Line], keep: bool) -> None:
     path.parent.mkdir(exist_ok=True)
     with path.open("a" if keep else "w", newline="", encoding="utf-8") as file:
-        file.write(f"# {machine()}\n")
+        file.write(f"# {describe_machine()}\n")
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(lines)

@@ -1,4 +1,4 @@
-"""What is computed: N rows, V labels, D hidden size = R rank; labels are drawn with probability 1 / rank."""
+"""Sizes and tensors: N rows, V labels, D hidden size = R rank; labels are drawn with probability 1 / rank."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from labelemb import CompressedLabelEmbedding, LabelEmbeddingLoss
 
 @dataclass(frozen=True)
 class Workload:
-    """N rows, V labels, D hidden size and rank; weights "random", or "trained": heads that favour the label."""
+    """N rows, V labels, D hidden size and rank; weights "random", or "trained": heads that predict the label."""
 
     rows: int
     labels: int
@@ -21,7 +21,7 @@ class Workload:
         return f"({self.rows}, {self.labels}, {self.width}) {self.weights}"
 
     def operations(self, distinct: int, plain: bool) -> int:
-        """Return the floating point operations of the matrix products, with so many distinct labels in the batch.
+        """Return the floating-point operations of the matrix products for a number of distinct labels in the batch.
 
         10NVD + 6UVR + 4UVD with label embedding, 6NVD for plain cross entropy.
         """
@@ -40,7 +40,7 @@ GPU = [Workload(4096, 50_000, weights=weights) for weights in ("random", "traine
 
 @dataclass(frozen=True)
 class Problem:
-    """Tensors of a workload. The same for every peer."""
+    """Tensors of a workload, the same for every program."""
 
     hidden: Tensor
     targets: Tensor
@@ -49,7 +49,7 @@ class Problem:
 
     @classmethod
     def of(cls, workload: Workload, device: str, dtype: torch.dtype = torch.float32) -> "Problem":
-        """Draw labels from 1 / rank and, for trained weights, heads that know the prototype of each label."""
+        """Draw labels from 1 / rank and, for trained weights, heads that contain a prototype of each label."""
         torch.manual_seed(0)
         rows, labels, width = workload.rows, workload.labels, workload.width
         targets = torch.multinomial(1 / torch.arange(1, labels + 1), rows, replacement=True)
@@ -67,20 +67,20 @@ class Problem:
 
     @property
     def distinct(self) -> int:
-        """Return U, how many labels occur."""
+        """Number U of distinct labels in the batch."""
         return len(set(self.targets.tolist()))
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """Return the model's and the loss's."""
+        """Parameters of head and loss."""
         return [*self.head.parameters(), *self.loss.parameters()]
 
     @property
     def gradients(self) -> list[Tensor | None]:
-        """Return those of the hidden state and of the parameters."""
+        """Gradients of the hidden state and of the parameters."""
         return [self.hidden.grad, *(parameter.grad for parameter in self.parameters)]
 
-    def forget(self) -> None:
-        """Drop the gradients."""
+    def zero_grad(self) -> None:
+        """Clear the gradients."""
         for tensor in (self.hidden, *self.parameters):
             tensor.grad = None

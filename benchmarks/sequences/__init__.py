@@ -1,1 +1,1 @@
-"""Training and decoding of the encoder-decoder: ``python -m benchmarks.sequences``."""
+"""Training and decoding speed of the encoder-decoder: ``python -m benchmarks.sequences``."""

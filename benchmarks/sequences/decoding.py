@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.measure import clock, interleaved
+from benchmarks.measure import clock, time_interleaved
 from benchmarks.sequences import step_by_step
-from benchmarks.sequences.floor import Product
+from benchmarks.sequences.matmul import Product
 from benchmarks.sequences.step_by_step import StepByStep
 from benchmarks.sequences.text import BATCH
-from benchmarks.tables import Peers
+from benchmarks.tables import Comparison
 from labelemb.tasks.seq2seq.batch import by_length, source_batch
 from labelemb.tasks.seq2seq.config import Seq2SeqConfig
 from labelemb.tasks.seq2seq.corpus import Corpus
@@ -28,7 +28,7 @@ from labelemb.tasks.seq2seq.vocab import EOS
 Find = Callable[[Tensor, Tensor, SearchSettings], list[Hypothesis]]
 
 
-def decoding(config: Seq2SeqConfig, corpus: Corpus, rounds: int, sentences: int) -> list[Peers]:
+def decoding(config: Seq2SeqConfig, corpus: Corpus, rounds: int, sentences: int) -> list[Comparison]:
     """Time greedy search and a beam of 10 over the first sentences of the test text."""
     source = corpus.splits["test"].src
     rows = np.flatnonzero(source.lengths)[:sentences]
@@ -38,43 +38,43 @@ def decoding(config: Seq2SeqConfig, corpus: Corpus, rounds: int, sentences: int)
     for size in (1, 10):
         settings = SearchSettings(size, max_length=50)
         plain_find = step_by_step.greedy if size == 1 else step_by_step.beam
-        ours, plain = partial(search, model), partial(plain_find, StepByStep(model))
+        library, plain = partial(search, model), partial(plain_find, StepByStep(model))
         check_decoding(model, source, settings)
-        name = "an object per beam" if size > 1 else "plain loop"
+        name = "one object per beam" if size > 1 else "plain loop"
         calls = {
-            "batches of tensors, what is done leaves": partial(decoded, ours, source, settings),
-            f"{name}, {BATCH} sentences at work": partial(decoded, plain, source, settings, sort=False),
-            f"{name}, a sentence at a time": partial(decoded, plain, source, settings, sort=False, batch=1),
+            "batched tensors, finished rows removed": partial(decoded, library, source, settings),
+            f"{name}, {BATCH} sentences": partial(decoded, plain, source, settings, sort=False),
+            f"{name}, one sentence at a time": partial(decoded, plain, source, settings, sort=False, batch=1),
         }
-        timings = interleaved({**calls, "product": product}, rounds, warmup=1, clock=clock())
+        timings = time_interleaved({**calls, "product": product}, rounds, warmup=1, clock=clock())
         rate = product.rate(timings.pop("product"))
         best, batched, alone = timings.values()
-        watched = Watched(model)
-        lengths = [len(one.tokens) for one in decoded(partial(search, watched), source, settings)]
+        counting = CountingModel(model)
+        lengths = [len(one.tokens) for one in decoded(partial(search, counting), source, settings)]
         ratios = {
-            f"times as fast as {BATCH} sentences at work (aim >= 3)": batched.over(best),
-            "times as fast as a sentence at a time": alone.over(best),
-            "seconds over the floor of the products": best.median / (watched.operations(config, corpus) / rate),
-            "tokens of an output, mean": float(np.mean(lengths)),
+            f"times as fast as {BATCH} sentences (target >= 3)": batched.over(best),
+            "times as fast as one sentence at a time": alone.over(best),
+            "time over the matmul limit": best.median / (counting.operations(config, corpus) / rate),
+            "mean tokens per output": float(np.mean(lengths)),
         }
         title = f"decoding {len(source)} sentences, " + ("greedy" if size == 1 else f"beam {size}")
-        tables.append(Peers(title, timings, "sentences", len(source), ratios))
+        tables.append(Comparison(title, timings, "sentences", len(source), ratios))
     return tables
 
 
 @torch.no_grad()
 def decodable(config: Seq2SeqConfig, corpus: Corpus, source: Sentences) -> LSTMSeq2Seq:
-    """Return a model with random weights whose outputs end as those of a trained one do.
+    """Return a model with random weights whose output lengths are those of a trained model.
 
-    One unit of the last layer counts the source up and the output down, a fifth slower; where it comes to nothing the
-    end becomes likely. Logits of the other words spread with a standard deviation of 3.
+    One unit of the last layer counts up over the source and down over the output, a fifth slower; near zero the end
+    token becomes likely. Logits of the other words have a standard deviation of 3.
     """
     torch.manual_seed(0)
     model = Seq2SeqTask(config, corpus).model
     assert isinstance(model, LSTMSeq2Seq)
     width, last = config.hidden_size, config.layers - 1
     for lstm, step in ((model.encoder, 0.02), (model.decoder, -0.02 / 1.2)):
-        gates = torch.arange(4) * width  # of unit 0: input, forget, cell, output
+        gates = torch.arange(4) * width  # of unit 0: input, zero_grad, cell, output
         w_in, w_hidden, b_in, b_hidden = lstm.all_weights[last]
         for weight in (w_in, w_hidden, b_hidden):
             weight[gates] = 0
@@ -95,7 +95,7 @@ def decodable(config: Seq2SeqConfig, corpus: Corpus, source: Sentences) -> LSTMS
 def decoded(
     find: Find, source: Sentences, settings: SearchSettings, sort: bool = True, batch: int = BATCH
 ) -> list[Hypothesis]:
-    """Return the hypothesis of each sentence; batches of like lengths, or as the sentences come."""
+    """Return the hypothesis of each sentence, from batches of similar lengths or in text order."""
     count = len(source)
     batches = by_length(source.lengths, batch) if sort else np.split(np.arange(count), range(batch, count, batch))
     found: dict[int, Hypothesis] = {}
@@ -106,7 +106,7 @@ def decoded(
 
 
 def check_decoding(model: LSTMSeq2Seq, source: Sentences, settings: SearchSettings) -> None:
-    """Stop unless both give the same tokens and attention; where fp32 cannot tell two outputs apart, float64 has to."""
+    """Check that both give the same tokens and attention; where fp32 rounding differs, float64 must agree."""
     find = step_by_step.greedy if settings.beam_size == 1 else step_by_step.beam
 
     def differing(model: LSTMSeq2Seq, source: Sentences) -> list[int]:
@@ -119,30 +119,30 @@ def check_decoding(model: LSTMSeq2Seq, source: Sentences, settings: SearchSettin
     print(f"beam {settings.beam_size}: {len(rows)} of {len(source)} outputs differ in fp32", file=sys.stderr)
     if rows:
         exact = copy.deepcopy(model).double()
-        assert not differing(exact, Sentences(source.ids, source.spans[rows])), "in float64 too"
+        assert not differing(exact, Sentences(source.ids, source.spans[rows])), "outputs differ in float64"
 
 
-class Watched:
-    """A model that counts how many beginnings its decoding works on, over all steps."""
+class CountingModel:
+    """A model that counts the prefixes processed by its decoder, over all steps."""
 
     def __init__(self, model: LSTMSeq2Seq) -> None:
-        self.model, self.head, self.beginnings, self.read = model, model.head, 0, 0
+        self.model, self.head, self.prefixes, self.read = model, model.head, 0, 0
 
     def start(self, source: Tensor, lengths: Tensor) -> Decoding:
-        """Start the model's own decoding, with a step that counts."""
+        """Start decoding, with a step that counts."""
         decoding = self.model.start(source, lengths)
         step = decoding.step
         self.read += int(lengths.sum())
 
         def counted(last: Tensor) -> tuple[Tensor, Tensor]:
-            self.beginnings += last.numel()
+            self.prefixes += last.numel()
             return step(last)
 
         decoding.step = counted  # type: ignore[method-assign]
         return decoding
 
     def operations(self, config: Seq2SeqConfig, corpus: Corpus) -> float:
-        """Return those of the products, attention over the source left out."""
+        """Return the operations of the matrix products, without attention over the source."""
         width = config.hidden_size
-        recurrent = (self.beginnings + self.read) * config.layers * 16 * width**2
-        return recurrent + self.beginnings * (6 * width**2 + 2 * width * len(corpus.tgt_vocab))
+        recurrent = (self.prefixes + self.read) * config.layers * 16 * width**2
+        return recurrent + self.prefixes * (6 * width**2 + 2 * width * len(corpus.tgt_vocab))

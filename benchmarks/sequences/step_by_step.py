@@ -1,7 +1,7 @@
-"""The plain reference of ``benchmarks.sequences``: token by token, and one Python object per beam, as published.
+"""Reference of ``benchmarks.sequences``: token by token, and one Python object per beam, as published.
 
-Same weights, same encoder, same loss; what differs from the library is how the decoder runs. B sentences, K beginnings,
-T target tokens, S source tokens, D hidden size, V words.
+Weights, encoder and loss are those of the library; only the decoder differs. B sentences, K prefixes, T target tokens,
+S source tokens, D hidden size, V words.
 """
 
 import torch
@@ -17,9 +17,11 @@ State = list[tuple[Tensor, Tensor]]  # hidden and cell (rows, D) of each layer
 
 
 class StepByStep(nn.Module):
-    """An ``LSTMSeq2Seq`` whose decoder is an LSTMCell per layer, called for one target token after the other.
+    """An ``LSTMSeq2Seq`` whose decoder is an LSTMCell per layer, called once per target token.
 
-    packed: whether the encoder reads a packed sequence, as published, or as the library does
+    Args:
+        model: The model whose weights are used.
+        packed: Whether the encoder reads a packed sequence, as published; else as in the library.
     """
 
     def __init__(self, model: LSTMSeq2Seq, packed: bool = False) -> None:
@@ -27,7 +29,7 @@ class StepByStep(nn.Module):
         self.model, self.head, self.packed = model, model.head, packed
 
     def forward(self, source: Tensor, lengths: Tensor, target_input: Tensor) -> Tensor:
-        """Return the hidden state in front of ``head``, (B, T, D)."""
+        """Return the input of ``head``, shape ``(B, T, D)``."""
         memory, (hidden, cell) = self.encode(source, lengths)
         state: State = list(zip(hidden, cell, strict=True))
         outputs = []
@@ -37,7 +39,7 @@ class StepByStep(nn.Module):
         return torch.stack(outputs, dim=1)
 
     def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, tuple[Tensor, Tensor]]:
-        """Return the memory and the state that the decoder starts from."""
+        """Return the memory and the initial state of the decoder."""
         if not self.packed:
             return self.model.encode(source, lengths)
         words = self.model.source_embedding(source)
@@ -58,14 +60,14 @@ class StepByStep(nn.Module):
         return model.dropout(output)[:, 0], after, weights[:, 0]
 
     def logs(self, hidden: Tensor) -> Tensor:
-        """Return the log-probabilities (rows, V); padding and begin are no tokens of a sentence."""
+        """Return the log-probabilities (rows, V); padding and BOS are excluded."""
         logs = torch.log_softmax(self.head(hidden), dim=1)
         logs[:, [PAD, BOS]] = -torch.inf
         return logs
 
 
 def greedy(model: StepByStep, source: Tensor, lengths: Tensor, settings: SearchSettings) -> list[Hypothesis]:
-    """Take the most probable token each time, in every sentence until the last has ended."""
+    """Greedy search over all sentences until the last one has ended."""
     memory, (hidden, cell) = model.model.encode(source, lengths)
     state: State = list(zip(hidden, cell, strict=True))
     found: list[tuple[list[int], list[int], float]] = [([], [], 0.0) for _ in source]
@@ -74,23 +76,23 @@ def greedy(model: StepByStep, source: Tensor, lengths: Tensor, settings: SearchS
     for _ in range(settings.max_length):
         output, state, weights = model.step(token, state, memory)
         best, token = model.logs(output).max(dim=1)
-        for row, (word, place, log) in enumerate(
+        for row, (word, position, log) in enumerate(
             zip(token.tolist(), weights.argmax(dim=1).tolist(), best.tolist(), strict=True)
         ):
             if not done[row]:
-                tokens, places, score = found[row]
+                tokens, positions, score = found[row]
                 if word != EOS:
                     tokens.append(word)
-                    places.append(place)
-                found[row] = (tokens, places, score + log)
+                    positions.append(position)
+                found[row] = (tokens, positions, score + log)
                 done[row] = word == EOS
         if all(done):
             break
-    return [Hypothesis(tuple(tokens), tuple(places), score) for tokens, places, score in found]
+    return [Hypothesis(tuple(tokens), tuple(positions), score) for tokens, positions, score in found]
 
 
 class Beam:
-    """The K beginnings of one sentence."""
+    """The K hypotheses of one sentence."""
 
     def __init__(self, settings: SearchSettings) -> None:
         self.settings, self.done = settings, False
@@ -98,42 +100,42 @@ class Beam:
         self.scores[0] = 0.0
         self.last = torch.full((settings.beam_size,), BOS)
         self.origin = torch.arange(settings.beam_size)
-        self.beginnings: list[tuple[list[int], list[int]]] = [([], [])] * settings.beam_size
+        self.prefixes: list[tuple[list[int], list[int]]] = [([], [])] * settings.beam_size
         self.found: list[tuple[float, Hypothesis]] = []
 
-    def advance(self, logs: Tensor, attention: Tensor, final: bool) -> None:
-        """Go on from the log-probabilities (K, V) of the next token and the attention (K, S) of each beginning."""
+    def extend(self, logs: Tensor, attention: Tensor, final: bool) -> None:
+        """Extend the hypotheses by the next token: log-probabilities ``(K, V)``, attention ``(K, S)``."""
         size, words, penalty = self.settings.beam_size, logs.shape[1], self.settings.length_penalty
         ranked, index = (self.scores[:, None] + logs).flatten().topk(2 * size)
-        places = attention.argmax(dim=1).tolist()
-        going: list[tuple[float, int, int]] = []
+        positions = attention.argmax(dim=1).tolist()
+        live: list[tuple[float, int, int]] = []
         best = list(zip(ranked.tolist(), (index // words).tolist(), (index % words).tolist(), strict=True))
-        beginnings = self.beginnings
+        prefixes = self.prefixes
         for number, (score, parent, word) in enumerate(best):
             if number < size and (word == EOS or final) and score > -torch.inf:
-                tokens, attended = beginnings[parent]
+                tokens, attended = prefixes[parent]
                 if word != EOS:
-                    tokens, attended = [*tokens, word], [*attended, places[parent]]
-                compared = score / (len(beginnings[parent][0]) + 1) ** penalty
+                    tokens, attended = [*tokens, word], [*attended, positions[parent]]
+                compared = score / (len(prefixes[parent][0]) + 1) ** penalty
                 self.found.append((compared, Hypothesis(tuple(tokens), tuple(attended), score)))
-            if word != EOS and len(going) < size:
-                going.append((score, parent, word))
-        self.scores, self.last = torch.tensor([one[0] for one in going]), torch.tensor([one[2] for one in going])
-        self.origin = torch.tensor([one[1] for one in going])
-        self.beginnings = [
-            ([*beginnings[parent][0], word], [*beginnings[parent][1], places[parent]]) for _, parent, word in going
+            if word != EOS and len(live) < size:
+                live.append((score, parent, word))
+        self.scores, self.last = torch.tensor([one[0] for one in live]), torch.tensor([one[2] for one in live])
+        self.origin = torch.tensor([one[1] for one in live])
+        self.prefixes = [
+            ([*prefixes[parent][0], word], [*prefixes[parent][1], positions[parent]]) for _, parent, word in live
         ]
-        reach = going[0][0] / self.settings.max_length**penalty
+        reach = live[0][0] / self.settings.max_length**penalty
         overtaken = any(compared >= reach for compared, _ in self.found)
         self.done = final or best[0][2] == EOS or overtaken
 
     def result(self) -> Hypothesis:
-        """Return the best hypothesis; of equals the first."""
+        """Return the best hypothesis; the first of equals."""
         return max(self.found, key=lambda entry: entry[0])[1]
 
 
 def beam(model: StepByStep, source: Tensor, lengths: Tensor, settings: SearchSettings) -> list[Hypothesis]:
-    """Search with a ``Beam`` per sentence; the decoder runs for all of them until the last is done."""
+    """Beam search with one ``Beam`` per sentence; the decoder runs for all of them until the last is finished."""
     size = settings.beam_size
     memory, (hidden, cell) = model.model.encode(source, lengths)
     memory = Memory(*(part.repeat_interleave(size, dim=0) for part in memory))
@@ -147,7 +149,7 @@ def beam(model: StepByStep, source: Tensor, lengths: Tensor, settings: SearchSet
         for number, one in enumerate(beams):
             rows = slice(number * size, (number + 1) * size)
             if not one.done:
-                one.advance(logs[rows], weights[rows], step + 1 == settings.max_length)
+                one.extend(logs[rows], weights[rows], step + 1 == settings.max_length)
                 for layer in state:
                     for part in layer:
                         part[rows] = part[rows][one.origin]

@@ -1,4 +1,4 @@
-"""What the matrix products alone would take, at the rate of one that is timed among the peers."""
+"""Time of the matrix products alone, at the rate of one product timed in the same run."""
 
 import torch
 
@@ -8,7 +8,7 @@ from labelemb.tasks.seq2seq.corpus import Corpus
 
 
 class Product:
-    """The head's product for 640 rows: 64 sentences, a beam of 10."""
+    """The matrix product of the head for 640 rows: 64 sentences with a beam of 10."""
 
     def __init__(self, config: Seq2SeqConfig, corpus: Corpus) -> None:
         width, labels = config.hidden_size, len(corpus.tgt_vocab)
@@ -17,7 +17,7 @@ class Product:
         self.out = torch.empty(640, labels)
 
     def __call__(self) -> None:
-        """Compute it."""
+        """Compute the product."""
         torch.mm(self.hidden, self.weight, out=self.out)
 
     def rate(self, timing: Timing) -> float:
