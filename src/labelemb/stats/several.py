@@ -149,8 +149,8 @@ def _estimate(by_task: Mapping[str, Sequence[float]], of: Callable[[Sequence[Arr
 def _interval(draws: Array, tasks: Sequence[Array]) -> tuple[float, float]:
     """Return the expanded percentile interval, wide enough for few runs (Hesterberg 2015).
 
-    The variance of a resample of n runs is too small by (n - 1) / n, and a percentile stands for a normal quantile where
-    few runs need Student's.
+    The variance of a resample of n runs is too small by (n - 1) / n, and a percentile stands for a normal quantile
+    where few runs need Student's.
     """
     runs, freedom = sum(map(len, tasks)), sum(len(values) - 1 for values in tasks)
     if freedom == 0:
