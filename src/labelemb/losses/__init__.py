@@ -1,1 +1,1 @@
-"""The method: losses under one call shape, ``loss(hidden, head, targets) -> LossOutput``."""
+"""The loss modules, all called as ``loss(hidden, head, targets)``."""

@@ -1,151 +1,179 @@
-"""The one call shape of every loss, and the rows that all of them count alike.
+"""Loss: the base class of every loss, with one ``forward``: validate, flatten, compute.
 
 N rows (images or target tokens), V labels, D hidden size.
 """
 
-from numbers import Real
+import inspect
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from labelemb.errors import ConfigError, DataError, ShapeError
-from labelemb.terms.output import MixedTargets
+from labelemb.errors import ConfigError
+from labelemb.losses import validation
+from labelemb.losses.attach import attach_loss
+from labelemb.losses.monitor import TrainingMonitor
+from labelemb.terms.output import LossOutput, MixedTargets, Targets
+from labelemb.terms.reduction import Group
+from labelemb.terms.rows import Rows
+
+# Arguments of nn.CrossEntropyLoss that have no counterpart here -> what to write instead.
+CROSS_ENTROPY_ARGUMENTS = {
+    "reduction": "Losses are means over the rows that are not ignored; for a sum multiply by out.count",
+    "size_average": "Losses are means over the rows that are not ignored; for a sum multiply by out.count",
+    "reduce": "Losses are means over the rows that are not ignored; for a sum multiply by out.count",
+    "weight": "There are no class weights; draw rare classes more often, torch.utils.data.WeightedRandomSampler",
+    "label_smoothing": "Use LabelSmoothingLoss(smoothing); LabelEmbeddingLoss learns its soft labels instead",
+}
 
 
-class Loss(nn.Module):
-    """The hooks of every loss; here they do nothing. ``forward`` is its own affair:
+class Loss(nn.Module, ABC):
+    """Base class of every loss: ``loss(hidden, head, targets) -> LossOutput``.
 
-    ``loss(hidden, head, targets, num_items_in_batch=None, index=None) -> LossOutput``
+    Supported heads: any module with a ``weight`` of shape ``(V, D)`` whose forward maps ``(..., D)`` to ``(..., V)``,
+    such as a plain, tied, LoRA-wrapped or cosine classifier. The implementations "chunked" and "fused" compute the
+    logits themselves and need a plain ``nn.Linear`` (tied or not). The head is used, never changed.
 
-    mixes  whether targets may be ``MixedTargets``
+    Attributes:
+        mixes: Whether targets may be ``MixedTargets``.
+        hidden_size: D, or None to accept that of the head.
+        num_labels: V, or None to accept that of the head.
+        ignore_index: Target value to ignore, as in ``nn.CrossEntropyLoss``.
+        validate_args: Whether to check for labels out of range and NaN; None: on a CPU only (a GPU would wait).
+        process_group: Data-parallel group whose rows are counted; None: the default group.
     """
 
-    mixes = False
+    mixes: ClassVar[bool] | bool = False
+    hidden_size: int | None = None
+    process_group: Group = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Answer arguments of ``nn.CrossEntropyLoss`` with what to write instead.
+
+        Raises:
+            ConfigError: For an argument that this loss does not have.
+        """
+        wrong = [name for name in CROSS_ENTROPY_ARGUMENTS if name in kwargs]
+        if wrong and wrong[0] not in inspect.signature(cls.__init__).parameters:
+            hint = CROSS_ENTROPY_ARGUMENTS[wrong[0]]
+            raise ConfigError(wrong[0], f"no such argument of {cls.__name__}", repr(kwargs[wrong[0]]), hint)
+        return super().__new__(cls)
+
+    def __init__(self, num_labels: int | None, ignore_index: int = -100, validate_args: bool | None = None) -> None:
+        super().__init__()
+        self.num_labels, self.ignore_index, self.validate_args = num_labels, ignore_index, validate_args
+        self._monitor = TrainingMonitor()
+
+    def forward(
+        self,
+        hidden: Tensor,
+        head: nn.Module,
+        targets: Targets | None = None,
+        *,
+        num_items_in_batch: Tensor | float | None = None,
+        index: Tensor | None = None,
+    ) -> LossOutput:
+        """Compute the loss of the rows whose target is not ``ignore_index``.
+
+        Under torch.distributed denominators are global: the mean over processes of the loss and of its gradients equals
+        one process with the whole batch.
+
+        Args:
+            hidden: State in front of the model's classifier, shape ``(..., D)``, float.
+            head: The model's classifier, see "Supported heads" above.
+            targets: int64 labels of shape ``(...)``, or ``MixedTargets`` where ``mixes`` is True.
+            num_items_in_batch: For gradient accumulation: number of rows of the whole batch, over all its micro-batches
+                and all processes. Means over rows divide by it instead of by the rows at hand.
+            index: int64, shape ``(...)``: number of each row's sample in the training data, for losses that remember
+                samples.
+
+        Raises:
+            ShapeError: For shapes, dtypes and devices that do not fit.
+            DataError: For labels out of range and NaN (outside torch.compile only, see ``validate_args``).
+            ConfigError: For mixed targets that this loss cannot take, and for ``num_items_in_batch`` below 1.
+        """
+        labels = self._validate(hidden, head, targets, num_items_in_batch, index)
+        assert targets is not None
+        if self.training and torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            self._monitor.record(self, hidden)
+        rows = replace(
+            Rows.flatten(hidden, targets, self.ignore_index),
+            index=None if index is None else index.reshape(-1),
+            num_items_in_batch=num_items_in_batch,
+        )
+        output = self.compute(rows, head)
+        if output.logits is None:
+            return output
+        return replace(output, logits=output.logits.reshape(*labels.shape, -1))
+
+    @abstractmethod
+    def compute(self, rows: Rows, head: nn.Module) -> LossOutput:
+        """Compute the loss of flattened, valid rows."""
 
     def step(self) -> None:
-        """Take note of one optimiser step; call it after each ``optimizer.step()``."""
+        """Count one optimizer step. Call it after each ``optimizer.step()``, unless ``attach`` was called."""
 
     def epoch_end(self) -> None:
-        """Take note of the end of an epoch; every process of a distributed job calls it, after the last ``step``."""
+        """Mark the end of an epoch. Call it on every rank, after the epoch's last step."""
 
     def sync(self) -> None:
-        """Bring together what the processes noted apart; all of them call it before one saves the ``state_dict``."""
+        """All-reduce rank-local state. Call it on every rank before saving the ``state_dict``."""
 
+    def attach(self, optimizer: Optimizer, lr: float | None = None) -> Self:
+        """Let an optimizer train the loss's parameters and count its steps; return the loss.
 
-def check_shapes(hidden: Tensor, head: nn.Linear, targets: Tensor, hidden_size: int, num_labels: int) -> None:
-    """Refuse shapes and dtypes that do not fit; costs no synchronisation and is traced away by torch.compile.
+        The parameters get a group of their own in the optimizer, without weight decay (it would pull a label embedding
+        to uniform) and with a learning rate of their own; parameters that are in the optimizer already are moved there
+        and keep their state. After each step of the optimizer ``loss.step()`` is called, except after a step that a
+        ``GradScaler`` skipped. Attaching twice changes nothing.
 
-    Raises ShapeError.
-    """
-    for name, value in (("hidden", hidden), ("targets", targets)):
-        if not isinstance(value, Tensor):
-            raise ShapeError(name, "a tensor", type(value).__name__)
-    if hidden.dim() < 1 or hidden.shape[-1] != hidden_size:
-        raise ShapeError("hidden", f"shape (..., {hidden_size})", tuple(hidden.shape))
-    if not hidden.is_floating_point():
-        raise ShapeError("hidden", "a floating point dtype", hidden.dtype)
-    check_layer("head", head, hidden, num_labels)
-    if targets.dtype != torch.int64:
-        raise ShapeError("targets", "dtype torch.int64", targets.dtype)
-    if targets.shape != hidden.shape[:-1]:
-        raise ShapeError("targets", f"shape {tuple(hidden.shape[:-1])}, that of hidden without D", tuple(targets.shape))
+        Call it before making a learning-rate scheduler, which then also drives the new group, and after
+        ``fully_shard``. Load the optimizer's ``state_dict`` after attaching.
 
+        Args:
+            optimizer: The optimizer of the model.
+            lr: Learning rate of the loss's parameters. None: the optimizer's, but at least 1e-3, since at the rates
+                of fine-tuning a label embedding does not move.
 
-def check_layer(name: str, layer: nn.Module, hidden: Tensor, num_labels: int) -> None:
-    """Refuse a layer that cannot take hidden (..., D) to V logits: its shape, dtype or device does not fit.
+        Raises:
+            ConfigError: For something else than an optimizer, or one that has a scheduler already.
 
-    Raises ShapeError.
-    """
-    weight = getattr(layer, "weight", None)
-    if not isinstance(weight, Tensor) or weight.dim() != 2:
-        raise ShapeError(name, "an nn.Linear, from hidden size to labels", type(layer).__name__)
-    if tuple(weight.shape) != (num_labels, hidden.shape[-1]):
-        raise ShapeError(f"{name}.weight", f"shape ({num_labels}, {hidden.shape[-1]})", tuple(weight.shape))
-    if weight.device != hidden.device:
-        raise ShapeError(f"{name}.weight", f"the device of hidden, {hidden.device}", weight.device, "Use .to(device)")
-    check_same_dtype(name, weight, hidden)
+        Example:
+            >>> from labelemb import LabelEmbeddingLoss
+            >>> model = nn.Linear(8, 3)
+            >>> optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5)
+            >>> loss = LabelEmbeddingLoss(8, 3).attach(optimizer)
+            >>> [(group["lr"], group["weight_decay"]) for group in optimizer.param_groups]
+            [(5e-05, 0.01), (0.001, 0.0)]
+        """
+        attach_loss(self, optimizer, lr)
+        return self
 
-
-def check_same_dtype(name: str, weight: Tensor, hidden: Tensor) -> None:
-    """Refuse a hidden state that cannot be multiplied with the weight of ``name``.
-
-    Raises ShapeError.
-    """
-    # Autocast brings both to its own precision, but leaves float64 alone.
-    autocast = torch.is_autocast_enabled(hidden.device.type) and torch.float64 not in (hidden.dtype, weight.dtype)
-    if hidden.dtype != weight.dtype and not autocast:
-        raise ShapeError("hidden", f"the dtype of {name}, {weight.dtype}, outside autocast", hidden.dtype)
-
-
-def check_denominator(num_items_in_batch: object) -> None:
-    """Refuse a number of rows that is none; in a tensor only the shape is looked at, the value may be on a GPU.
-
-    Raises ConfigError.
-    """
-    if num_items_in_batch is None:
-        return
-    if isinstance(num_items_in_batch, Tensor):
-        if num_items_in_batch.dim():
-            raise ConfigError("num_items_in_batch", "a scalar", f"shape {tuple(num_items_in_batch.shape)}")
-    elif not (isinstance(num_items_in_batch, Real) and 1 <= float(num_items_in_batch) < float("inf")):
-        raise ConfigError("num_items_in_batch", "a number of rows >= 1", num_items_in_batch)
-
-
-def check_values(hidden: Tensor, targets: Tensor, num_labels: int, ignore_index: int) -> None:
-    """Refuse labels out of range and NaN in mask rows. Reads values back: on a GPU that waits for the device.
-
-    Raises DataError.
-    """
-    mask = targets != ignore_index
-    wrong = mask & ((targets < 0) | (targets >= num_labels))
-    if wrong.any():
-        raise DataError(
-            "targets", f"labels 0..{num_labels - 1} or ignore_index {ignore_index}", int(targets[wrong].flatten()[0])
-        )
-    broken = hidden.detach().isnan().any(dim=-1) & mask
-    if broken.any():
-        raise DataError("hidden", "no NaN in rows that count", f"NaN in {int(broken.sum())} rows")
-
-
-def check_index(index: Tensor | None, targets: Tensor) -> None:
-    """Refuse sample numbers that are not one per row.
-
-    Raises ShapeError.
-    """
-    if index is not None and (index.dtype != torch.int64 or index.shape != targets.shape):
-        expected = f"dtype torch.int64 and shape {tuple(targets.shape)}, that of the targets"
-        raise ShapeError("index", expected, f"{index.dtype} and {tuple(index.shape)}")
-
-
-def check_mixed_shapes(mixed: MixedTargets) -> None:
-    """Refuse parts of mixed targets that do not fit each other.
-
-    Raises ShapeError.
-    """
-    shape = tuple(mixed.first.shape)
-    if mixed.second.dtype != torch.int64 or mixed.second.shape != mixed.first.shape:
-        got = f"{mixed.second.dtype} and {tuple(mixed.second.shape)}"
-        raise ShapeError("targets.second", f"dtype torch.int64 and shape {shape}, as the first", got)
-    if not mixed.weight.is_floating_point() or mixed.weight.shape != mixed.first.shape:
-        got = f"{mixed.weight.dtype} and {tuple(mixed.weight.shape)}"
-        raise ShapeError("targets.weight", f"a floating point dtype and shape {shape}, as the labels", got)
-
-
-def check_mixed_values(hidden: Tensor, mixed: MixedTargets, num_labels: int, ignore_index: int) -> None:
-    """Refuse second labels out of range, rows of which one label is ignored, weights out of 0..1.
-
-    Raises DataError.
-    """
-    check_values(hidden, mixed.second, num_labels, ignore_index)
-    if ((mixed.first == ignore_index) != (mixed.second == ignore_index)).any():
-        raise DataError("targets", f"ignore_index {ignore_index} in both labels of a row or in none", "one of the two")
-    fine = (mixed.weight >= 0) & (mixed.weight <= 1)
-    if not fine.all():
-        raise DataError("targets.weight", "numbers from 0 to 1", float(mixed.weight[~fine][0]))
-
-
-def wants_validation(chosen: bool | None, hidden: Tensor) -> bool:
-    """Value checks: never inside torch.compile; by default (None) on a CPU only, where they wait for nobody."""
-    if torch.compiler.is_compiling():
-        return False
-    return hidden.device.type == "cpu" if chosen is None else chosen
+    def _validate(
+        self, hidden: Tensor, head: nn.Module, targets: object, num_items_in_batch: object, index: Tensor | None
+    ) -> Tensor:
+        """Check the input; return the labels, of mixed targets the first ones."""
+        validation.check_call(hidden, head, targets)
+        mixed = targets if isinstance(targets, MixedTargets) else None
+        if mixed is not None and not self.mixes:
+            raise ConfigError("targets", f"one label per row for {type(self).__name__}", "mixed targets")
+        labels = targets if mixed is None else mixed.first
+        weight = head.weight
+        assert isinstance(labels, Tensor)
+        assert isinstance(weight, Tensor)
+        num_labels = self.num_labels or weight.shape[0]
+        validation.check_hidden(hidden, self.hidden_size or weight.shape[1], num_labels)
+        validation.check_layer("head", head, hidden, num_labels)
+        validation.check_targets(labels, hidden)
+        validation.check_num_items(num_items_in_batch)
+        validation.check_index(index, labels)
+        if mixed is not None:
+            validation.check_mixed_shapes(mixed)
+        if validation.wants_validation(self.validate_args, hidden):
+            validation.check_values(hidden, labels, num_labels, self.ignore_index)
+            if mixed is not None:
+                validation.check_mixed_values(hidden, mixed, num_labels, self.ignore_index)
+        return labels

@@ -1,20 +1,39 @@
-"""One-hot cross entropy under the call shape of the library: the baseline of every comparison."""
+"""One-hot cross entropy under the call signature of the library: the baseline of every comparison."""
+
+from dataclasses import replace
 
 from torch import Tensor, nn
 
 from labelemb.functional import cross_entropy
 from labelemb.losses.row_loss import RowLoss
-from labelemb.ops.backends import Implementation, check_implementation, select_backend
-from labelemb.terms.output import LossOutput, MixedTargets
+from labelemb.ops.backends import Implementation, check_implementation, is_plain_linear, select_backend
+from labelemb.ops.inputs import ObjectiveInputs
+from labelemb.terms.output import LossOutput
+from labelemb.terms.reduction import Group
 from labelemb.terms.rows import Rows
 
 
 class LinearCrossEntropyLoss(RowLoss):
-    """H(onehot y, head(h)), a mean over rows. It has no parameters and no state; ``terms`` has "hard" alone.
+    """``H(onehot y, head(h))``, a mean over rows: ``nn.CrossEntropyLoss`` of the head's logits.
 
-    ignore_index  target of rows that are not rows
-    validate_args  look for labels out of range and NaN; None: on a CPU only (a GPU would have to wait)
-    impl, chunk_bytes  as in ``LabelEmbeddingLoss``; mixed targets are for "eager" and "auto" alone
+    It has no parameters and no state. Terms: "hard".
+
+    Args:
+        ignore_index: Target value to ignore, as in ``nn.CrossEntropyLoss``.
+        validate_args: Whether to check for labels out of range and NaN; None: on a CPU only (a GPU would wait).
+        impl: As in ``LabelEmbeddingLoss``; "chunked" and "fused" take no mixed targets.
+        chunk_bytes: As in ``LabelEmbeddingLoss``.
+        process_group: Data-parallel group whose rows are counted; None: the default group.
+
+    Raises:
+        ConfigError: For an implementation that cannot run.
+
+    Example:
+        >>> import torch
+        >>> head = nn.Linear(8, 3)
+        >>> out = LinearCrossEntropyLoss()(torch.zeros(5, 8), head, torch.tensor([0, 1, 2, 0, -100]))
+        >>> int(out.count)
+        4
     """
 
     def __init__(
@@ -22,24 +41,26 @@ class LinearCrossEntropyLoss(RowLoss):
         ignore_index: int = -100,
         *,
         validate_args: bool | None = None,
-        impl: Implementation = "eager",
+        impl: Implementation = "auto",
         chunk_bytes: int | None = None,
+        process_group: Group = None,
     ) -> None:
         super().__init__(None, ignore_index, validate_args)
         check_implementation(impl, chunk_bytes)
-        self.impl, self.chunk_bytes = impl, chunk_bytes
+        self.impl, self.chunk_bytes, self.process_group = impl, chunk_bytes, process_group
         self.mixes = impl in ("auto", "eager")
 
-    def compute(
-        self, rows: Rows, head: nn.Linear, mixed: MixedTargets | None, num_items_in_batch: Tensor | float | None
-    ) -> LossOutput:
+    def compute(self, rows: Rows, head: nn.Module) -> LossOutput:
         """Compute it by the chosen implementation."""
-        driver = select_backend(self.impl, head.weight.shape[0], rows.hidden.device, self.chunk_bytes)
-        if driver is None or mixed is not None:
-            return super().compute(rows, head, mixed, num_items_in_batch)
-        output: LossOutput = driver.cross_entropy_loss(rows, head, num_items_in_batch)
-        return output
+        weight = head.weight
+        assert isinstance(weight, Tensor)
+        impl = "eager" if rows.mixed is not None or (self.impl == "auto" and not is_plain_linear(head)) else self.impl
+        backend = select_backend(impl, weight.shape[0], rows.hidden.device, self.chunk_bytes)
+        if backend is None:
+            return super().compute(rows, head)
+        output: LossOutput = backend.label_embedding_loss(ObjectiveInputs(rows, head, group=self.process_group))
+        return replace(output, terms={"hard": output.terms["hard"]}, weights={})
 
     def row_terms(self, log_p: Tensor, rows: Rows) -> dict[str, Tensor]:
-        """(N, V) -> -log p[y], (N,)."""
+        """Return -log p[y], shape ``(N,)``."""
         return {"hard": cross_entropy(log_p, rows.labels)}

@@ -1,4 +1,4 @@
-"""LabelEmbeddingLoss: holds the embedding and the auxiliary head, checks its input, picks the implementation."""
+"""LabelEmbeddingLoss: holds the label embedding and the auxiliary head, and chooses the implementation."""
 
 import warnings
 
@@ -6,40 +6,67 @@ import torch
 from torch import Tensor, nn
 
 from labelemb.errors import ConfigError, check_at_least_one
-from labelemb.losses.base import Loss, check_denominator, check_layer, check_shapes, check_values, wants_validation
+from labelemb.losses.base import Loss
 from labelemb.losses.controls import Control
-from labelemb.ops.backends import Implementation, check_implementation, select_backend
+from labelemb.losses.monitor import CHECK_AFTER
+from labelemb.losses.validation import check_layer
+from labelemb.ops.backends import Implementation, check_implementation, is_plain_linear, select_backend
 from labelemb.ops.eager import label_embedding_loss
+from labelemb.ops.inputs import ObjectiveInputs
 from labelemb.terms.embedding import DenseLabelEmbedding, LabelEmbedding
 from labelemb.terms.objective import Objective
-from labelemb.terms.output import LossOutput, MixedTargets, Targets
+from labelemb.terms.output import LossOutput
+from labelemb.terms.reduction import Group
 from labelemb.terms.rows import Rows
-
-MANY_CALLS = 300  # more than any optimiser step has pieces
 
 
 class LabelEmbeddingLoss(Loss):
-    """Train a model on its labels and, at the same time, learn what the labels have in common.
+    """Train a classifier on its labels and, at the same time, learn a soft label for each of them.
 
-    Source: Label Embedding Network, arXiv 1710.10393. The formulae are in ``terms.py``, their sum in ``eager.py``.
+    Source: Label Embedding Network, Sun, Wei, Ren, Ma 2017, arXiv 1710.10393. ``Objective`` has the equation,
+    ``labelemb.functional`` its terms, ``labelemb.ops.eager`` their sum.
 
-    hidden_size   D
-    num_labels    V
-    embedding     holds E; None: DenseLabelEmbedding(V), the identity at the start
-    objective     the choices; None: Objective.vision()
-    ignore_index  target of rows that are not rows (padding)
-    validate_args  look for labels out of range and NaN; None: on a CPU only (a GPU would have to wait)
-    impl          "eager": plain torch, logits materialised; "chunked": same value and gradients, a chunk of rows at a
-                  time, for large V; "fused": the same with Triton kernels; "auto": the fitting one of these
-    chunk_bytes    memory for the buffers of "chunked" and "fused"; None: a default for the device (see ``Chunked``)
-    control       None; or the model learns from what this makes of the embedding (``controls.py``) while the embedding
-                  is learned as ever; for impl "eager", and so it is for "auto"
+    The loss has parameters: train them (``attach``) and save its ``state_dict`` with the model's. It holds the label
+    embedding, the auxiliary head and the number of steps.
 
-    Give its parameters to the optimiser beside the model's, without weight decay (decay would pull E to uniform), and
-    save its ``state_dict`` with the model's: it holds E, the auxiliary head and the number of steps.
+    With ``num_items_in_batch`` (gradient accumulation) and the reduction "mean", the embedding term keeps the
+    denominator of its own micro-batch, the rows that the auxiliary head predicts right, since those of later
+    micro-batches are not known yet: k micro-batches give the embedding gradients k times as large, which Adam
+    normalises. The cap is a sum over rows either way.
 
-    ``auxiliary``  nn.Linear(D, V), the second head; it never sends a gradient to ``hidden``
-    ``embedding``  the label embedding; ``.soft_labels()`` is what one looks at
+    Args:
+        hidden_size: D, size of the state in front of the classifier.
+        num_labels: V.
+        embedding: The label embedding; None: ``DenseLabelEmbedding(num_labels)``, the identity at the start.
+        objective: Options of the five terms; None: ``Objective.vision()``.
+        ignore_index: Target value to ignore (padding), as in ``nn.CrossEntropyLoss``.
+        impl: "eager": plain torch, logits materialised; "chunked": same value and gradients, a chunk of rows at a time,
+            for large V; "fused": the same with Triton kernels; "auto": eager for few labels, a head that is no plain
+            ``nn.Linear`` or a control, else fused where it runs, else chunked.
+        validate_args: Whether to check for labels out of range and NaN; None: on a CPU only (a GPU would wait).
+        chunk_bytes: Memory for the buffers of "chunked" and "fused"; None: a default for the device.
+        control: Optional transform of the soft targets; training of the embedding is unchanged. "eager" only.
+        process_group: Data-parallel group whose rows are counted; None: the default group.
+        shard: Not supported yet; None: this process holds all labels.
+
+    Attributes:
+        embedding: The label embedding; ``embedding.soft_labels()`` is what it has learned.
+        auxiliary: ``nn.Linear(D, V)``, the second head; it never sends a gradient to ``hidden``.
+        steps: Optimizer steps so far.
+
+    Raises:
+        ConfigError: For sizes below 1, an embedding of other labels, and an implementation that cannot run.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(20, 8), nn.ReLU(), nn.Linear(8, 3))
+        >>> optimizer = torch.optim.Adam(model.parameters())
+        >>> loss = LabelEmbeddingLoss(8, 3, objective=Objective(tau=1.0)).attach(optimizer)
+        >>> hidden = model[:-1](torch.randn(5, 20))
+        >>> out = loss(hidden, model[-1], torch.tensor([0, 1, 2, 0, 1]))
+        >>> out.loss.backward()
+        >>> optimizer.step()
+        >>> loss.steps
+        1
     """
 
     def __init__(
@@ -50,123 +77,112 @@ class LabelEmbeddingLoss(Loss):
         objective: Objective | None = None,
         ignore_index: int = -100,
         *,
+        impl: Implementation = "auto",
         validate_args: bool | None = None,
-        impl: Implementation = "eager",
         chunk_bytes: int | None = None,
         control: Control | None = None,
+        process_group: Group = None,
+        shard: None = None,
     ) -> None:
-        super().__init__()
         for name, value in (("hidden_size", hidden_size), ("num_labels", num_labels)):
             check_at_least_one(name, value)
-        if embedding is not None and not isinstance(embedding, LabelEmbedding):
-            raise ConfigError("embedding", "a label embedding of this library", type(embedding).__name__)
-        if embedding is not None and embedding.num_labels != num_labels:
-            raise ConfigError("embedding", f"an embedding of {num_labels} labels", embedding.num_labels)
+        super().__init__(num_labels, ignore_index, validate_args)
+        _check_embedding(embedding, num_labels)
+        if objective is not None and not isinstance(objective, Objective):
+            raise ConfigError("objective", "an Objective, such as Objective(tau=1.0)", repr(objective))
         check_implementation(impl, chunk_bytes)
         if control is not None and impl not in ("auto", "eager"):
             raise ConfigError("impl", "eager or auto with a control", repr(impl))
-        self.hidden_size, self.num_labels = hidden_size, num_labels
+        if shard is not None:
+            raise ConfigError("shard", "None: sharded labels are not supported yet", repr(shard))
+        self.hidden_size = hidden_size
         self.embedding = embedding if embedding is not None else DenseLabelEmbedding(num_labels)
         self.auxiliary = nn.Linear(hidden_size, num_labels)
-        self.ignore_index, self.validate_args = ignore_index, validate_args
-        self.impl, self.chunk_bytes, self.control = impl, chunk_bytes, control
-        self.steps = self._uncounted = 0
+        self.impl, self.chunk_bytes, self.control, self.process_group = impl, chunk_bytes, control, process_group
+        self.steps = self._uncounted_calls = 0
         self.objective = objective if objective is not None else Objective.vision()
 
     @property
     def objective(self) -> Objective:
-        """The choices; others may be put in their place at any time.
+        """The options of the terms; may be replaced at any time.
 
-        Setting it raises ConfigError for a soft term that fades with impl "fused".
+        Raises:
+            ConfigError: When set to one whose soft term decays, with impl "fused".
         """
         return self._objective
 
     @objective.setter
     def objective(self, objective: Objective) -> None:
         if objective.soft_end is not None and self.impl == "fused":
-            hint = "The kernels of fused are compiled for weights that stay"
-            raise ConfigError("impl", "eager, chunked or auto for a soft term that fades", repr(self.impl), hint)
-        self._objective = self._objective_now = objective
+            hint = "The fused kernels are compiled for constant weights"
+            raise ConfigError("impl", "eager, chunked or auto for a soft term that decays", repr(self.impl), hint)
+        self._objective = self._current_objective = objective
         self._set_steps(self.steps)
 
-    def forward(
-        self,
-        hidden: Tensor,
-        head: nn.Linear,
-        targets: Targets,
-        num_items_in_batch: Tensor | float | None = None,
-        index: Tensor | None = None,
-    ) -> LossOutput:
-        """Compute the objective of the rows whose target is not ``ignore_index``.
-
-        hidden       (..., D), the state in front of the model's classifier; float, any autocast precision
-        head         nn.Linear(D, V), the model's classifier; it is used, never changed
-        targets      (...) int64
-        num_items_in_batch  for gradient accumulation: the number of rows of the large batch, over all its pieces and all
-                     processes; the means over rows divide by it instead of by the rows at hand. In the vision form
-                     (reduction "mean") term 4 keeps the num_items_in_batch of its own piece, the rows of the micro-batch that
-                     the auxiliary head gets right, since those of later pieces are not known yet: k pieces weigh it k
-                     times (the embedding, which nothing else trains, gets gradients k times as large; Adam does not
-                     mind). The cap is a sum over rows, with or without pieces.
-        index        of no use here
-
-        Under torch.distributed the denominators are global: the mean over processes of ``total`` and of its gradients
-        equals one process with the whole batch.
-
-        Raises ShapeError, DataError (values are looked at outside torch.compile only, see ``validate_args``), and
-        ConfigError for mixed targets: terms 3 to 5 are about one label per row.
-        """
-        if isinstance(targets, MixedTargets):
-            raise ConfigError("targets", f"one label per row for {type(self).__name__}", "mixed targets")
-        check_shapes(hidden, head, targets, self.hidden_size, self.num_labels)
-        check_layer("auxiliary", self.auxiliary, hidden, self.num_labels)
-        check_denominator(num_items_in_batch)
-        if wants_validation(self.validate_args, hidden):
-            check_values(hidden, targets, self.num_labels, self.ignore_index)
-        self._remind()
-        rows = Rows.of(hidden, targets, self.ignore_index)
-        parts = (rows, head, self.auxiliary, self.embedding, self._objective_now, num_items_in_batch)
-        impl = self.impl if self.control is None else "eager"
-        fades = self.objective.soft_end is not None
-        driver = select_backend(impl, self.num_labels, hidden.device, self.chunk_bytes, fades)
-        if driver is None:
-            return label_embedding_loss(*parts, control=self.control)
-        output: LossOutput = driver.label_embedding_loss(*parts)
+    def compute(self, rows: Rows, head: nn.Module) -> LossOutput:
+        """Compute the objective by the chosen implementation."""
+        check_layer("auxiliary", self.auxiliary, rows.hidden, self.num_labels or 0)
+        self._check_steps()
+        inputs = ObjectiveInputs(
+            rows, head, self._current_objective, self.auxiliary, self.embedding, self.process_group
+        )
+        eager = self.control is not None or (self.impl == "auto" and not is_plain_linear(head))
+        backend = select_backend(
+            "eager" if eager else self.impl,
+            self.auxiliary.out_features,
+            rows.hidden.device,
+            self.chunk_bytes,
+            decays=self.objective.soft_end is not None,
+        )
+        if backend is None:
+            return label_embedding_loss(inputs, self.control)
+        output: LossOutput = backend.label_embedding_loss(inputs)
         return output
 
     def step(self) -> None:
-        """Take note of one optimiser step; call it after each ``optimizer.step()``.
-
-        ``objective.soft_start`` and ``objective.soft_end`` count these steps.
-        """
+        """Count one optimizer step, for ``soft_start`` and ``soft_end``. Not needed after ``attach``."""
         self._set_steps(self.steps + 1)
 
-    def _remind(self) -> None:
-        """Warn once where an objective that goes by steps has trained for long and nobody counts them."""
-        if torch.compiler.is_compiling() or self.steps or not self.training:  # compiled it would go by each step
+    def epoch_end(self) -> None:
+        """Mark the end of an epoch; warns once where the label embedding has not left its initialisation."""
+        self._monitor.end_epoch(self)
+
+    def _check_steps(self) -> None:
+        """Warn once where the objective goes by steps and training has gone on for long without any being counted."""
+        if torch.compiler.is_compiling() or self.steps or not self.training:  # compiled code would guard on each step
             return
         if not (self._objective.soft_start or self._objective.soft_end):
             return
-        self._uncounted += 1
-        if self._uncounted == MANY_CALLS:
-            text = f"{MANY_CALLS} training batches and no loss.step(): soft_start and soft_end count its calls"
-            warnings.warn(text, stacklevel=4)
+        self._uncounted_calls += 1
+        if self._uncounted_calls == CHECK_AFTER:
+            text = (
+                f"soft_start, soft_end: expected optimizer steps to be counted, got none in {CHECK_AFTER} training "
+                "calls. Use loss.attach(optimizer), or call loss.step() after each optimizer.step()"
+            )
+            warnings.warn(text, stacklevel=6)
 
     def _set_steps(self, steps: int) -> None:
         """Plain numbers, not tensors: forward reads no device value."""
         self.steps = steps
         now = self.objective.at(steps)
-        if now != self._objective_now:  # the same object as long as nothing changes, so that nothing compiles again
-            self._objective_now = now
+        if now != self._current_objective:  # the same object while nothing changes, so that nothing is recompiled
+            self._current_objective = now
 
     def get_extra_state(self) -> Tensor:
-        """Let ``state_dict`` hold the number of steps, as a tensor so that safetensors can too."""
+        """Save the number of steps in the ``state_dict``, as a tensor so that safetensors can store it."""
         return torch.tensor(self.steps)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Take the number of steps back from a ``state_dict``."""
+        """Restore the number of steps from a ``state_dict``."""
         self._set_steps(int(state))
 
     def extra_repr(self) -> str:
-        """Say what is chosen when the module is printed."""
+        """Show the options when the module is printed."""
         return f"hidden_size={self.hidden_size}, num_labels={self.num_labels}, impl={self.impl!r}, {self.objective}"
+
+
+def _check_embedding(embedding: LabelEmbedding | None, num_labels: int) -> None:
+    if embedding is not None and not isinstance(embedding, LabelEmbedding):
+        raise ConfigError("embedding", "a label embedding of this library", type(embedding).__name__)
+    if embedding is not None and embedding.num_labels != num_labels:
+        raise ConfigError("embedding", f"an embedding of {num_labels} labels", embedding.num_labels)

@@ -1,4 +1,4 @@
-"""Tensors that each process holds by itself: what data parallelism must not make alike."""
+"""Rank-local tensors that DDP must not broadcast."""
 
 from collections.abc import Callable
 from typing import Any, Self
@@ -8,15 +8,17 @@ from torch import Tensor, nn
 
 
 class RankLocalState(nn.Module):
-    """A tensor, ``value``, that goes along with ``to(device)`` and is seen by this process alone; it is not saved.
+    """A tensor, ``value``, that follows ``to(device)`` and belongs to this process alone; it is not saved.
 
-    Not a buffer: where a loss is part of a model under DistributedDataParallel, the buffers of the first process take
-    the place of everybody's at each forward pass, and what the others noted is gone. Nor does it follow ``bfloat16()``,
-    in which a count ends at 256: fp32 is the least.
+    Not a buffer: where a loss is part of a model under DistributedDataParallel, the buffers of rank 0 overwrite those
+    of all ranks at each forward pass. It does not follow ``bfloat16()`` either, in which counts end at 256: fp32 is the
+    least.
+
+    Args:
+        value: Initial value.
     """
 
     def __init__(self, value: Tensor) -> None:
-        """value: what it holds at first."""
         super().__init__()
         self.value = value
 
@@ -29,28 +31,30 @@ class RankLocalState(nn.Module):
 
 
 class PendingState(RankLocalState):
-    """What was noted since the processes last brought it together; zero at first.
+    """What this rank has accumulated since the last ``Loss.sync``; zero at first and after a ``state_dict`` is loaded.
 
-    Zero again where a ``state_dict`` is loaded: the notes belong to another history than what is loaded.
+    Args:
+        shape: Shape of the tensor.
+        dtype: Its dtype.
     """
 
     def __init__(self, *shape: int, dtype: torch.dtype = torch.float32) -> None:
         super().__init__(torch.zeros(shape, dtype=dtype))
-        self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_reset)  # type: ignore[no-untyped-call]
 
 
 class SavedState(RankLocalState):
-    """One that is saved and loaded with the ``state_dict``; ``Loss.sync`` has made it the same everywhere by then."""
+    """Rank-local state that is saved with the ``state_dict``; ``Loss.sync`` has made it equal on all ranks by then."""
 
     def get_extra_state(self) -> Tensor:
-        """Let ``state_dict`` hold it."""
+        """Save it in the ``state_dict``."""
         return self.value
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Take it back from a ``state_dict``."""
+        """Restore it from a ``state_dict``."""
         self.value.copy_(state)
 
 
-def _forget(module: nn.Module, incompatible_keys: Any) -> None:
+def _reset(module: nn.Module, incompatible_keys: Any) -> None:
     assert isinstance(module, PendingState)
     module.value.zero_()

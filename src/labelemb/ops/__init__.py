@@ -1,1 +1,1 @@
-"""How the label-embedding objective is computed."""
+"""How the label-embedding objective is computed: eager (the definition), chunked and fused, and their choice."""

@@ -1,13 +1,11 @@
-"""Which program computes a loss: one definition, ``eager``, and others with its value and gradients.
-
-N rows, V labels.
-"""
+"""Choice of the implementation: ``eager`` is the definition, ``chunked`` and ``fused`` have its value and gradients."""
 
 from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
+from torch import nn
 
 from labelemb.errors import ConfigError
 
@@ -15,13 +13,14 @@ if TYPE_CHECKING:
     from labelemb.ops.chunked.driver import Chunked
 
 Implementation = Literal["auto", "eager", "chunked", "fused"]
-EAGER_LABELS = 1000  # measured on a CPU: with 128 rows and with 1,024 the two are level between 200 and 2,000 labels
+EAGER_LABELS = 1000  # on a CPU, with 128 and with 1,024 rows, eager and chunked are level between 200 and 2,000 labels
 
 
 def check_implementation(impl: str, chunk_bytes: int | None) -> None:
-    """Refuse what cannot run, when the loss is made rather than at its first batch.
+    """Refuse an implementation that cannot run when the loss is made, not at its first batch.
 
-    Raises ConfigError.
+    Raises:
+        ConfigError: For an unknown name, "fused" without triton, or ``chunk_bytes`` below 1.
     """
     if impl not in get_args(Implementation):
         raise ConfigError("impl", " or ".join(get_args(Implementation)), repr(impl))
@@ -32,29 +31,39 @@ def check_implementation(impl: str, chunk_bytes: int | None) -> None:
 
 
 def select_backend(
-    impl: str, num_labels: int, device: torch.device, chunk_bytes: int | None, fades: bool = False
+    impl: str, num_labels: int, device: torch.device, chunk_bytes: int | None, *, decays: bool = False
 ) -> "Chunked | None":
-    """Return what goes over the chunks, or None where ``eager`` computes the loss.
+    """Return the chunked implementation to use, or None for eager.
 
-    num_labels: V; device: of the hidden state. "auto" is eager for up to ``EAGER_LABELS`` labels; above, it is fused on
-    a CUDA device with triton and chunked elsewhere, and where the weights of the terms change from step to step
-    (``fades``): the kernels of fused are compiled for one pair of weights.
+    "auto" is eager for up to ``EAGER_LABELS`` labels; above, fused on a CUDA device with triton, else chunked.
+
+    Args:
+        impl: Name of the implementation.
+        num_labels: V.
+        device: Device of the hidden state.
+        chunk_bytes: Memory for the buffers of a chunk; None: a default for the device.
+        decays: Whether weights of terms change from step to step; the fused kernels are compiled for fixed ones.
     """
     if impl == "auto":
-        fused = device.type == "cuda" and has_triton() and not fades
+        fused = device.type == "cuda" and has_triton() and not decays
         impl = "eager" if num_labels <= EAGER_LABELS else "fused" if fused else "chunked"
     if impl == "eager":
         return None
-    from labelemb.ops.chunked.driver import Chunked  # brings torch's compiler along, to be kept out of graphs
+    from labelemb.ops.chunked.driver import Chunked  # imports torch's compiler, to be kept out of graphs
 
     if impl == "chunked":
         return Chunked(chunk_bytes=chunk_bytes)
-    from labelemb.ops.triton import TritonRowKernels  # triton is imported by those who ask for it alone
+    from labelemb.ops.triton import TritonRowKernels  # imports triton
 
     return Chunked(TritonRowKernels, chunk_bytes)
 
 
+def is_plain_linear(layer: nn.Module) -> bool:
+    """Return whether a layer computes ``x W^T + b`` with ``nn.Linear``'s own forward, as chunked and fused need."""
+    return isinstance(layer, nn.Linear) and type(layer).forward is nn.Linear.forward
+
+
 @cache
 def has_triton() -> bool:
-    """Whether triton is installed; does not import it."""
+    """Return whether triton is installed, without importing it."""
     return find_spec("triton") is not None

@@ -1,4 +1,4 @@
-"""A scalar whose gradients were computed along with it: the backward pass only scales them."""
+"""A scalar whose gradients were computed along with its value: the backward pass only scales them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,16 +9,17 @@ from torch import Tensor
 
 from labelemb.errors import ConfigError
 
-ROWS_AT_ONCE = 64
+ROWS_PER_BLOCK = 64
 
 
 @dataclass(frozen=True)
 class Gradient:
-    """A gradient but for a factor, which is multiplied in last, in its own dtype (it may be wider than the tensor's).
+    """A gradient up to a scalar factor, which is multiplied in last, in its own dtype (maybe wider than the tensor's).
 
-    values  in the shape of the tensor that they belong to; the backward pass overwrites them
-    factor  scalar
-    rows    the rows that are not zero, each once, where only few are; the others are then left untouched
+    Attributes:
+        values: In the shape of the tensor that it belongs to; the backward pass overwrites it.
+        factor: Scalar.
+        rows: Indices of the rows that are not zero, each once, where only few are; None: any row may be non-zero.
     """
 
     values: Tensor
@@ -30,24 +31,26 @@ class Gradient:
         scale = self.factor * upstream
         if self.rows is None:
             return self.values.mul_(scale)
-        for rows in torch.split(self.rows, ROWS_AT_ONCE):
+        for rows in torch.split(self.rows, ROWS_PER_BLOCK):
             self.values[rows] *= scale
         return self.values
 
 
 def with_precomputed_grads(total: Tensor, tensors: Sequence[Tensor], gradients: Sequence[Gradient | None]) -> Tensor:
-    """Return ``total`` with the given gradients; the tensors' own values take no part.
+    """Return ``total`` as a node of the autograd graph with the given gradients.
 
-    total      scalar
-    tensors    what the gradients belong to
-    gradients  that of each tensor, or None where it needs none
+    Args:
+        total: Scalar.
+        tensors: The inputs of the node; their values are not used.
+        gradients: The gradient of each tensor, or None where it needs none.
 
-    A second backward pass, or one with create_graph=True, raises ConfigError.
+    Raises:
+        ConfigError: At a second backward pass, or at one with ``create_graph=True``.
     """
-    return _Computed.apply(total, list(gradients), *tensors)  # type: ignore[no-any-return, no-untyped-call]
+    return _PrecomputedGrads.apply(total, list(gradients), *tensors)  # type: ignore[no-any-return, no-untyped-call]
 
 
-class _Computed(torch.autograd.Function):
+class _PrecomputedGrads(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, total: Tensor, gradients: list[Gradient | None], *tensors: Tensor) -> Tensor:
         ctx.gradients = gradients
@@ -57,11 +60,9 @@ class _Computed(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
-            raise ConfigError("create_graph", "False: here are no second derivatives", True, "impl='eager' has them")
+            raise ConfigError("create_graph", "False (no second derivatives)", True, "impl='eager' has them")
         if ctx.gradients is None:
-            raise ConfigError(
-                "backward()", "one call per forward pass", "a second one", "impl='eager' can keep its graph"
-            )
+            raise ConfigError("backward()", "one call per forward pass", "a second one", "impl='eager' allows it")
         gradients, ctx.gradients = ctx.gradients, None
         scaled = [
             None if gradient is None else gradient.times(upstream[0]).to(dtype)

@@ -1,1 +1,1 @@
-"""What losses and their implementations share: the objective, embeddings, reductions, outputs."""
+"""What losses and their implementations share: objective, label embeddings, flattened rows, reductions, outputs."""

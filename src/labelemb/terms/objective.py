@@ -1,4 +1,4 @@
-"""Objective: the frozen choices of the label-embedding loss. Both published forms are made of it."""
+"""Objective: the options of the label-embedding loss. Both published forms are instances of it."""
 
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -14,23 +14,40 @@ Reduction = Literal["mean", "token"]
 
 @dataclass(frozen=True)
 class Objective:
-    """How the five terms (``terms.py``) make one number. Source: arXiv 1710.10393, its two published programs.
+    """How the five terms of the Label Embedding Network make one loss.
 
-    tau         temperature of the auxiliary head as the embedding's teacher, > 0
-    alpha       confidence cap of the auxiliary head, 0..1
-    beta        weight of the hard term in a convex mix, 0..1
-    mix         "convex": beta * hard + (1 - beta) * soft;  "sum": hard + soft
-    cap         "hinge": relu(p2[y] - alpha);  "absolute": |p2[y] - alpha|
-    reduction   "mean": hard, soft, aux are means over rows, the embedding term is a mean over the rows that the
-                auxiliary head gets right, the cap is a SUM over rows (the published vision program);
-                "token": every term is a sum over rows divided by the number of rows (the published seq2seq program)
-    soft_start  optimiser steps before the soft term is switched on; the loss counts steps by ``loss.step()``
-    soft_end    optimiser step at which the soft term has faded out, for a convex mix: from soft_start on its weight
-                falls evenly to 0, and the hard term gets what it loses; it may lie beyond the end of the run; None: the
-                weight stays, as published
-    terms       names of the terms in use; a name left out switches that term off and leaves the weights of the others
+    ``loss = hard_weight * H(onehot y, z1) + soft_weight * soft_scale * H(q, z1 / soft_temperature)
+    + H(onehot y, z2) + m * H(softmax(z2 / tau), e) + cap``, with the model's logits z1, the auxiliary head's logits z2,
+    the row e of the label embedding that belongs to label y, ``q = softmax(e)``, and m = 1 where the auxiliary head
+    predicts y. H(t, z) is the cross entropy of softmax(z) with target t. Targets carry no gradient.
+    Source: Sun, Wei, Ren, Ma 2017, arXiv 1710.10393, and its two published programs.
 
-    Raises ConfigError that names every value out of its range.
+    Args:
+        tau: Temperature > 0 of the auxiliary head as teacher of the label embedding.
+        alpha: Confidence of the auxiliary head from which the cap applies, 0 to 1.
+        beta: Weight of the hard term in a convex mix, 0 to 1.
+        mix: ``"convex"``: ``beta * hard + (1 - beta) * soft``; ``"sum"``: ``hard + soft``.
+        cap: ``"hinge"``: ``relu(p2[y] - alpha)``; ``"absolute"``: ``|p2[y] - alpha|``.
+        reduction: ``"mean"``: hard, soft and aux are means over rows, the embedding term is a mean over the rows that
+            the auxiliary head predicts right, the cap is a *sum* over rows (the published vision program); ``"token"``:
+            every term is a sum over rows divided by the number of rows (the published sequence-to-sequence program).
+        soft_start: Number of optimizer steps before the soft term is switched on.
+        soft_end: Optimizer step at which the soft term has decayed to 0, for a convex mix: from ``soft_start`` on its
+            weight falls linearly and the hard term gets what it loses; may lie beyond the end of training. None: no
+            decay, as published.
+        terms: Names of the terms in use. Leaving a name out switches that term off and keeps the others' weights.
+        soft_temperature: Temperature > 0 of the model's logits in the soft term. 1, as published, asks the unsoftened
+            prediction to match a teacher softened by ``tau``; equal to ``tau`` both sides are softened, as in
+            knowledge distillation (Hinton, Vinyals, Dean 2015, arXiv 1503.02531), and predictions stay sharp.
+        soft_scale: Factor > 0 of the soft term. Its gradient shrinks with ``1 / soft_temperature`` (and, for small
+            logits, with its square): ``soft_temperature ** 2`` keeps the size.
+
+    Raises:
+        ConfigError: Names every value that is out of range.
+
+    Example:
+        >>> Objective(soft_temperature=2.0, soft_scale=2.0).weights["soft"]
+        1.0
     """
 
     tau: float = 2.0
@@ -42,16 +59,20 @@ class Objective:
     soft_start: int = 0
     soft_end: int | None = None
     terms: frozenset[str] = frozenset(TERMS)
+    soft_temperature: float = 1.0
+    soft_scale: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "terms", frozenset(self.terms))
         unknown = sorted(map(str, self.terms - set(TERMS)))
-        for name in ("tau", "alpha", "beta", "soft_start", "soft_end"):
+        for name in ("tau", "alpha", "beta", "soft_start", "soft_end", "soft_temperature", "soft_scale"):
             value = getattr(self, name)
             if not (isinstance(value, Real) or (name == "soft_end" and value is None)):
                 raise ConfigError(name, "a number", repr(value))
         with Choices() as choices:
-            choices.expect(0 < self.tau < float("inf"), "tau", "a temperature > 0", self.tau)
+            for name, kind in (("tau", "temperature"), ("soft_temperature", "temperature"), ("soft_scale", "factor")):
+                value = getattr(self, name)
+                choices.expect(0 < value < float("inf"), name, f"a {kind} > 0", value)
             choices.expect(0 <= self.alpha <= 1, "alpha", "a number from 0 to 1", self.alpha)
             choices.expect(0 <= self.beta <= 1, "beta", "a number from 0 to 1", self.beta)
             choices.expect_one_of("mix", self.mix, get_args(Mix))
@@ -59,8 +80,8 @@ class Objective:
             choices.expect_one_of("reduction", self.reduction, get_args(Reduction))
             choices.expect(self.soft_start >= 0, "soft_start", "a number of steps >= 0", self.soft_start)
             end = self.soft_end
-            choices.expect(end is None or end > self.soft_start, "soft_end", "a step after soft_start, or none", end)
-            choices.expect(end is None or self.mix == "convex", "soft_end", "none in a mix that is not convex", end)
+            choices.expect(end is None or end > self.soft_start, "soft_end", "a step after soft_start, or None", end)
+            choices.expect(end is None or self.mix == "convex", "soft_end", "None in a mix that is not convex", end)
             choices.expect(not unknown, "terms", f"names out of {', '.join(TERMS)}", ", ".join(unknown))
 
     @classmethod
@@ -69,46 +90,58 @@ class Objective:
         return cls()
 
     @classmethod
+    def published(cls) -> "Objective":
+        """Return the published form: that of ``vision()``."""
+        return cls.vision()
+
+    @classmethod
     def seq2seq(cls) -> "Objective":
-        """Return the form published for LCSTS and IWSLT15 en-vi; its soft term waits for 20,000 ``loss.step()``."""
+        """Return the form published for LCSTS and IWSLT15 en-vi; its soft term starts at optimizer step 20,000."""
         return cls(mix="sum", cap="absolute", reduction="token", soft_start=20_000)
 
     @classmethod
     def low_data(cls, steps: int) -> "Objective":
-        """Return the published vision form with a soft term that starts with all the weight and ends with a quarter.
+        """Return the vision form with a soft term that starts with all the weight and ends with a quarter of it.
 
-        For nets that over-fit. Chosen on held-out images: fewer errors than well-tuned label smoothing on digits and on
-        MNIST with 100 images a label. On all of CIFAR-100, where a small net under-fits in 12 epochs, 1.4 points more
-        than one-hot (docs/search.md).
+        For models that over-fit. Chosen on held-out images: fewer errors than well-tuned label smoothing on digits and
+        on MNIST with 100 images per label. On all of CIFAR-100, where a small model under-fits in 12 epochs, 1.4 points
+        more errors than one-hot (docs/search.md).
 
-        steps  optimiser steps of the whole run; the loss counts them by ``loss.step()``, without which nothing fades
-               and the hard term stays off
+        Args:
+            steps: Optimizer steps of the whole training. They must be counted, by ``loss.attach(optimizer)`` or
+                ``loss.step()``; otherwise nothing decays and the hard term stays off.
 
-        Raises ConfigError.
+        Raises:
+            ConfigError: For ``steps`` below 1.
         """
         return cls(beta=0.0).with_soft_decay(0.75, steps)
 
     def with_soft_decay(self, share: float, steps: int) -> "Objective":
-        """Return the same objective whose soft term loses that share of its weight, above 0 to 1, by the end of a run.
+        """Return the same objective with a soft term that loses a share of its weight by the end of training.
 
-        steps  optimiser steps of the whole run, >= 1, counted by ``loss.step()``
+        Args:
+            share: Share of the weight, above 0 and up to 1.
+            steps: Optimizer steps of the whole training, >= 1.
 
-        >>> Objective(beta=0.0).with_soft_decay(0.5, 100).at(100).soft_weight
-        0.5
+        Raises:
+            ConfigError: For values out of range.
 
-        Raises ConfigError.
+        Example:
+            >>> Objective(beta=0.0).with_soft_decay(0.5, 100).at(100).soft_weight
+            0.5
         """
         if not 0 < share <= 1:
             raise ConfigError("share", "a number above 0 and up to 1", share)
         check_at_least_one("steps", steps)
-        left = max(steps - self.soft_start, 1)  # a run that ends before its soft_start is for others to refuse
+        left = max(steps - self.soft_start, 1)  # the caller refuses training that ends before soft_start
         return replace(self, soft_end=self.soft_start + round(left / share))
 
     def at(self, step: int) -> "Objective":
-        """Return the objective of an optimiser step, counted from 0: what ``soft_start`` and ``soft_end`` make of it.
+        """Return the objective of an optimizer step, counted from 0, with ``soft_start`` and ``soft_end`` applied.
 
-        >>> [Objective(soft_end=4).at(step).hard_weight for step in (0, 1, 2)]
-        [0.5, 0.625, 0.75]
+        Example:
+            >>> [Objective(soft_end=4).at(step).hard_weight for step in (0, 1, 2)]
+            [0.5, 0.625, 0.75]
         """
         if step < self.soft_start:
             return self.without("soft")
@@ -125,10 +158,15 @@ class Objective:
 
     @property
     def hard_weight(self) -> float:
-        """Return the factor of the hard term."""
+        """Weight of the hard term."""
         return self.beta if self.mix == "convex" else 1.0
 
     @property
     def soft_weight(self) -> float:
-        """Return the factor of the soft term once it is on."""
+        """Weight of the soft term once it is on, before ``soft_scale``."""
         return 1.0 - self.beta if self.mix == "convex" else 1.0
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Name -> weight of each term in the loss."""
+        return {**dict.fromkeys(TERMS, 1.0), "hard": self.hard_weight, "soft": self.soft_weight * self.soft_scale}

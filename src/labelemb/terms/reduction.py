@@ -1,45 +1,104 @@
-"""Masked sums, counts over the data-parallel group and the factors that make means of them."""
+"""Masked sums, counts over the data-parallel group, and the factors that turn sums over rows into terms."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from labelemb.functional import TERMS
+from labelemb.terms.objective import Objective
+from labelemb.terms.rows import Rows
 
-def masked_sum(values: Tensor, chosen: Tensor) -> Tensor:
-    """Sum of the chosen rows; ``where`` rather than a product, so that an infinite row that is not chosen stays out."""
-    return torch.where(chosen, values, 0.0).sum()
-
-
-def world_size() -> int:
-    """Return how many processes share the batch (1 when torch.distributed is not in use)."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+Group = Any  # torch.distributed.ProcessGroup, which builds of torch without torch.distributed lack
 
 
-def global_sum(values: Tensor) -> Tensor:
-    """Sum over processes, detached; the value itself when there is one process.
+def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
+    """Return the sum of the rows in the mask. ``where``, not a product: an infinite ignored row must not become NaN."""
+    return torch.where(mask, values, 0.0).sum()
 
-    Denominators go through this, so that the mean over processes of a loss equals one process with the whole batch.
+
+def world_size(group: Group = None) -> int:
+    """Return the number of processes that share the batch; 1 when torch.distributed is not initialised."""
+    return dist.get_world_size(group) if dist.is_available() and dist.is_initialized() else 1
+
+
+def global_sum(values: Tensor, group: Group = None) -> Tensor:
+    """Return the sum over the processes of the group (None: the default group), detached.
+
+    Denominators are summed like this, so that the mean over processes of a loss equals one process with the whole batch.
     """
     values = values.detach()
-    if world_size() > 1:
+    if world_size(group) > 1:
         values = values.clone()
-        dist.all_reduce(values)
+        dist.all_reduce(values, group=group)
     return values
 
 
-def row_scale(count: Tensor, num_items_in_batch: Tensor | float | None) -> Tensor:
-    """Return the factor that turns this process's sum over rows into its share of the mean over the whole batch.
+def row_scale(rows: Rows, dtype: torch.dtype, group: Group = None) -> Tensor:
+    """Return the factor from this process's sum over rows to its share of the mean over the whole batch.
 
-    With n processes it is n / rows: averaging over processes afterwards, as data parallelism does, divides by n.
+    With n processes it is n / rows: data parallelism averages over processes afterwards, which divides by n.
 
-    count        scalar, rows of this process, in the dtype that is wanted; the processes add theirs up
-    num_items_in_batch  what to divide by instead, for a batch that comes in several pieces; nobody has to be asked then
+    Returns:
+        Scalar of the given dtype.
     """
-    if num_items_in_batch is None:
-        return world_size() / global_sum(count).clamp(min=1)
-    return world_size() / torch.as_tensor(num_items_in_batch, device=count.device, dtype=count.dtype).clamp(min=1)
+    count, whole = rows.mask.sum().to(dtype), rows.num_items_in_batch
+    if whole is None:
+        return world_size(group) / global_sum(count, group).clamp(min=1)
+    return world_size(group) / torch.as_tensor(whole, device=count.device, dtype=count.dtype).clamp(min=1)
 
 
 def upcast(logits: Tensor) -> Tensor:
-    """Softmaxes are computed in fp32 at least, whatever autocast made of the logits."""
+    """Return the logits in fp32, or in fp64 if they are: softmaxes are never computed in half precision."""
     return logits if logits.dtype == torch.float64 else logits.float()
+
+
+@dataclass(frozen=True)
+class TermWeights:
+    """Factors from the sums over this process's rows to the five terms as they enter the loss.
+
+    Attributes:
+        row: Scalar factor of hard, soft and aux (and, in the token reduction, of embedding), before their weights.
+        cap: Scalar factor of the cap.
+        objective: Gives the weights of hard and soft and the names of the terms in use.
+        group: Processes that share the batch.
+    """
+
+    row: Tensor
+    cap: Tensor
+    objective: Objective
+    group: Group = None
+
+    @classmethod
+    def of(cls, rows: Rows, objective: Objective, dtype: torch.dtype, group: Group = None) -> "TermWeights":
+        """Compute the factors; asks the group for its number of rows unless ``rows.num_items_in_batch`` is given."""
+        row = row_scale(rows, dtype, group)
+        cap = torch.full_like(row, world_size(group)) if objective.reduction == "mean" else row
+        return cls(row, cap, objective, group)
+
+    def embedding(self, learnable: Tensor) -> Tensor:
+        """Return the factor of the embedding term. learnable: rows whose label the auxiliary head predicts, scalar."""
+        if self.objective.reduction == "mean" and "embedding" in self.objective.terms:
+            return world_size(self.group) / (global_sum(learnable.to(self.row.dtype), self.group) + 1e-8)
+        return self.row
+
+    def weigh(self, sums: Mapping[str, Tensor], embedding: Tensor) -> dict[str, Tensor]:
+        """Return each term as it enters the loss, 0 where it is off.
+
+        Args:
+            sums: Name -> sum over the rows of this process, scalar; at least for the terms in use.
+            embedding: Factor of the embedding term.
+        """
+        weights = self.objective.weights
+        factors = {
+            "hard": weights["hard"] * self.row,
+            "soft": weights["soft"] * self.row,
+            "aux": self.row,
+            "embedding": embedding,
+            "cap": self.cap,
+        }
+        zero = torch.zeros_like(self.row)
+        return {name: factors[name] * sums[name] if name in self.objective.terms else zero for name in TERMS}

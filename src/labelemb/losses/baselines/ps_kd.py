@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from labelemb.errors import ConfigError, DataError, check_at_least_one
-from labelemb.losses.base import wants_validation
+from labelemb.losses.validation import wants_validation
 from labelemb.losses.rank_local import PendingState, SavedState
 from labelemb.losses.row_loss import SoftTargetLoss, check_weight
 from labelemb.terms.reduction import global_sum

@@ -1,173 +1,194 @@
-"""One pass over the chunks of a batch: values per row, and gradients before the reduction's factors.
+"""One pass over the chunks of a batch: sums over rows, and gradients before the factors of the reduction.
 
-n rows and u distinct labels of a chunk, N mask rows, V labels, D hidden size.
+n rows and u distinct labels of a chunk, N rows of the batch that are not ignored, V labels, D hidden size.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from labelemb.functional import confidence_cap
-from labelemb.ops.chunked.chunks import ALIGNMENT, Arena, Chunk, SortedRows, plan
-from labelemb.ops.chunked.layers import ChunkEmbedding, ChunkLinear
+from labelemb.ops.chunked.chunks import ALIGNMENT, Arena, Chunk, SortedRows, plan_chunks
+from labelemb.ops.chunked.embeddings import ChunkEmbedding
+from labelemb.ops.chunked.layers import ChunkLinear
 from labelemb.ops.chunked.row_kernels import BlockLabels, RowKernels
-from labelemb.terms.objective import Objective
+from labelemb.ops.precomputed_grads import Gradient
+from labelemb.terms.reduction import TermWeights
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What a loss is made of.
-
-    head, auxiliary, embedding  as a chunk sees them; a loss without the last two has None there
-    objective  the terms that are on, and their weights
-    cap_ratio  factor of the cap's sum over rows relative to that of the other terms, scalar
-    """
+class ChunkLayers:
+    """The layers of the objective; plain cross entropy has the head alone."""
 
     head: ChunkLinear
     auxiliary: ChunkLinear | None
     embedding: ChunkEmbedding | None
-    objective: Objective
-    cap_ratio: Tensor
 
-    def on(self, *names: str) -> bool:
-        """Whether any of the named terms is on."""
-        return not self.objective.terms.isdisjoint(names)
+    def gradients(
+        self, row: Tensor, embedding: Tensor, distinct: Tensor
+    ) -> tuple[list[Tensor], list[Gradient | None]]:
+        """Return the parameters and their accumulated gradients.
 
-    @property
-    def teaches(self) -> bool:
-        """Whether the embedding's rows are needed: to learn (term 4) or to teach (term 2)."""
-        return self.embedding is not None and self.on("soft", "embedding")
+        Args:
+            row: Factor of the gradients of head and auxiliary head, scalar.
+            embedding: Factor of those of the label embedding, scalar.
+            distinct: Labels of the batch, shape ``(U,)``: the only rows of the embedding with a gradient.
+        """
+        tensors: list[Tensor] = []
+        gradients: list[Gradient | None] = []
+        for layer, factor in ((self.head, row), (self.auxiliary, row), (self.embedding, embedding)):
+            if layer is None:
+                continue
+            found = [None if values is None else Gradient(values, factor) for values in layer.gradients()]
+            if layer is self.embedding and found[0] is not None:
+                found[0] = replace(found[0], rows=distinct)
+            tensors, gradients = tensors + layer.tensors, gradients + found
+        return tensors, gradients
 
 
-class ChunkRun:
-    """Collects what the chunks of one batch add up to; the parts collect the gradients of the parameters.
+class BatchPass:
+    """Goes through the chunks of a batch; the layers accumulate the gradients of their parameters.
 
-    log_p1, log_p2, soft  (N,) log p1[y], log p2[y] and H(q, z1) of each sorted row
-    correct1, correct2        (N,) bool, whether the head and the auxiliary head predict the label
-    distilled             scalar, the sum of term 4 over the rows in correct2
-    hidden_gradient       (N, D), or None
+    Attributes:
+        correct1: bool, shape ``(N,)``: whether the head predicts the label of each sorted row.
+        correct2: The same for the auxiliary head.
+        hidden_gradient: Shape ``(N, D)``, or None where the hidden state needs none.
     """
 
     def __init__(
-        self, parts: Parts, rows: SortedRows, hidden: Tensor, row_kernels: RowKernels, hidden_trains: bool
+        self, layers: ChunkLayers, rows: SortedRows, hidden: Tensor, weights: TermWeights, needs_hidden_grad: bool
     ) -> None:
-        """hidden: (N, D), sorted as the rows are, in the dtype of the products."""
-        self._parts, self._rows, self._hidden, self._work = parts, rows, hidden, row_kernels
-        wide = torch.promote_types(hidden.dtype, torch.float32)
-        self.log_p1, self.log_p2, self.soft = hidden.new_zeros(3, len(hidden), dtype=wide).unbind()
+        """hidden: shape ``(N, D)``, sorted as the rows are, in the dtype of the matrix products."""
+        self._layers, self._rows, self._hidden = layers, rows, hidden
+        self._objective = weights.objective
+        self._cap_ratio = weights.cap / weights.row  # gradients of rows share the factor ``row``
+        self._wide = weights.row.dtype
+        self._log_p1, self._log_p2, self._soft = hidden.new_zeros(3, len(hidden), dtype=self._wide).unbind()
+        self._distilled = hidden.new_zeros((), dtype=self._wide)
         self.correct1, self.correct2 = hidden.new_zeros(2, len(hidden), dtype=torch.bool).unbind()
-        self.distilled = hidden.new_zeros((), dtype=wide)
-        self.hidden_gradient = torch.zeros_like(hidden, dtype=wide) if hidden_trains else None
+        self.hidden_gradient = torch.zeros_like(hidden, dtype=self._wide) if needs_hidden_grad else None
 
-    def add_all(self, num_labels: int, chunk_bytes: int) -> None:
-        """Go through the rows in chunks whose buffers take ``chunk_bytes``; num_labels: V."""
+    def sums(self) -> dict[str, Tensor]:
+        """Return name -> sum over the rows of each term, scalar; of no meaning for a term that is off."""
+        first = torch.zeros_like(self._rows.labels)
+        cap = confidence_cap(self._log_p2[:, None], first, self._objective.alpha, self._objective.cap)
+        return {
+            "hard": -self._log_p1.sum(),
+            "soft": self._soft.sum(),
+            "aux": -self._log_p2.sum(),
+            "embedding": self._distilled,
+            "cap": cap.sum(),
+        }
+
+    def run(self, kernels: RowKernels, chunk_bytes: int) -> None:
+        """Go through the rows in chunks whose buffers take ``chunk_bytes``."""
+        self._kernels, num_labels = kernels, self._layers.head.num_labels
         row_bytes, group_bytes = num_labels * self._hidden.dtype.itemsize, 0
-        if self._parts.teaches:
-            assert self._parts.embedding is not None
-            row_bytes = max(row_bytes, num_labels * self._parts.embedding.dtype.itemsize)
-            group_bytes = num_labels * self.soft.dtype.itemsize
-        chunks = plan(self._rows.group.tolist(), row_bytes, group_bytes, chunk_bytes)
+        if self._layers.embedding is not None and self._uses("soft", "embedding"):
+            row_bytes = max(row_bytes, num_labels * self._layers.embedding.dtype.itemsize)
+            group_bytes = num_labels * self._wide.itemsize
+        chunks = plan_chunks(self._rows.group.tolist(), row_bytes, group_bytes, chunk_bytes)
         largest = max((chunk.num_rows * row_bytes + chunk.num_groups * group_bytes for chunk in chunks), default=0)
         arena = Arena(num_labels, largest + ALIGNMENT, self._hidden.device)
         for chunk in chunks:
-            self._add(chunk, arena, chunk.num_rows * row_bytes)
+            self._process(chunk, arena, chunk.num_rows * row_bytes)
 
-    def _add(self, chunk: Chunk, arena: Arena, sums_at: int) -> None:
+    def _uses(self, *names: str) -> bool:
+        """Return whether any of the named terms is in use."""
+        return not self._objective.terms.isdisjoint(names)
+
+    def _process(self, chunk: Chunk, arena: Arena, sums_at: int) -> None:
         """The auxiliary head first: the embedding learns from it, and the head from the embedding.
 
         One buffer serves them in turn: (n, V) logits of a head or (u, V) of the embedding, then their gradient. The
-        other one, (u, V) from byte ``sums_at`` on, holds what the embedding learns from, then what it teaches.
+        other one, (u, V) from byte ``sums_at`` on, holds the sums that the embedding learns from, then softmax(e).
         """
-        parts = self._parts
+        auxiliary, embedding = self._layers.auxiliary, self._layers.embedding
         z = arena.carve(chunk.num_rows, self._hidden.dtype)
-        sums = arena.carve(chunk.num_groups, self.soft.dtype, sums_at).zero_() if parts.teaches else None
-        if parts.auxiliary is not None and parts.on("aux", "cap", "embedding"):
-            self._add_auxiliary(chunk, z, parts.auxiliary, sums if parts.on("embedding") else None)
-        if parts.embedding is not None and sums is not None:
-            self._add_embedding(chunk, arena.carve(chunk.num_groups, parts.embedding.dtype), parts.embedding, sums)
-        self._add_head(chunk, z, sums if parts.on("soft") else None)
+        sums = None
+        if embedding is not None and self._uses("soft", "embedding"):
+            sums = arena.carve(chunk.num_groups, self._wide, sums_at).zero_()
+        if auxiliary is not None and self._uses("aux", "cap", "embedding"):
+            self._auxiliary(chunk, z, auxiliary, sums if self._uses("embedding") else None)
+        if embedding is not None and sums is not None:
+            self._embedding(chunk, arena.carve(chunk.num_groups, embedding.dtype), embedding, sums)
+        self._head(chunk, z, sums if self._uses("soft") else None)
 
     def _blocks(self, chunk: Chunk) -> Iterator[tuple[slice, slice, BlockLabels]]:
-        """Cut a chunk's rows for the row work: each block within the chunk, within the batch, and its labels."""
+        """Cut a chunk into blocks of rows for the kernels: each within the chunk, within the batch, and its labels."""
         first = chunk.rows.start
-        for block in self._work.blocks(chunk.num_rows):
+        for block in self._kernels.blocks(chunk.num_rows):
             rows = slice(first + block.start, first + block.stop)
             yield block, rows, BlockLabels(self._rows.labels[rows], self._rows.group[rows] - chunk.groups.start)
 
-    def _add_auxiliary(self, chunk: Chunk, z: Tensor, auxiliary: ChunkLinear, sums: Tensor | None) -> None:
-        """Terms 3 and 5, and in sums (u, V) the target of term 4: softmax(z2 / tau) of the correct rows, by label."""
-        objective, hidden = self._parts.objective, self._hidden[chunk.rows]
-        trains = auxiliary.trains and self._parts.on("aux", "cap")
+    def _auxiliary(self, chunk: Chunk, z: Tensor, auxiliary: ChunkLinear, sums: Tensor | None) -> None:
+        """Terms aux and cap; adds softmax(z2 / tau) of the correct rows to ``sums`` (u, V) by label."""
+        hidden = self._hidden[chunk.rows]
+        trains = auxiliary.trains and self._uses("aux", "cap")
         auxiliary.logits(hidden, z)
         for block, rows, at in self._blocks(chunk):
-            found = self._work.statistics(z[block], at.labels, objective.tau if sums is not None else None)
-            assert found.log_p is not None
-            assert found.correct is not None
-            self.log_p2[rows], self.correct2[rows] = found.log_p, found.correct
+            stats = self._kernels.statistics(z[block], at.labels, self._objective.tau if sums is not None else None)
+            assert stats.log_p is not None
+            assert stats.correct is not None
+            self._log_p2[rows], self.correct2[rows] = stats.log_p, stats.correct
             if sums is not None:
-                self._work.add_softmax_by_label(z[block], found, at, found.correct, sums)
+                self._kernels.add_softmax_by_label(z[block], stats, at, stats.correct, sums)
             if trains:
-                weight = self._auxiliary_weight(found.log_p)
-                auxiliary.add_sums(self._work.auxiliary_gradient(z[block], found, at, weight))
+                weight = self._auxiliary_weight(stats.log_p)
+                auxiliary.add_bias_gradient(self._kernels.auxiliary_gradient(z[block], stats, at, weight))
         if trains:
-            auxiliary.add(z, hidden)
+            auxiliary.add_weight_gradient(z, hidden)
 
     def _auxiliary_weight(self, log_p: Tensor) -> Tensor:
         """One factor per row of p2 - onehot y: the cap's gradient, c * p2[y] * (onehot y - p2), is a multiple of it.
 
-        log_p (n,), log p2[y] -> (n,)
+        log_p: log p2[y], shape ``(n,)``. Returns shape ``(n,)``.
         """
-        objective, p = self._parts.objective, log_p.exp()
-        weight = torch.ones_like(p) if self._parts.on("aux") else torch.zeros_like(p)
-        if self._parts.on("cap"):
-            excess = p - objective.alpha
-            slope = (excess > 0).to(p.dtype) if objective.cap == "hinge" else excess.sign()
-            weight -= self._parts.cap_ratio * slope * p
+        p = log_p.exp()
+        weight = torch.ones_like(p) if self._uses("aux") else torch.zeros_like(p)
+        if self._uses("cap"):
+            excess = p - self._objective.alpha
+            slope = (excess > 0).to(p.dtype) if self._objective.cap == "hinge" else excess.sign()
+            weight -= self._cap_ratio * slope * p
         return weight
 
-    def _add_embedding(self, chunk: Chunk, e: Tensor, embedding: ChunkEmbedding, sums: Tensor) -> None:
-        """Term 4; turns sums (u, V) into softmax(e), the target of term 2. e: (u, V), room for logits."""
+    def _embedding(self, chunk: Chunk, e: Tensor, embedding: ChunkEmbedding, sums: Tensor) -> None:
+        """Term embedding; turns ``sums`` (u, V) into softmax(e). e: (u, V), buffer for the logits."""
         labels = self._rows.distinct[chunk.groups]
-        group = self._rows.group[chunk.rows] - chunk.groups.start
         counts = sums.new_zeros(len(sums))
-        if self._parts.on("embedding"):
+        if self._uses("embedding"):
+            group = self._rows.group[chunk.rows] - chunk.groups.start
             counts.index_add_(0, group, self.correct2[chunk.rows].to(counts.dtype))
-        trains = embedding.trains and self._parts.on("embedding")
+        trains = embedding.trains and self._uses("embedding")
         embedding.logits(labels, e)
-        for block in self._work.blocks(chunk.num_groups):
-            values, de = self._work.embedding_gradient(e[block], sums[block], counts[block], embedding.rectified)
-            self.distilled += values.sum()
+        for block in self._kernels.blocks(chunk.num_groups):
+            values, de = self._kernels.embedding_gradient(e[block], sums[block], counts[block], embedding.rectified)
+            self._distilled += values.sum()
             if trains:
-                embedding.add_sums(de)
+                embedding.add_bias_gradient(de)
         if trains:
-            embedding.add(e, labels)
+            embedding.add_weight_gradient(e, labels)
 
-    def _add_head(self, chunk: Chunk, z: Tensor, q: Tensor | None) -> None:
-        """Terms 1 and 2. q: (u, V), softmax of the embedding's rows."""
-        parts, hidden = self._parts, self._hidden[chunk.rows]
-        trains = (parts.head.trains or self.hidden_gradient is not None) and parts.on("hard", "soft")
-        weights = (
-            parts.objective.hard_weight if parts.on("hard") else 0.0,
-            parts.objective.soft_weight if parts.on("soft") else 0.0,
-        )
-        parts.head.logits(hidden, z)
+    def _head(self, chunk: Chunk, z: Tensor, q: Tensor | None) -> None:
+        """Terms hard and soft. q: (u, V), softmax of the embedding's rows; None where the soft term is off."""
+        head, hidden, objective = self._layers.head, self._hidden[chunk.rows], self._objective
+        trains = (head.trains or self.hidden_gradient is not None) and self._uses("hard", "soft")
+        weights = tuple(objective.weights[name] if self._uses(name) else 0.0 for name in ("hard", "soft"))
+        temperature = objective.soft_temperature
+        head.logits(hidden, z)
         for block, rows, at in self._blocks(chunk):
-            found = self._work.statistics(z[block], at.labels)
-            assert found.log_p is not None
-            assert found.correct is not None
-            self.log_p1[rows], self.correct1[rows] = found.log_p, found.correct
+            tempered = q is not None and temperature != 1
+            stats = self._kernels.statistics(z[block], at.labels, temperature if tempered else None)
+            assert stats.log_p is not None
+            assert stats.correct is not None
+            self._log_p1[rows], self.correct1[rows] = stats.log_p, stats.correct
             if trains or q is not None:
-                self.soft[rows], dz = self._work.head_gradient(z[block], found, at, q, weights)
+                self._soft[rows], dz = self._kernels.head_gradient(z[block], stats, at, q, (weights[0], weights[1]))
                 if trains:
-                    parts.head.add_sums(dz)
+                    head.add_bias_gradient(dz)
         if trains:
-            parts.head.add(z, hidden)
+            head.add_weight_gradient(z, hidden)
             if self.hidden_gradient is not None:
-                self.hidden_gradient[chunk.rows] = parts.head.input_gradient(z)
-
-    def cap(self) -> Tensor:
-        """Term 5, (N,)."""
-        first = torch.zeros_like(self._rows.labels)
-        return confidence_cap(self.log_p2[:, None], first, self._parts.objective.alpha, self._parts.objective.cap)
+                self.hidden_gradient[chunk.rows] = head.input_gradient(z)

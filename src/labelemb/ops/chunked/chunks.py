@@ -1,6 +1,6 @@
-"""Chunks: the mask rows of a batch sorted by label and cut into pieces that fit a byte budget.
+"""Chunks: the rows of a batch sorted by label and cut into pieces that fit a byte budget.
 
-N mask rows, V labels, U distinct labels in the batch; within a chunk n rows and u distinct labels.
+N rows that are not ignored, V labels, U distinct labels in the batch; n rows and u distinct labels of a chunk.
 """
 
 from bisect import bisect_right
@@ -17,12 +17,13 @@ ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 
 @dataclass(frozen=True)
 class SortedRows:
-    """The mask rows of a batch, equal labels side by side, so that what depends on the label is computed once.
+    """The rows of a batch, equal labels side by side, so that what depends on the label is computed once.
 
-    order     (N,) position of each row in the batch as it came
-    labels    (N,) ascending
-    distinct  (U,) the labels that occur, ascending
-    group     (N,) position of each row's label in ``distinct``
+    Attributes:
+        order: Position of each row in the batch as it came, shape ``(N,)``.
+        labels: Ascending, shape ``(N,)``.
+        distinct: The labels that occur, ascending, shape ``(U,)``.
+        group: Position of each row's label in ``distinct``, shape ``(N,)``.
     """
 
     order: Tensor
@@ -32,7 +33,7 @@ class SortedRows:
 
     @classmethod
     def of(cls, rows: Rows) -> "SortedRows":
-        """Drop the ignored rows and sort the others. Waits for the device once: shapes depend on the values."""
+        """Drop the ignored rows and sort the others. Synchronises once: shapes depend on the values."""
         kept = rows.mask.nonzero().squeeze(1)
         labels, order = torch.sort(rows.labels[kept], stable=True)
         distinct, group = torch.unique_consecutive(labels, return_inverse=True)
@@ -41,9 +42,9 @@ class SortedRows:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A run of sorted rows and of the distinct labels that they have.
+    """A range of sorted rows and the range of distinct labels that they have.
 
-    A label with many rows may lie in two chunks: everything that is accumulated by label is a sum over rows.
+    The rows of a label may lie in two chunks: everything that is accumulated by label is a sum over rows.
     """
 
     rows: slice
@@ -60,14 +61,19 @@ class Chunk:
         return int(self.groups.stop - self.groups.start)
 
 
-def plan(group: list[int], row_bytes: int, group_bytes: int, budget: int) -> list[Chunk]:
-    """Cut N sorted rows into as few chunks as the budget allows, of about the same size; one row per chunk at the least.
+def plan_chunks(group: list[int], row_bytes: int, group_bytes: int, budget: int) -> list[Chunk]:
+    """Cut N sorted rows into as few chunks as the budget allows, of about the same size; at least one row per chunk.
 
-    group        position of each row's label among the distinct ones, ascending in steps of 0 or 1
-    row_bytes    buffer space of one row; group_bytes: of one distinct label; budget: of one chunk
+    Args:
+        group: Position of each row's label among the distinct ones, ascending in steps of 0 or 1.
+        row_bytes: Buffer space of one row.
+        group_bytes: Buffer space of one distinct label.
+        budget: Buffer space of one chunk.
 
-    >>> [(s.rows.stop, s.groups.stop) for s in plan([0, 0, 0, 1, 2, 3], row_bytes=1, group_bytes=2, budget=6)]
-    [(3, 1), (5, 3), (6, 4)]
+    Example:
+        >>> chunks = plan_chunks([0, 0, 0, 1, 2, 3], row_bytes=1, group_bytes=2, budget=6)
+        >>> [(chunk.rows.stop, chunk.groups.stop) for chunk in chunks]
+        [(3, 1), (5, 3), (6, 4)]
     """
     if not group:
         return []
@@ -88,7 +94,7 @@ def _fill(group: list[int], row_bytes: int, group_bytes: int, budget: int) -> It
 
 
 class Arena:
-    """One block of memory that every chunk carves its buffers from: fresh memory costs a page fault per 4 KiB."""
+    """One block of memory for the buffers of all chunks: fresh memory would cost a page fault per 4 KiB."""
 
     def __init__(self, width: int, size: int, device: torch.device) -> None:
         """width: columns of each buffer; size: bytes, ``ALIGNMENT`` more for each buffer that starts after another."""
@@ -97,7 +103,7 @@ class Arena:
     def carve(self, height: int, dtype: torch.dtype, start: int = 0) -> Tensor:
         """Return a (height, width) buffer that starts at byte ``start`` or just after; values undefined.
 
-        What lies there already is overwritten along with it: two buffers in one place take turns.
+        Buffers that overlap share their memory: only one of them may be in use at a time.
         """
         start = -(-start // ALIGNMENT) * ALIGNMENT
         stop = start + height * self._width * dtype.itemsize

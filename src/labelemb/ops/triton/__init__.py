@@ -1,4 +1,4 @@
-"""The row work of a chunk as Triton kernels. Imports triton: load it only when it is asked for."""
+"""Row kernels in Triton. Importing this package imports triton."""
 
 from labelemb.ops.triton.row_kernels import TritonRowKernels
 

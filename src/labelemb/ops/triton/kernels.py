@@ -1,7 +1,7 @@
 """Triton kernels: each reads a row of logits once, in fp32 or wider whatever its dtype.
 
 n rows, u distinct labels, V labels; rows are contiguous. WIDE is the dtype of sums, BLOCK columns are done at a time.
-Temperature and weights are compile-time numbers: a launch would hand them over in fp32, which fp64 would notice.
+Temperatures and weights are compile-time constants: a launch would pass them in fp32, too coarse for fp64.
 Row offsets are 64-bit: n * V passes 2^31 at V = 262,144 with 8,192 rows.
 """
 
@@ -11,7 +11,7 @@ import triton.language as tl
 
 @triton.jit
 def statistics_kernel(
-    z, peaks, log_sums, soft_sums, argmaxes, V,
+    z, peaks, log_sums, tempered_sums, argmaxes, V,
     TEMPERED: tl.constexpr, INVERSE_TAU: tl.constexpr, WIDE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Program i: row i's max, first argmax, log sum exp (z - max) and, when TEMPERED, that of (z - max) / tau.
@@ -40,33 +40,45 @@ def statistics_kernel(
     tl.store(argmaxes + row, tl.min(tl.where(peak == top, first, V), axis=0).to(tl.int64))
     tl.store(log_sums + row, tl.log(tl.sum(total * tl.exp(peak - top), axis=0)))
     if TEMPERED:
-        tl.store(soft_sums + row, tl.log(tl.sum(soft * tl.exp((peak - top) * INVERSE_TAU), axis=0)))
+        tl.store(tempered_sums + row, tl.log(tl.sum(soft * tl.exp((peak - top) * INVERSE_TAU), axis=0)))
 
 
 @triton.jit
 def head_gradient_kernel(
-    z, peaks, log_sums, labels, groups, q, values, V,
-    TAUGHT: tl.constexpr, HARD: tl.constexpr, SOFT: tl.constexpr, WIDE: tl.constexpr, BLOCK: tl.constexpr,
+    z, peaks, log_sums, tempered_sums, labels, groups, q, values, V,
+    SOFT_TARGETS: tl.constexpr, TEMPERED: tl.constexpr, INVERSE_TAU: tl.constexpr, HARD: tl.constexpr,
+    SOFT: tl.constexpr, WIDE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Program i: z1 of row i <- HARD * (p1 - onehot) + SOFT * (p1 - q); value i <- H(q, z1), when TAUGHT."""
+    """Program i: z1 of row i <- HARD * (p1 - onehot) + SOFT * (softmax(z1 / tau) - q); value i <- H(q, z1 / tau).
+
+    SOFT is the weight of the soft term over tau. The value is written with SOFT_TARGETS only.
+    """
     row = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, BLOCK)
     peak, log_sum, label = tl.load(peaks + row), tl.load(log_sums + row), tl.load(labels + row)
     dot = tl.zeros([BLOCK], WIDE)
-    if TAUGHT:
+    if SOFT_TARGETS:
         group = tl.load(groups + row)
+    if TEMPERED:
+        tempered_sum = tl.load(tempered_sums + row)
     for start in range(0, V, BLOCK):
         at = start + columns
         x = tl.load(z + row * V + at, mask=at < V, other=0.0).to(WIDE) - peak
-        gradient = (HARD + SOFT) * tl.exp(x - log_sum)
-        if TAUGHT:
+        if TEMPERED:
+            gradient = HARD * tl.exp(x - log_sum) + SOFT * tl.exp(x * INVERSE_TAU - tempered_sum)
+        else:
+            gradient = (HARD + SOFT) * tl.exp(x - log_sum)
+        if SOFT_TARGETS:
             target = tl.load(q + group * V + at, mask=at < V, other=0.0)
             dot += target * x
             gradient -= SOFT * target
         gradient = tl.where(at == label, gradient - HARD, gradient)  # before the down-cast of the store
         tl.store(z + row * V + at, gradient.to(z.dtype.element_ty), mask=at < V)
-    if TAUGHT:
-        tl.store(values + row, log_sum - tl.sum(dot, axis=0))
+    if SOFT_TARGETS:
+        if TEMPERED:
+            tl.store(values + row, tempered_sum - tl.sum(dot, axis=0) * INVERSE_TAU)
+        else:
+            tl.store(values + row, log_sum - tl.sum(dot, axis=0))
 
 
 @triton.jit
@@ -83,9 +95,9 @@ def auxiliary_gradient_kernel(z, peaks, log_sums, labels, weights, V, WIDE: tl.c
 
 @triton.jit
 def softmax_by_label_kernel(
-    z, peaks, soft_sums, chosen, starts, sums, V, INVERSE_TAU: tl.constexpr, WIDE: tl.constexpr, BLOCK: tl.constexpr
+    z, peaks, tempered_sums, in_mask, starts, sums, V, INVERSE_TAU: tl.constexpr, WIDE: tl.constexpr, BLOCK: tl.constexpr
 ):
-    """Program (g, j): block j of sums[g] += softmax(z2 / tau) over the chosen rows starts[g] .. starts[g + 1] - 1.
+    """Program (g, j): block j of sums[g] += softmax(z2 / tau) over the rows in the mask starts[g] .. starts[g + 1] - 1.
 
     One program owns each number that is written: no atomics, so that two runs agree to the last bit.
     """
@@ -93,9 +105,9 @@ def softmax_by_label_kernel(
     at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     total = tl.load(sums + group * V + at, mask=at < V, other=0.0)
     for row in range(tl.load(starts + group), tl.load(starts + group + 1)):
-        wanted = at < V * tl.load(chosen + row)  # no column of a row that is not chosen
+        wanted = at < V * tl.load(in_mask + row)  # no column of a row outside the mask
         x = tl.load(z + row * V + at, mask=wanted, other=0.0).to(WIDE) - tl.load(peaks + row)
-        total += tl.where(wanted, tl.exp(x * INVERSE_TAU - tl.load(soft_sums + row)), 0.0)
+        total += tl.where(wanted, tl.exp(x * INVERSE_TAU - tl.load(tempered_sums + row)), 0.0)
     tl.store(sums + group * V + at, total, mask=at < V)
 
 
