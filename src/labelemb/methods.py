@@ -160,7 +160,7 @@ def _running(choices: MethodConfig, around: LossContext, control: Control | None
 def _frozen(choices: MethodConfig, around: LossContext, control: Control | None = None) -> Loss:
     if choices.embedding is None:
         raise ConfigError("embedding", "a file or a run with a label embedding, for method frozen_embedding", None)
-    embedding = LabelEmbedding.load(choices.embedding).matched(around.label_names)
+    embedding = LabelEmbedding.load(choices.embedding).select(around.label_names)
     return FrozenLabelEmbeddingLoss(embedding, choices.objective.beta, around.ignore_index, control=control)
 
 

@@ -51,7 +51,7 @@ def expected(
     w_embedding = 1 / (sum(learned) + 1e-8) if o.reduction == "mean" else 1 / n
     w_cap = 1.0 if o.reduction == "mean" else 1 / n
     hard, soft = (o.beta, 1 - o.beta) if o.mix == "convex" else (1.0, 1.0)
-    weight = {"hard": hard / n, "soft": soft / n, "aux": 1 / n, "embedding": w_embedding, "cap": w_cap}
+    weight = {"hard": hard / n, "soft": soft * o.soft_scale / n, "aux": 1 / n, "embedding": w_embedding, "cap": w_cap}
     weight = {name: value * (name in o.terms) for name, value in weight.items()}
 
     terms = dict.fromkeys(weight, 0.0)
@@ -60,14 +60,15 @@ def expected(
     for i, (h, y) in enumerate(zip(hidden, labels, strict=True)):
         onehot = np.eye(len(embedding))[y]
         p1, p2, q = softmax(head[0] @ h + head[1]), softmax(z2s[i]), softmax(embedding[y])
+        p1_soft = softmax((head[0] @ h + head[1]) / o.soft_temperature)
         teacher = softmax(z2s[i] / o.tau)
         terms["hard"] += weight["hard"] * -math.log(p1[y])
-        terms["soft"] += weight["soft"] * -(q * np.log(p1)).sum()
+        terms["soft"] += weight["soft"] * -(q * np.log(p1_soft)).sum()
         terms["aux"] += weight["aux"] * -math.log(p2[y])
         terms["embedding"] += weight["embedding"] * learned[i] * -(teacher * np.log(q)).sum()
         excess = p2[y] - o.alpha
         terms["cap"] += weight["cap"] * (max(excess, 0) if o.cap == "hinge" else abs(excess))
-        dz1 = weight["hard"] * (p1 - onehot) + weight["soft"] * (p1 - q)
+        dz1 = weight["hard"] * (p1 - onehot) + weight["soft"] / o.soft_temperature * (p1_soft - q)
         c = float(excess > 0) if o.cap == "hinge" else float(np.sign(excess))
         dz2 = weight["aux"] * (p2 - onehot) + weight["cap"] * c * p2[y] * (onehot - p2)
         out.hidden[i] += head[0].T @ dz1

@@ -157,12 +157,12 @@ def test_labels_are_matched_by_name(kind: str, tmp_path: Path) -> None:
             parameter.copy_(torch.randn_like(parameter))
     learned.save(tmp_path / "e.safetensors", ["a", "b", "c", "d"])
     loaded = LabelEmbedding.load(tmp_path / "e.safetensors")
-    part = loaded.matched(["d", "b", "a"])
+    part = loaded.select(["d", "b", "a"])
     assert part.label_names == ["d", "b", "a"]
     numbers = torch.tensor([3, 1, 0])
     torch.testing.assert_close(part.matrix(), learned.matrix()[numbers][:, numbers])
     assert torch.equal(loaded.matrix(), learned.matrix()), "the whole is left as it is"
     with pytest.raises(DataError, match=r"embedding: expected .* all 3 labels \(it has 4\), got none for x, y"):
-        loaded.matched(["x", "a", "y"])
+        loaded.select(["x", "a", "y"])
     with pytest.raises(DataError, match="one with label names in its file"):
-        learned.matched(["a"])
+        learned.select(["a"])

@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from labelemb import DenseLabelEmbedding, LabelEmbeddingLoss, LinearCrossEntropyLoss, Objective
 from labelemb.errors import ConfigError
 from labelemb.functional import TERMS
-from labelemb.ops.chunked.chunks import plan
-from labelemb.ops.chunked.row_kernels import CPU_BLOCK
+from labelemb.ops.chunked.chunks import plan_chunks
+from labelemb.ops.chunked.torch_kernels import CPU_BLOCK_BYTES
 
 from .vocabulary import (
     BUDGET,
@@ -87,6 +87,8 @@ def test_low_precision(form: str, rank: int | None, dtype: torch.dtype, autocast
         cap=st.sampled_from(["hinge", "absolute"]),
         reduction=st.sampled_from(["mean", "token"]),
         terms=st.frozensets(st.sampled_from(TERMS)),
+        soft_temperature=st.sampled_from([1.0, 0.5, 3.0]),
+        soft_scale=st.sampled_from([1.0, 4.0]),
     ),
     ignored=st.lists(st.integers(0, 39), max_size=10).map(tuple),
     seed=st.integers(0, 9),
@@ -299,7 +301,7 @@ def test_chunks_cover_the_rows_within_the_budget(
     counts: list[int], row_bytes: int, group_bytes: int, budget: int
 ) -> None:
     group = [label for label, count in enumerate(counts) for _ in range(count)]
-    chunks = plan(group, row_bytes, group_bytes, budget)
+    chunks = plan_chunks(group, row_bytes, group_bytes, budget)
     assert [row for chunk in chunks for row in range(chunk.rows.start, chunk.rows.stop)] == list(range(len(group)))
     for chunk in chunks:
         assert chunk.groups == slice(group[chunk.rows.start], group[chunk.rows.stop - 1] + 1)
@@ -327,7 +329,7 @@ def test_memory_does_not_grow_with_the_rows() -> None:
         return watch.size
 
     assert largest(200) == largest(800)  # rows of 4 kB each: eager takes 3.2 MB per matrix for 800 of them
-    assert largest(800) <= max(3 * CPU_BLOCK, 100_000 + 2 * 64)  # the scratch of the row work
+    assert largest(800) <= max(3 * CPU_BLOCK_BYTES, 100_000 + 2 * 64)  # the scratch of the row work
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelemb.ops.chunked import row_kernels
-from labelemb.ops.chunked.row_kernels import BlockLabels, TorchRowKernels
+from labelemb.ops.chunked import torch_kernels
+from labelemb.ops.chunked.row_kernels import BlockLabels
+from labelemb.ops.chunked.torch_kernels import TorchRowKernels
 
 from .vocabulary import FORMS, Case, run
 
@@ -27,7 +28,7 @@ def test_statistics_are_those_of_torch(dtype: torch.dtype) -> None:
     assert found.correct.tolist() == (wide.argmax(1) == labels).tolist()
     assert found.correct.sum() >= 4
     torch.testing.assert_close(found.peak + found.log_sum, wide.logsumexp(1))
-    torch.testing.assert_close(found.peak / 2 + found.soft_sum, (wide / 2).logsumexp(1))
+    torch.testing.assert_close(found.peak / 2 + found.tempered_log_sum, (wide / 2).logsumexp(1))
     torch.testing.assert_close(found.log_p, wide.log_softmax(1).gather(1, labels[:, None])[:, 0])
 
 
@@ -65,7 +66,7 @@ def test_a_confident_row_keeps_its_small_gradient_in_bf16(weights: tuple[float, 
 def test_height_of_blocks_changes_nothing(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case(n=50, objective=FORMS[form])
     whole, gradients = run(case, "chunked")
-    monkeypatch.setattr(row_kernels, "CPU_BLOCK", 3 * 37 * 8)  # three rows of V fp64 numbers
+    monkeypatch.setattr(torch_kernels, "CPU_BLOCK_BYTES", 3 * 37 * 8)  # three rows of V fp64 numbers
     cut, others = run(case, "chunked")
     torch.testing.assert_close(cut.loss, whole.loss, rtol=1e-12, atol=0)
     assert cut.correct == whole.correct

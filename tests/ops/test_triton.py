@@ -75,6 +75,8 @@ def test_a_quarter_of_a_million_labels() -> None:
         cap=st.sampled_from(["hinge", "absolute"]),
         reduction=st.sampled_from(["mean", "token"]),
         terms=st.frozensets(st.sampled_from(TERMS)),
+        soft_temperature=st.sampled_from([1.0, 0.5, 3.0]),
+        soft_scale=st.sampled_from([1.0, 4.0]),
     ),
     seed=st.integers(0, 9),
 )
@@ -126,12 +128,14 @@ def test_auto_chooses_by_labels_and_device(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(backends, "has_triton", lambda: True)
         assert backends.select_backend("auto", many, cpu, None) == Chunked()
         assert backends.select_backend("auto", many, gpu, None) == Chunked(TritonRowKernels)
-        assert backends.select_backend("auto", many, gpu, None, fades=True) == Chunked()
+        assert backends.select_backend("auto", many, gpu, None, decays=True) == Chunked()
 
 
 def test_refuses_weights_that_change(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "has_triton", lambda: True)
-    with pytest.raises(ConfigError, match="impl: expected eager, chunked or auto for a soft term that fades, got 'fus"):
+    with pytest.raises(
+        ConfigError, match="impl: expected eager, chunked or auto for a soft term that decays, got 'fus"
+    ):
         LabelEmbeddingLoss(4, 5, objective=Objective(soft_end=9), impl="fused")
     LabelEmbeddingLoss(4, 5, objective=Objective(), impl="fused")
 

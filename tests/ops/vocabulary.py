@@ -11,7 +11,11 @@ from labelemb import CompressedLabelEmbedding, DenseLabelEmbedding, LabelEmbeddi
 BUDGET = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 8e-3, torch.float16: 2e-3}
 
 SEQ2SEQ = Objective(mix="sum", cap="absolute", reduction="token")
-FORMS = {"vision": Objective.vision(), "seq2seq": SEQ2SEQ}
+FORMS = {
+    "vision": Objective.vision(),
+    "seq2seq": SEQ2SEQ,
+    "tempered": Objective(soft_temperature=2.0, soft_scale=2.0),
+}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Attach a loss to an optimizer: a parameter group of its own, and its steps counted."""
 
 import weakref
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,6 +27,7 @@ class StepCounter:
         self.loss = weakref.ref(loss)
 
     def __call__(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """Called by the optimizer after each step."""
         loss, found_inf = self.loss(), getattr(optimizer, "found_inf", None)
         if loss is not None and (found_inf is None or not float(found_inf)):
             loss.step()
@@ -51,7 +53,7 @@ def attach_loss(loss: "Loss", optimizer: Optimizer, lr: float | None) -> None:
         optimizer.register_step_post_hook(StepCounter(loss))
 
 
-def _group_of(optimizer: Optimizer, parameters: dict[str, Tensor]) -> dict[str, Any]:
+def _group_of(optimizer: Optimizer, parameters: Mapping[str, Tensor]) -> dict[str, Any]:
     """Return the group that holds exactly these parameters, made if need be."""
     ids = {id(p) for p in parameters.values()}
     for group in optimizer.param_groups:

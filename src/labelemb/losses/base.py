@@ -6,7 +6,7 @@ N rows (images or target tokens), V labels, D hidden size.
 import inspect
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,7 @@ class Loss(nn.Module, ABC):
         process_group: Data-parallel group whose rows are counted; None: the default group.
     """
 
-    mixes: ClassVar[bool] | bool = False
+    mixes: bool = False
     hidden_size: int | None = None
     process_group: Group = None
 
@@ -107,7 +107,7 @@ class Loss(nn.Module, ABC):
         output = self.compute(rows, head)
         if output.logits is None:
             return output
-        return replace(output, logits=output.logits.reshape(*labels.shape, -1))
+        return replace(output, logits=output.logits.reshape(*labels.shape, output.logits.shape[-1]))
 
     @abstractmethod
     def compute(self, rows: Rows, head: nn.Module) -> LossOutput:

@@ -17,7 +17,7 @@ class FrozenLabelEmbeddingLoss(SoftTargetLoss):
 
     Source: Label Embedding Network, arXiv 1710.10393 ("can be directly adapted for training a new model"). There is no
     auxiliary head and nothing to train here, so the model may be of any size; only the labels must be those of E, in
-    its order (``LabelEmbedding.matched`` puts them there).
+    its order (``LabelEmbedding.select`` puts them there).
 
     embedding     a learned one; a frozen copy of it teaches
     beta          weight of the hard term, 0..1

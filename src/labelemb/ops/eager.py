@@ -3,6 +3,7 @@
 N rows, V labels, D hidden size.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,13 +16,14 @@ from labelemb.functional import (
     is_correct,
     soft_cross_entropy,
 )
-from labelemb.losses.controls import Control
 from labelemb.ops.inputs import ObjectiveInputs
 from labelemb.terms.output import LossOutput
 from labelemb.terms.reduction import TermWeights, masked_sum, upcast
 
+SoftTargetTransform = Callable[[Tensor, Tensor], Tensor]  # soft labels (N, V) and labels (N,) -> soft labels (N, V)
 
-def label_embedding_loss(inputs: ObjectiveInputs, control: Control | None = None) -> LossOutput:
+
+def label_embedding_loss(inputs: ObjectiveInputs, control: SoftTargetTransform | None = None) -> LossOutput:
     """Add up the terms in use (``Objective``); a term that is off is 0 in the output.
 
     Args:

@@ -1,6 +1,6 @@
-"""Label embeddings: one row of logits per label, whole or compressed to two factors, saved as safetensors.
+"""Label embeddings: a row of logits per label, dense or compressed to two factors, saved as safetensors.
 
-V labels, R rank, K labels asked for.
+V labels, R rank, K labels of a call.
 """
 
 import json
@@ -22,9 +22,12 @@ FORMAT = "labelemb.embedding.v1"
 
 
 class LabelEmbedding(nn.Module, ABC):
-    """What the loss, the report and a reuse need of an embedding, whatever holds its numbers.
+    """A learned matrix E with a row of logits per label; softmax of row y is the soft label of y.
 
-    ``label_names`` is a list of V names, or None for labels without names.
+    Attributes:
+        num_labels: V.
+        label_names: V strings, or None for labels without names.
+        kind: Name of the storage: "dense" or "compressed".
     """
 
     kind: str
@@ -36,21 +39,26 @@ class LabelEmbedding(nn.Module, ABC):
 
     @abstractmethod
     def rows(self, labels: Tensor) -> Tensor:
-        """Return the logits e of the given labels: (K,) int64 -> (K, V)."""
+        """Return the rows of these labels: int64 ``(K,)`` -> ``(K, V)``."""
 
     def matrix(self) -> Tensor:
-        """Return all rows, (V, V); row y holds the logits of the soft label of y."""
+        """Return all rows, shape ``(V, V)``."""
         return self.rows(torch.arange(self.num_labels, device=next(self.parameters()).device))
 
     def soft_labels(self) -> Tensor:
-        """Return softmax of ``matrix()`` over its last axis, (V, V) in fp32 at least, rows sum to 1."""
+        """Return the soft labels: softmax of ``matrix()`` over its last axis, shape ``(V, V)``, fp32 or wider."""
         return torch.softmax(upcast(self.matrix()), dim=-1)
 
-    def matched(self, names: Sequence[str]) -> Self:
-        """Return a new embedding of the labels with these names, in that order, without the rest.
+    def select(self, names: Sequence[str]) -> Self:
+        """Return a new embedding of the labels with these names, in this order, without the others.
 
-        Soft labels of a part are those of the whole, renormalised. Raises DataError that lists the names that are not
-        there, or when the embedding has no names.
+        Soft labels of a subset are those of the whole, renormalised.
+
+        Args:
+            names: Label names, any subset in any order.
+
+        Raises:
+            DataError: Lists the names that are not there; or the embedding has no names.
         """
         if self.label_names is None:
             raise DataError("embedding", "one with label names in its file", "none", "Save it with label_names")
@@ -59,18 +67,23 @@ class LabelEmbedding(nn.Module, ABC):
             expected = f"an embedding with all {len(names)} labels (it has {len(numbers)})"
             raise DataError("embedding", expected, f"none for {', '.join(missing)}")
         with torch.no_grad():
-            chosen = self._chosen(torch.tensor([numbers[name] for name in names]))
-        chosen.label_names = list(names)
-        return chosen
+            selected = self._select(torch.tensor([numbers[name] for name in names]))
+        selected.label_names = list(names)
+        return selected
 
     @abstractmethod
-    def _chosen(self, labels: Tensor) -> Self:
-        """Return a copy with rows and columns of those labels, (K,), alone."""
+    def _select(self, labels: Tensor) -> Self:
+        """Return a copy with the rows and columns of these labels, shape ``(K,)``, alone."""
 
     def save(self, path: Path | str, label_names: Sequence[str] | None = None) -> None:
-        """Write a safetensors file with the label names in its metadata, whole or not at all.
+        """Write a safetensors file with the label names in its metadata. Equal embeddings give equal bytes.
 
-        Raises ConfigError when the names are not one per label.
+        Args:
+            path: File to write; written completely or not at all.
+            label_names: One name per label; None: those of ``self.label_names``.
+
+        Raises:
+            ConfigError: When the names are not one per label.
         """
         names = list(map(str, label_names)) if label_names is not None else self.label_names
         if names is not None and len(names) != self.num_labels:
@@ -83,9 +96,10 @@ class LabelEmbedding(nn.Module, ABC):
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
-        """Read what ``save`` wrote, with ``.label_names``; on ``LabelEmbedding`` itself: whichever kind it is.
+        """Read what ``save`` wrote. ``LabelEmbedding.load`` reads either kind.
 
-        Raises DataError for a missing or damaged file, or one that holds another kind of embedding.
+        Raises:
+            DataError: For a missing or damaged file, or one that holds another kind of embedding.
         """
         tensors, metadata = _read(Path(path))
         kinds = {kind.kind: kind for kind in (DenseLabelEmbedding, CompressedLabelEmbedding)}
@@ -94,10 +108,10 @@ class LabelEmbedding(nn.Module, ABC):
             wanted = f"a {cls.kind} label embedding" if hasattr(cls, "kind") else "a label embedding"
             raise DataError(str(path), wanted, f"format {metadata.get('format')}, kind {metadata.get('kind')}")
         try:
-            embedding = actual._of(tensors)
+            embedding = actual._from_tensors(tensors)
             names = json.loads(metadata["label_names"]) if "label_names" in metadata else None
             if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-                raise ValueError("label names that are no list of strings")
+                raise ValueError("label names must be a list of strings")
         except (KeyError, RuntimeError, ValueError, TypeError, IndexError) as error:
             raise DataError(str(path), f"the tensors of a {actual.kind} label embedding", error) from error
         if names is not None and len(names) != embedding.num_labels:
@@ -108,35 +122,41 @@ class LabelEmbedding(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def _of(cls, tensors: dict[str, Tensor]) -> Self:
-        """Build the embedding that the tensors of a file describe."""
+    def _from_tensors(cls, tensors: dict[str, Tensor]) -> Self:
+        """Build the embedding from the tensors of a file."""
 
 
 class DenseLabelEmbedding(LabelEmbedding):
-    """E as one (V, V) parameter, ``weight``; the identity at the start, as published for vision."""
+    """E as one ``(V, V)`` parameter, ``weight``; starts as the identity, as published for vision.
+
+    Args:
+        num_labels: V.
+
+    Raises:
+        ConfigError: For ``num_labels`` below 1.
+    """
 
     kind = "dense"
 
     def __init__(self, num_labels: int) -> None:
-        """num_labels: V >= 1."""
         super().__init__()
         check_at_least_one("num_labels", num_labels)
         self.num_labels = num_labels
         self.weight = nn.Parameter(torch.eye(num_labels))
 
     def rows(self, labels: Tensor) -> Tensor:
-        """Return E[labels]: (K,) int64 -> (K, V)."""
+        """Return E[labels]: int64 ``(K,)`` -> ``(K, V)``."""
         return F.embedding(labels, self.weight)
 
     def matrix(self) -> Tensor:
-        """Return E itself, (V, V)."""
+        """Return E itself, shape ``(V, V)``."""
         return self.weight
 
-    def _chosen(self, labels: Tensor) -> Self:
-        return self._of({"weight": self.weight.detach()[labels][:, labels]})
+    def _select(self, labels: Tensor) -> Self:
+        return self._from_tensors({"weight": self.weight.detach()[labels][:, labels]})
 
     @classmethod
-    def _of(cls, tensors: dict[str, Tensor]) -> Self:
+    def _from_tensors(cls, tensors: dict[str, Tensor]) -> Self:
         weight = tensors["weight"]
         embedding = cls(weight.shape[0]).to(weight.dtype)
         embedding.load_state_dict(tensors)
@@ -144,15 +164,23 @@ class DenseLabelEmbedding(LabelEmbedding):
 
 
 class CompressedLabelEmbedding(LabelEmbedding):
-    """E = relu(codes W^T + b) in 2VR + V numbers instead of V*V, as published for sequence to sequence.
+    """``E = relu(codes W^T + b)`` in 2VR + V numbers instead of V * V, as published for sequence to sequence.
 
-    ``codes`` nn.Embedding(V, R), ``decoder`` nn.Linear(R, V); both start as torch starts them.
+    Args:
+        num_labels: V.
+        rank: R, size of a label's code.
+
+    Attributes:
+        codes: ``nn.Embedding(V, R)``, torch's default initialisation.
+        decoder: ``nn.Linear(R, V)``, torch's default initialisation.
+
+    Raises:
+        ConfigError: For ``num_labels`` or ``rank`` below 1.
     """
 
     kind = "compressed"
 
     def __init__(self, num_labels: int, rank: int) -> None:
-        """num_labels: V >= 1; rank: R >= 1."""
         super().__init__()
         check_at_least_one("num_labels", num_labels)
         check_at_least_one("rank", rank)
@@ -161,16 +189,16 @@ class CompressedLabelEmbedding(LabelEmbedding):
         self.decoder = nn.Linear(rank, num_labels)
 
     def rows(self, labels: Tensor) -> Tensor:
-        """Return relu(decoder(codes[labels])): (K,) int64 -> (K, V)."""
+        """Return relu(decoder(codes[labels])): int64 ``(K,)`` -> ``(K, V)``."""
         logits: Tensor = self.decoder(self.codes(labels))
         return logits.relu()
 
-    def _chosen(self, labels: Tensor) -> Self:
+    def _select(self, labels: Tensor) -> Self:
         decoder = {f"decoder.{name}": part.detach()[labels] for name, part in self.decoder.named_parameters()}
-        return self._of({"codes.weight": self.codes.weight.detach()[labels], **decoder})
+        return self._from_tensors({"codes.weight": self.codes.weight.detach()[labels], **decoder})
 
     @classmethod
-    def _of(cls, tensors: dict[str, Tensor]) -> Self:
+    def _from_tensors(cls, tensors: dict[str, Tensor]) -> Self:
         codes = tensors["codes.weight"]
         embedding = cls(*codes.shape).to(codes.dtype)
         embedding.load_state_dict(tensors)

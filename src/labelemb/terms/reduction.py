@@ -28,7 +28,7 @@ def world_size(group: Group = None) -> int:
 def global_sum(values: Tensor, group: Group = None) -> Tensor:
     """Return the sum over the processes of the group (None: the default group), detached.
 
-    Denominators are summed like this, so that the mean over processes of a loss equals one process with the whole batch.
+    Denominators are such sums, so that the mean over processes of a loss equals one process with the whole batch.
     """
     values = values.detach()
     if world_size(group) > 1:

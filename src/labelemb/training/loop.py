@@ -168,7 +168,8 @@ class TrainState:
                         stack.enter_context(self.accelerator.no_sync(module))
                 with self.accelerator.autocast():
                     hidden = self.model(*batch.inputs)
-                    output = self.loss(hidden, self.own_model.head, batch.targets, num_items_in_batch, batch.index)
+                    counts = {"num_items_in_batch": num_items_in_batch, "index": batch.index}
+                    output = self.loss(hidden, self.own_model.head, batch.targets, **counts)
                 self.accelerator.backward(output.loss)
             sums.add(batch, output.terms, output.correct, output.count)
         if self.settings.optimizer.max_grad_norm:

@@ -34,14 +34,14 @@ def same_state(one: torch.nn.Module, other: torch.nn.Module) -> None:
 def test_terms_add_up_and_gradients_are_those_of_the_value(method: str) -> None:
     case = make_case(method)
     case.loss.validate_args = False
-    out = case.loss(case.hidden, case.head, case.targets, None, case.index)
+    out = case.loss(case.hidden, case.head, case.targets, index=case.index)
     torch.testing.assert_close(sum(out.terms.values()), out.loss.detach())
     case.loss.eval()
 
     def total(hidden: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
         names = [name for name, _ in case.loss.named_parameters()]
-        arguments = (hidden, case.head, case.targets, None, case.index)
-        return torch.func.functional_call(case.loss, dict(zip(names, parameters, strict=True)), arguments).loss
+        values, arguments = dict(zip(names, parameters, strict=True)), (hidden, case.head, case.targets)
+        return torch.func.functional_call(case.loss, values, arguments, {"index": case.index}).loss
 
     assert torch.autograd.gradcheck(total, (case.hidden, *case.loss.parameters()))
 
@@ -49,7 +49,7 @@ def test_terms_add_up_and_gradients_are_those_of_the_value(method: str) -> None:
 @every_method
 def test_counts(method: str) -> None:
     case = make_case(method)
-    out = case.loss(case.hidden, case.head, case.targets, None, case.index)
+    out = case.loss(case.hidden, case.head, case.targets, index=case.index)
     assert int(out.count) == ROWS
     assert int(out.correct) == int((case.logits().argmax(1) == case.targets).sum())
 
@@ -59,9 +59,9 @@ def test_ignored_rows_are_rows_that_are_not_there(method: str) -> None:
     case, again = make_case(method, 20), make_case(method, 20)
     keep = torch.arange(20) % 3 > 0
     broken = torch.where(keep[:, None], case.hidden.detach(), torch.nan).requires_grad_()
-    masked = case.loss(broken, case.head, torch.where(keep, case.targets, -100), None, case.index)
+    masked = case.loss(broken, case.head, torch.where(keep, case.targets, -100), index=case.index)
     masked.loss.backward()
-    dropped = again.loss(again.hidden[keep], again.head, again.targets[keep], None, again.index[keep])
+    dropped = again.loss(again.hidden[keep], again.head, again.targets[keep], index=again.index[keep])
     dropped.loss.backward()
     torch.testing.assert_close(masked.loss, dropped.loss)
     torch.testing.assert_close(case.head.weight.grad, again.head.weight.grad)
@@ -78,7 +78,7 @@ def test_ignored_rows_are_rows_that_are_not_there(method: str) -> None:
 @pytest.mark.parametrize("rows", [0, 3])
 def test_a_batch_without_rows_gives_zero(method: str, rows: int) -> None:
     case = make_case(method, rows)
-    out = case.loss(case.hidden, case.head, torch.full((rows,), -100), None, case.index)
+    out = case.loss(case.hidden, case.head, torch.full((rows,), -100), index=case.index)
     out.loss.backward()
     assert (float(out.loss.detach()), int(out.count)) == (0, 0)
     assert not case.head.weight.grad.any()
@@ -87,9 +87,12 @@ def test_a_batch_without_rows_gives_zero(method: str, rows: int) -> None:
 @every_method
 def test_pieces_with_the_denominator_of_the_whole(method: str) -> None:
     case, again = make_case(method), make_case(method)
-    whole = case.loss(case.hidden, case.head, case.targets, None, case.index)
+    whole = case.loss(case.hidden, case.head, case.targets, index=case.index)
     parts = (slice(0, 5), slice(5, ROWS))
-    pieces = [again.loss(again.hidden[p], again.head, again.targets[p], ROWS, again.index[p]) for p in parts]
+    pieces = [
+        again.loss(again.hidden[p], again.head, again.targets[p], num_items_in_batch=ROWS, index=again.index[p])
+        for p in parts
+    ]
     for name, value in whole.terms.items():
         torch.testing.assert_close(pieces[0].terms[name] + pieces[1].terms[name], value)
     same_state(case.loss, again.loss)
@@ -98,8 +101,8 @@ def test_pieces_with_the_denominator_of_the_whole(method: str) -> None:
 @every_method
 def test_shapes_of_sequences(method: str) -> None:
     case, again = make_case(method), make_case(method)
-    flat = case.loss(case.hidden, case.head, case.targets, None, case.index)
-    shaped = again.loss(again.hidden.view(3, 4, -1), again.head, again.targets.view(3, 4), None, again.index.view(3, 4))
+    flat = case.loss(case.hidden, case.head, case.targets, index=case.index)
+    shaped = again.loss(again.hidden.view(3, 4, -1), again.head, again.targets.view(3, 4), index=again.index.view(3, 4))
     torch.testing.assert_close(flat.loss, shaped.loss)
 
 
@@ -107,14 +110,14 @@ def test_shapes_of_sequences(method: str) -> None:
 def test_autocast_and_compile(method: str) -> None:
     case = make_case(method)
     loss, head, hidden = case.loss.float().eval(), case.head.float(), case.hidden.detach().float()
-    exact = loss(hidden, head, case.targets, None, case.index).loss.detach()
+    exact = loss(hidden, head, case.targets, index=case.index).loss.detach()
     with torch.autocast("cpu", torch.bfloat16):
-        out = loss(hidden, head, case.targets, None, case.index)
+        out = loss(hidden, head, case.targets, index=case.index)
     assert out.loss.dtype == torch.float32
     assert float(out.loss.detach()) == pytest.approx(float(exact), rel=0.05)
     torch._dynamo.reset()  # the methods share ``forward``, and there is a limit to how often one is compiled
     compiled = torch.compile(loss, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(hidden, head, case.targets, None, case.index).loss, exact)
+    torch.testing.assert_close(compiled(hidden, head, case.targets, index=case.index).loss, exact)
 
 
 @every_method
@@ -122,17 +125,17 @@ def test_state_is_saved_in_the_middle_of_an_epoch(method: str) -> None:
     """Saved after a batch and taken up by a new loss, it goes on as the old one does."""
     case, other = make_case(method), make_case(method, 20)
     old = case.loss
-    arguments = (other.hidden, other.head, other.targets, None, other.index)
-    old(*arguments)
+    arguments = (other.hidden, other.head, other.targets)
+    old(*arguments, index=other.index)
     old.sync()
     new = make_case(method).loss
     new.load_state_dict(copy.deepcopy(old.state_dict()))
     for loss in (old, new):
-        loss(case.hidden, case.head, case.targets, None, case.index)
+        loss(case.hidden, case.head, case.targets, index=case.index)
         loss.step()
         loss.epoch_end()
     same_state(old, new)
-    assert torch.equal(old(*arguments).loss, new(*arguments).loss)
+    assert torch.equal(old(*arguments, index=other.index).loss, new(*arguments, index=other.index).loss)
 
 
 @every_method
@@ -140,7 +143,7 @@ def test_what_is_not_training_leaves_no_trace(method: str) -> None:
     case = make_case(method)
     before = copy.deepcopy(case.loss)
     case.loss.eval()
-    case.loss(case.hidden, case.head, case.targets, None, case.index)
+    case.loss(case.hidden, case.head, case.targets, index=case.index)
     same_state(before, case.loss)
 
 
@@ -168,7 +171,7 @@ def test_the_others_refuse_mixed_targets(method: str) -> None:
     case = make_case(method)
     mixed = MixedTargets(case.targets, case.targets, torch.ones(ROWS))
     with pytest.raises(ConfigError, match="targets: expected one label per row for .*, got mixed targets"):
-        case.loss(case.hidden, case.head, mixed, None, case.index)
+        case.loss(case.hidden, case.head, mixed, index=case.index)
 
 
 def test_mixed_targets_that_do_not_fit() -> None:
@@ -193,16 +196,16 @@ def test_mixed_targets_that_do_not_fit() -> None:
 @every_method
 def test_refusals(method: str) -> None:
     case = make_case(method)
-    with pytest.raises(ShapeError, match="head: expected an nn.Linear"):
-        case.loss(case.hidden, torch.nn.ReLU(), case.targets, None, case.index)
+    with pytest.raises(ShapeError, match="head: expected .*nn.Linear"):
+        case.loss(case.hidden, torch.nn.ReLU(), case.targets, index=case.index)
     with pytest.raises(ShapeError, match=r"targets: expected shape \(12,\)"):
-        case.loss(case.hidden, case.head, case.targets[1:], None, case.index[1:])
+        case.loss(case.hidden, case.head, case.targets[1:], index=case.index[1:])
     with pytest.raises(DataError, match=r"labels 0\.\.4"):
-        case.loss(case.hidden, case.head, case.targets + LABELS, None, case.index)
+        case.loss(case.hidden, case.head, case.targets + LABELS, index=case.index)
     with pytest.raises(ShapeError, match=r"index: expected dtype torch.int64 and shape \(12,\)"):
-        case.loss(case.hidden, case.head, case.targets, None, case.index[1:])
+        case.loss(case.hidden, case.head, case.targets, index=case.index[1:])
     with pytest.raises(ConfigError, match="num_items_in_batch"):
-        case.loss(case.hidden, case.head, case.targets, 0, case.index)
+        case.loss(case.hidden, case.head, case.targets, num_items_in_batch=0, index=case.index)
 
 
 class Whole(torch.nn.Module):
@@ -213,7 +216,7 @@ class Whole(torch.nn.Module):
         self.loss, self.head = loss, head
 
     def forward(self, hidden: torch.Tensor, targets: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-        return self.loss(hidden, self.head, targets, None, index).loss
+        return self.loss(hidden, self.head, targets, index=index).loss
 
 
 def run(part: int, parts: int, folder: str) -> None:
@@ -237,7 +240,7 @@ def run(part: int, parts: int, folder: str) -> None:
         middle = copy.deepcopy(loss.state_dict())
         loss.epoch_end()
         end = copy.deepcopy(loss.state_dict())
-        next_epoch = loss(case.hidden, case.head, case.targets, None, case.index).loss.detach()  # alike in all
+        next_epoch = loss(case.hidden, case.head, case.targets, index=case.index).loss.detach()  # alike in all
         sums = [*totals, case.head.weight.grad]
         if parts > 1:
             for tensor in sums:
@@ -264,10 +267,10 @@ def test_where_it_does_not_train_nothing_is_noted(method: str) -> None:
     """Neither in ``eval()`` nor without gradients: the loss is no part of the model that one sets to ``eval()``."""
     case, untouched = make_case(method), make_case(method).loss
     with torch.no_grad():
-        case.loss(case.hidden, case.head, case.targets, None, case.index)
+        case.loss(case.hidden, case.head, case.targets, index=case.index)
     same_state(case.loss, untouched)
     case.loss.eval()
-    case.loss(case.hidden, case.head, case.targets, None, case.index)
+    case.loss(case.hidden, case.head, case.targets, index=case.index)
     case.loss(case.hidden, case.head, case.targets)  # validation samples have no numbers
     same_state(case.loss, untouched)
 
@@ -275,10 +278,10 @@ def test_where_it_does_not_train_nothing_is_noted(method: str) -> None:
 @every_method
 def test_a_loaded_state_forgets_what_was_noted_before(method: str) -> None:
     case = make_case(method)
-    case.loss(case.hidden, case.head, case.targets, None, case.index)
+    case.loss(case.hidden, case.head, case.targets, index=case.index)
     case.loss.sync()
     saved = copy.deepcopy(case.loss.state_dict())
-    case.loss(case.hidden, case.head, case.targets.roll(1), None, case.index.roll(3))
+    case.loss(case.hidden, case.head, case.targets.roll(1), index=case.index.roll(3))
     case.loss.load_state_dict(saved)
     case.loss.sync()
     torch.testing.assert_close(case.loss.state_dict(), saved)

@@ -20,7 +20,7 @@ def test_three_epochs_follow_the_definition() -> None:
         a, fresh = 0.8 * epoch / 4, {}
         for rows in torch.randperm(6).split(4):
             head = nn.Linear(SIZE, LABELS)
-            out = loss(hidden[rows], head, labels[rows], None, rows)
+            out = loss(hidden[rows], head, labels[rows], index=rows)
             want = 0.0
             for row in rows.tolist():
                 exps = [math.exp(z) for z in head(hidden[row]).tolist()]
@@ -40,8 +40,8 @@ def test_samples_must_be_known() -> None:
         loss(hidden, head, labels)
     for wrong in (6, -1):
         with pytest.raises(DataError, match=rf"index: expected numbers 0\.\.5, got {wrong}"):
-            loss(hidden, head, labels, None, torch.tensor([0, wrong]))
-    loss(hidden, head, torch.tensor([0, -100]), None, torch.tensor([0, 999]))
+            loss(hidden, head, labels, index=torch.tensor([0, wrong]))
+    loss(hidden, head, torch.tensor([0, -100]), index=torch.tensor([0, 999]))
     assert not loss.past.value[1:].any(), "an ignored row is nowhere"
 
 
@@ -51,7 +51,7 @@ def test_of_a_sample_that_two_processes_saw_the_mean_is_kept(monkeypatch: pytest
         "labelemb.losses.baselines.ps_kd.global_sum", lambda values: 2 * values
     )  # the other has the same
     loss = PSKDLoss(LABELS, 6, 2)
-    loss(torch.randn(2, SIZE), nn.Linear(SIZE, LABELS), torch.tensor([0, 1]), None, torch.tensor([4, 2]))
+    loss(torch.randn(2, SIZE), nn.Linear(SIZE, LABELS), torch.tensor([0, 1]), index=torch.tensor([4, 2]))
     loss.sync()
     sums = loss.past.value.sum(1)
     torch.testing.assert_close(sums, torch.tensor([0.0, 0, 1, 0, 1, 0, 0]))

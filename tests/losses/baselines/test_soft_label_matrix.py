@@ -49,7 +49,7 @@ def test_what_export_writes_is_read(tmp_path: Path) -> None:
     for form in ("csv", "npy"):
         file = export_embedding(learned, form, tmp_path / f"labels.{form}")
         names = NAMES if form == "csv" else learned.label_names
-        want = learned.matched(names).soft_labels().detach()
+        want = learned.select(names).soft_labels().detach()
         torch.testing.assert_close(read_soft_labels(file, names), want, rtol=1e-5, atol=1e-6)
 
 

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from labelemb.errors import ConfigError, ShapeError, check_at_least_one
 from labelemb.functional import confusion_divergence
-from labelemb.losses.validation import check_same_dtype
 from labelemb.losses.row_loss import RowLoss
+from labelemb.losses.validation import check_same_dtype
 from labelemb.terms.reduction import upcast
 from labelemb.terms.rows import Rows
 

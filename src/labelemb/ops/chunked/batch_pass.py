@@ -26,9 +26,7 @@ class ChunkLayers:
     auxiliary: ChunkLinear | None
     embedding: ChunkEmbedding | None
 
-    def gradients(
-        self, row: Tensor, embedding: Tensor, distinct: Tensor
-    ) -> tuple[list[Tensor], list[Gradient | None]]:
+    def gradients(self, row: Tensor, embedding: Tensor, distinct: Tensor) -> tuple[list[Tensor], list[Gradient | None]]:
         """Return the parameters and their accumulated gradients.
 
         Args:

@@ -36,7 +36,9 @@ class ChunkLinear:
         """
         if not is_plain_linear(layer):
             hint = "impl='eager' takes any module with a weight of shape (V, D)"
-            raise ConfigError(name, "an nn.Linear with its own forward for chunked and fused", type(layer).__name__, hint)
+            raise ConfigError(
+                name, "an nn.Linear with its own forward for chunked and fused", type(layer).__name__, hint
+            )
         assert isinstance(layer, nn.Linear)
         self.num_labels = layer.weight.shape[0]
         self.tensors: list[Tensor] = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]

@@ -73,7 +73,7 @@ class RowKernels(Protocol):
             weights: hard and soft.
 
         Returns:
-            ``H(q[y], z1 / t)``, shape ``(n,)``, 0 without q; and the gradient, as z or before it was rounded to z's dtype.
+            ``H(q[y], z1 / t)``, shape ``(n,)``, 0 without q; and the gradient, as z or before rounding to its dtype.
         """
 
     def auxiliary_gradient(self, z: Tensor, stats: Statistics, at: BlockLabels, weight: Tensor) -> Tensor:

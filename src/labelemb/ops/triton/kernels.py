@@ -95,7 +95,16 @@ def auxiliary_gradient_kernel(z, peaks, log_sums, labels, weights, V, WIDE: tl.c
 
 @triton.jit
 def softmax_by_label_kernel(
-    z, peaks, tempered_sums, in_mask, starts, sums, V, INVERSE_TAU: tl.constexpr, WIDE: tl.constexpr, BLOCK: tl.constexpr
+    z,
+    peaks,
+    tempered_sums,
+    in_mask,
+    starts,
+    sums,
+    V,
+    INVERSE_TAU: tl.constexpr,
+    WIDE: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
     """Program (g, j): block j of sums[g] += softmax(z2 / tau) over the rows in the mask starts[g] .. starts[g + 1] - 1.
 
