@@ -1,0 +1,136 @@
+"""Read how often people confuse labels: a CSV table of similarities, or an npz file of votes."""
+
+import csv
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelemb.errors import DataError
+
+Matrix = NDArray[np.float64]
+
+
+def read_similarity(path: Path, names: Sequence[str]) -> Matrix:
+    """Read the similarity that a file holds, in the order of the given label names.
+
+    Two forms:
+
+    - CSV: a header ``,name,name...`` and a row ``name,value,...`` per label; values are taken as they are.
+    - npz: ``counts[true, voted]`` and ``classes``; or ``counts[example, voted]``, ``labels`` and ``classes``. Counts
+      become shares of the votes, of a label or of each example, the latter averaged over the examples of a label.
+
+    Args:
+        path: The file, ending in .csv or .npz.
+        names: V label names; the file may hold more labels, and in any order.
+
+    Returns:
+        (V, V) similarities.
+
+    Raises:
+        DataError: For a missing or damaged file, or label names that it lacks.
+    """
+    if path.suffix.lower() not in (".csv", ".npz"):
+        raise DataError("human", "a file that ends in .csv or .npz", path.name)
+    if not path.is_file():
+        raise DataError("human", f"a file ({path})", "no such file")
+    known, matrix = _read_csv(path) if path.suffix.lower() == ".csv" else _read_npz(path)
+    places = {name: place for place, name in enumerate(known)}
+    if len(places) < len(known):
+        twice = sorted({name for name in known if known.count(name) > 1})
+        raise DataError(str(path), "each label once", ", ".join(twice[:5]))
+    missing = [name for name in names if name not in places]
+    if missing:
+        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        raise DataError(str(path), f"all {len(names)} labels of the embedding", f"none named {shown}")
+    order = [places[name] for name in names]
+    chosen: Matrix = matrix[np.ix_(order, order)]
+    return chosen
+
+
+def read_groups(path: Path, names: Sequence[str]) -> list[str]:
+    """Read the group of each label: a CSV of rows ``label,group``, or an npz with ``classes`` and ``fine_to_coarse``.
+
+    Args:
+        path: The file.
+        names: V label names.
+
+    Returns:
+        V group names.
+
+    Raises:
+        DataError: For a missing or damaged file, or labels without a group.
+    """
+    if not path.is_file():
+        raise DataError("groups", f"a file ({path})", "no such file")
+    if path.suffix.lower() == ".npz":
+        content = _load(path)
+        if not {"classes", "fine_to_coarse"} <= content.keys():
+            raise DataError(str(path), "arrays classes and fine_to_coarse", ", ".join(content))
+        found = dict(zip(map(str, content["classes"]), map(str, content["fine_to_coarse"]), strict=False))
+    else:
+        rows = _rows(path)
+        if any(len(row) != 2 for row in rows):
+            raise DataError(str(path), "rows label,group", next(row for row in rows if len(row) != 2))
+        found = dict(rows)
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise DataError(str(path), f"a group for all {len(names)} labels", f"none for {', '.join(missing[:5])}")
+    return [found[name] for name in names]
+
+
+def _read_csv(path: Path) -> tuple[list[str], Matrix]:
+    header, *rows = _rows(path) or [[]]
+    columns = header[1:]
+    if not columns or [row[0] for row in rows] != columns:
+        raise DataError(str(path), "a header ,name,name... and a row per label in the same order", "another layout")
+    if any(len(row) != len(header) for row in rows):
+        raise DataError(str(path), f"{len(columns)} values in each row", "another number")
+    try:
+        return columns, np.array([[float(value) for value in row[1:]] for row in rows], np.float64)
+    except ValueError as error:
+        raise DataError(str(path), "numbers", str(error)) from None
+
+
+def _rows(path: Path) -> list[list[str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return [row for row in csv.reader(file) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(str(path), "a CSV file in UTF-8", error) from None
+
+
+def _read_npz(path: Path) -> tuple[list[str], Matrix]:
+    content = _load(path)
+    if not {"counts", "classes"} <= content.keys():
+        raise DataError(str(path), "arrays counts and classes", ", ".join(content) or "none")
+    counts, names = content["counts"], [str(name) for name in content["classes"]]
+    numeric = counts.dtype.kind in "uif" and counts.ndim == 2 and counts.shape[1] == len(names)
+    votes = counts.astype(np.float64) if numeric else np.full((1, 1), np.nan)
+    if not (np.isfinite(votes).all() and (votes >= 0).all()):
+        raise DataError(str(path), f"counts (rows, {len(names)}) of votes >= 0", f"{counts.dtype} {counts.shape}")
+    totals = votes.sum(axis=1, keepdims=True)
+    shares = np.divide(votes, totals, out=np.zeros_like(votes), where=totals > 0)
+    if "labels" not in content:
+        if len(shares) != len(names):
+            raise DataError(str(path), "counts[true, voted], or labels beside counts[example, voted]", counts.shape)
+        return names, shares
+    labels = content["labels"]
+    whole = labels.shape == (len(shares),) and labels.dtype.kind in "ui"
+    if not whole or not len(labels) or int(labels.max()) >= len(names) or int(labels.min()) < 0:
+        raise DataError(str(path), f"a label in [0, {len(names)}) for each of {len(shares)} examples", labels.shape)
+    voted = totals[:, 0] > 0
+    sums = np.zeros((len(names), len(names)))
+    np.add.at(sums, labels[voted], shares[voted])
+    examples = np.bincount(labels[voted], minlength=len(names))[:, None]
+    return names, np.divide(sums, examples, out=sums, where=examples > 0)
+
+
+def _load(path: Path) -> dict[str, NDArray[np.generic]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(str(path), "an npz file of plain arrays", " ".join(str(error).split())) from None
