@@ -5,8 +5,7 @@ Writes prediction.txt beside the checkpoint, and prints the scores of the test t
 
 import sys
 
-from labelemb.cli.main import guarded
-from labelemb.cli.published_nlp import predict
+from labelemb.cli.published import predict_text
 
 if __name__ == "__main__":
-    sys.exit(guarded(predict, sys.argv[1:]))
+    sys.exit(predict_text())

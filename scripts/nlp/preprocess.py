@@ -6,8 +6,7 @@
 
 import sys
 
-from labelemb.cli.main import guarded
-from labelemb.cli.preprocess import preprocess
+from labelemb.cli.published import preprocess_text
 
 if __name__ == "__main__":
-    sys.exit(guarded(lambda arguments: preprocess(arguments, "preprocess.py"), sys.argv[1:]))
+    sys.exit(preprocess_text())

@@ -6,8 +6,7 @@ LOG/NAME, LOG from the config.
 
 import sys
 
-from labelemb.cli.main import guarded
-from labelemb.cli.published_nlp import train
+from labelemb.cli.published import train_text
 
 if __name__ == "__main__":
-    sys.exit(guarded(train, sys.argv[1:]))
+    sys.exit(train_text())

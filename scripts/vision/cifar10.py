@@ -6,7 +6,7 @@ key of the preset cifar10-resnet8 besides, such as --epochs 1 --width 16.
 
 import sys
 
-from labelemb.cli.published import run
+from labelemb.cli.published import train_images
 
 if __name__ == "__main__":
-    sys.exit(run("cifar10.py", preset="cifar10-resnet8", out="./10_results"))
+    sys.exit(train_images(preset="cifar10-resnet8", out="./10_results"))

@@ -6,7 +6,7 @@ key of the preset cifar100-resnet18 besides, such as --epochs 1 --width 16.
 
 import sys
 
-from labelemb.cli.published import run
+from labelemb.cli.published import train_images
 
 if __name__ == "__main__":
-    sys.exit(run("cifar100.py", preset="cifar100-resnet18", out="./100_results"))
+    sys.exit(train_images(preset="cifar100-resnet18", out="./100_results"))

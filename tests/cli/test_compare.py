@@ -40,8 +40,8 @@ def test_compare_trains_what_is_missing(session: Callable[[str], str]) -> None:
     assert "1 of 4 runs were done before" in said
     finding = r"- digits: label embedding against label smoothing: [^\n]*2 paired seeds, too few seeds for a test"
     assert re.search(finding, said), said
-    assert "--reference label_smoothing" in Path("report/report.html").read_text()
-    assert Path("report/intervals.png").is_file()
+    assert "--reference label_smoothing" in Path("runs/digits/report/report.html").read_text()
+    assert Path("runs/digits/report/intervals.png").is_file()
     said = session("compare digits --method label_smoothing,label_embedding --seeds 2 --reference label_embedding")
     assert "4 of 4 runs were done before" in said
     assert "label smoothing against label embedding" in said
@@ -71,7 +71,7 @@ def test_sweep_chooses_by_validation_alone(session: Callable[[str], str]) -> Non
     ]
     assert all(run.config()["validate"] is True for run in runs)
     assert "test" not in said.replace("paired test", "")
-    with Path("report/sweep.csv").open() as file:
+    with Path("runs/digits-sweep-label_embedding/report/sweep.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 8
     for row, run in zip(rows, runs, strict=True):
@@ -80,12 +80,12 @@ def test_sweep_chooses_by_validation_alone(session: Callable[[str], str]) -> Non
     means = [float(line[2]) for line in table]
     assert len(means) == 4
     assert means == sorted(means), "best first"
-    assert Path("report/sweep.png").stat().st_size > 5000
+    assert Path("runs/digits-sweep-label_embedding/report/sweep.png").stat().st_size > 5000
     assert "8 of 8 runs were done before" in session("sweep digits tau=1,4 beta=0.25,0.5 --seeds 2")
 
 
 def test_sweep_by_another_figure_and_one_key(session: Callable[[str], str]) -> None:
-    said = session("sweep digits smoothing=0.1,0.3 --method label_smoothing --figure valid_nll")
+    said = session("sweep digits smoothing=0.1,0.3 --method label_smoothing --metric valid_nll")
     assert re.search(r"smoothing  validation NLL\n─+\n0\.\d\s+\d\.\d{3} \(1\)", said), said
 
 
@@ -94,10 +94,10 @@ def test_sweep_by_another_figure_and_one_key(session: Callable[[str], str]) -> N
     [
         (
             "sweep digits smoothing=0.1,0.3",
-            "grid: expected keys that method label_embedding has a use for, got smoothing",
+            "grid: expected keys that method label_embedding uses, got smoothing",
         ),
-        ("sweep digits tau=1,2 --figure valid_nonsense", "figure: expected one of the validation data (valid_error, "),
-        ("sweep digits tau=1,2 --figure test_error", "figure: expected one of the validation data"),
+        ("sweep digits tau=1,2 --metric valid_nonsense", "metric: expected one of the validation data (valid_error, "),
+        ("sweep digits tau=1,2 --metric test_error", "metric: expected one of the validation data"),
     ],
 )
 def test_what_a_sweep_refuses_before_it_trains(
@@ -135,7 +135,8 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path: Path) -> None:
         time.sleep(0.02)
     process.kill()
     process.wait()
-    assert not (tmp_path / "report").exists()
+    report = tmp_path / "runs" / "digits-sweep-label_embedding" / "report"
+    assert not report.exists()
     subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
     assert [len(run.history()) for run in find_runs([tmp_path / "runs"])] == [6] * 6
-    assert (tmp_path / "report" / "sweep.png").is_file()
+    assert (report / "sweep.png").is_file()

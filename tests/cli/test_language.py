@@ -17,7 +17,7 @@ import yaml
 from labelemb.cli import published_nlp
 from labelemb.cli.main import guarded, main
 from labelemb.cli.published_config import read_config
-from labelemb.cli.published_nlp import predict, train
+from labelemb.cli.published import double_dashes
 from labelemb.tasks.seq2seq.recipe import load_corpus
 from labelemb.tasks.seq2seq.trained import AHEAD, TrainedTranslator
 from labelemb.terms.embedding import CompressedLabelEmbedding, LabelEmbedding
@@ -36,6 +36,16 @@ SMALL |= {
 }
 EMB = ["-unk", "-score", "emb", "-loss", "emb", "-log", "label_embedding"]
 Say = Callable[[bytes], None]
+
+
+def train(arguments: list[str]) -> int:
+    """train.py with the published single dashes."""
+    return published_nlp.train(double_dashes(arguments))
+
+
+def predict(arguments: list[str]) -> int:
+    """predict.py with the published single dashes."""
+    return published_nlp.predict(double_dashes(arguments))
 
 
 def write_text(folder: Path) -> None:
@@ -186,14 +196,14 @@ def test_the_gpu_is_one_of_those_a_scheduler_grants(
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", granted)
-    published_nlp._place([1])
+    published_nlp._select_gpu([1])
     assert os.environ["CUDA_VISIBLE_DEVICES"] == chosen
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_the_cpu_computes(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(["-gpus", "0", "-config", config_of(place, epoch=1), "-log", "gpus"]) == 0
-    assert "WARNING: no GPU 0 on this machine; the CPU computes\n" in capsys.readouterr().err
+    assert "WARNING: no GPU 0 on this machine; using the CPU\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -207,7 +217,7 @@ def test_without_a_gpu_the_cpu_computes(place: Path, capsys: pytest.CaptureFixtu
         (["-gpus", "0", "1"], {}, "gpus: expected one number, got 0 1. Several: accelerate launch"),
         ([], {"shared_vocab": True}, "shared_vocab: expected False, as .* is prepared, got True in .*-share"),
         ([], {"epochz": 3}, "config: expected keys out of .*att_act.*, got epochz in"),
-        ([], {"epoch": "many"}, "values that fit their keys in .*iwslt.yaml, got epochs: .* whole number, got 'many'"),
+        ([], {"epoch": "many"}, "config .*iwslt.yaml: epochs: expected a whole number, got 'many'"),
         ([], {"eval_interval": "3000 steps"}, "eval_interval: expected a whole number or null, got '3000 steps'"),
         ([], {"seed": 7, "unk": True}, "no keys that are options of the script, got seed, unk in .* Give -seed, -unk"),
         ([], {"metric": ["meteor"]}, "eval_metrics: expected exact or bleu or rouge, got 'meteor'"),
@@ -239,8 +249,9 @@ def dying(source, target):
     if left == 0: os.kill(os.getpid(), signal.SIGKILL)
     replace(source, target)
 os.replace = dying
-from labelemb.cli.published_nlp import train
-sys.exit(train(sys.argv[2:]))
+from labelemb.cli.published import train_text
+del sys.argv[1]
+sys.exit(train_text())
 """
 
 

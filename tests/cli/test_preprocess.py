@@ -93,7 +93,7 @@ def test_a_loud_warning_when_most_pairs_go(folder: Path, capsys: pytest.CaptureF
         ),
         ("--save_data train.en", "save_data: expected a place for a new folder"),
         ("--save_data out --src_vocab_size x", "src_vocab_size: expected a whole number, got 'x'"),
-        ("--save_data out --lowercase", "unrecognized arguments: --lowercase"),
+        ("--save_data out --lowercase", "--lowercase: no such option. Did you mean '--lower'?"),
     ],
 )
 def test_mistakes_are_one_line(flags: str, says: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""The command line: few verbs over public functions."""
+"""The command line: one module per command, each over public functions of the library."""
 
 from labelemb.cli.main import main
 

@@ -1,100 +1,108 @@
-"""labelemb compare and ablate: train what is missing, then say what each way to train is worth beside the first."""
+"""``labelemb compare``: train what is missing of several methods and test their differences."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from labelemb.cli.arguments import Parser
-from labelemb.cli.plan import Variant, Verb, data_of, main_console, make_plan, methods_of, run_plan, seeds_of
+from rich.console import Console
+
+from labelemb.cli.command import Command
+from labelemb.cli.parser import Parser
+from labelemb.cli.run_plan import (
+    Request,
+    Variant,
+    main_console,
+    make_plan,
+    request_of,
+    run_plan,
+    say,
+    seeds_by_variant,
+    variants_of,
+)
+from labelemb.cli.training_options import TrainingCommand
 from labelemb.errors import ConfigError
-from labelemb.presets import Preset
+from labelemb.runs import find_runs
+
+# Whether a learned label embedding is worth more than uniform smoothing is always part of the question.
+QUESTION = ("label_smoothing", "label_embedding")
 
 
-def _add_report(parser: Parser) -> None:
-    parser.add_argument("--report", type=str, default="report", help="folder for the report")
+def _add_arguments(parser: Parser) -> None:
+    text = "method that each of the others is compared with; without it the first"
+    parser.add_argument("--reference", type=str, help=text)
+    parser.add_argument("--report", type=str, help="folder for the report; without it OUT/NAME/report")
 
 
-def _add_reference(parser: Parser) -> None:
-    parser.add_argument(
-        "--reference", type=str, default=None, help="method that the others are compared with; else the first"
-    )
-    _add_report(parser)
-
-
-COMPARE = Verb(
-    "labelemb compare",
-    "Does it help? Train {preset} in several methods, whatever runs are missing, and compare them: {summary}",
+COMPARE = TrainingCommand(
+    "compare",
+    "Train {preset} with several methods, skipping finished runs, and test their differences: {summary}",
     """\
-a session:
-  $ labelemb compare digits --method cross_entropy,label_smoothing,label_embedding --seeds 6 --epochs 15 --jobs 2
-  ...
-  - digits: label embedding against one-hot: better by 1.90 (1.23 to 2.58) points, 6 paired seeds, ...
-  - digits: label smoothing against one-hot: better by 1.76 (1.13 to 2.40) points, 6 paired seeds, ...
+example:
+  $ labelemb compare digits --seeds 6 --epochs 15 --jobs 2
+  SESSION
 
-  The page: /home/you/report/report.html
-
-  Runs with one seed start from the same weights and see the same batches. A test needs 6 seeds, and more
-  for several methods.
+  Runs with the same seed start from the same weights and see the same batches, so differences are paired. A test
+  needs at least 6 seeds, and more for several methods.
 """,
     method="cross_entropy,label_smoothing,label_embedding",
-    options=_add_reference,
-)
-
-ABLATE = Verb(
-    "labelemb ablate",
-    "What is each term of the label-embedding loss worth? Train {preset} with all of them, and without each in turn",
-    """\
-a session:
-  $ labelemb ablate digits --seeds 6 --epochs 15 --jobs 2
-  ...
-  - digits-ablation: label embedding without soft against label embedding: worse by 1.95 (1.37 to 2.53) points, ...
-
-  The page: /home/you/report/report.html
-""",
-    methods="none",
-    options=_add_report,
+    add_arguments=_add_arguments,
 )
 
 
-def compare(arguments: list[str]) -> int:
-    """labelemb compare PRESET."""
-    preset, chosen = COMPARE.parse(arguments)
-    variants = methods_of(chosen.method)
-    reference = chosen.reference or variants[0].name
-    if reference not in {variant.name for variant in variants}:
-        raise ConfigError("reference", f"one of the methods ({', '.join(v.name for v in variants)})", repr(reference))
+def run(chosen: Any) -> int:
+    """Train, compare each method with the reference, and label embedding with label smoothing."""
+    request = request_of(chosen)
+    variants = variants_of(chosen.method, request.recipe.config.methods)
+    names = [variant.name for variant in variants]
+    reference = chosen.reference or names[0]
+    if reference not in names:
+        raise ConfigError("reference", f"one of the methods ({', '.join(names)})", repr(reference))
     if len(variants) < 2:
-        raise ConfigError(
-            "method", "two methods or more, commas between", repr(chosen.method), "One alone: labelemb train"
-        )
-    return _train_and_report(preset, variants, Path(chosen.out) / preset.name, reference, chosen)
+        hint = "For a single method: labelemb train"
+        raise ConfigError("method", "two or more methods, separated by commas", repr(chosen.method), hint)
+    return train_and_report(request, variants, reference, chosen.report)
 
 
-def ablate(arguments: list[str]) -> int:
-    """labelemb ablate PRESET."""
-    preset, chosen = ABLATE.parse(arguments)
-    terms = [term.strip() for term in chosen.terms.split(",")]
-    if len(terms) < 2:
-        raise ConfigError("terms", "two terms or more, commas between", repr(chosen.terms))
-    variants = [Variant("label_embedding", {"method": "label_embedding"})]
-    for term in terms:
-        left = ",".join(other for other in terms if other != term)
-        variants.append(Variant(f"label_embedding-without-{term}", {"method": "label_embedding", "terms": left}))
-    return _train_and_report(preset, variants, Path(chosen.out) / f"{preset.name}-ablation", "label_embedding", chosen)
+def train_and_report(request: Request, variants: Sequence[Variant], reference: str, report: str | None) -> int:
+    """Train the missing runs of all variants, print the comparison, write the report; return 1 when a run failed.
 
-
-def _train_and_report(preset: Preset, variants: Sequence[Variant], folder: Path, reference: str, chosen: Any) -> int:
-    """Train what is missing of a matrix, print the comparison and write the report; return the exit code."""
+    Args:
+        request: What was asked for.
+        variants: The ways to train that are compared.
+        reference: Name of the variant that the others are compared with.
+        report: Folder for the report; None: ``report`` in the runs' own folder.
+    """
     console = main_console()
-    plan = make_plan(preset, variants, seeds_of(chosen, preset), folder, data_of(chosen), chosen)
-    code = run_plan(plan, chosen.jobs, chosen.threads, console)
+    plan = make_plan(request, variants)
+    code = run_plan(plan, request.jobs, request.threads, console)
     if console.quiet:
         return code
     from labelemb.report import make_report  # matplotlib takes a second to import
 
-    places = [folder / variant.name for variant in variants]
-    places = [place for place in places if any(place.glob("*/config.yaml"))]  # not where each run failed at once
-    made = make_report(places, Path(chosen.report), reference=reference)
-    console.print(made.text, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"The page: {made.page.resolve()}", highlight=False, markup=False, soft_wrap=True)
+    folders = [request.folder / variant.name for variant in variants]
+    folders = [folder for folder in folders if any(folder.glob("*/config.yaml"))]  # not where every run failed at once
+    asked = {planned.run.path for planned in plan}
+    if older := [run for run in find_runs(folders) if run.path not in asked]:
+        say(console, f"Also compared, from earlier commands: {seeds_by_variant(older)}")
+    made = make_report(folders, Path(report) if report else request.folder / "report", reference=reference)
+    say(console, made.text)
+    _answer_question(folders, reference, console)
+    say(console, f"The page: {made.page.resolve()}")
     return code
+
+
+def _answer_question(folders: Sequence[Path], reference: str, console: Console) -> None:
+    """Print the comparison of label embedding with label smoothing where the reference is a third method."""
+    pair = [folder for folder in folders if folder.name in QUESTION]
+    if reference in QUESTION or len(pair) < len(QUESTION):
+        return
+    from labelemb.report.aggregate import collect
+    from labelemb.report.findings import findings
+
+    tasks, _ = collect(pair)
+    for line in (line for task in tasks for line in findings(task, QUESTION[0])):
+        say(console, f"- {line}")
+    console.print()
+
+
+COMMAND = Command(COMPARE.parser, run)

@@ -1,44 +1,41 @@
-"""labelemb demo: one-hot against label embedding on data that is already there, in about a minute."""
+"""``labelemb demo``: cross entropy against label embedding on small digits, in about a minute."""
 
 import os
-from pathlib import Path
-from types import SimpleNamespace
+from collections.abc import Sequence
+from typing import Any
 
-from rich.console import Console
+from labelemb.cli import compare
+from labelemb.cli.command import Command
+from labelemb.cli.parser import Parser
+from labelemb.cli.run_plan import main_console, say
 
-from labelemb.cli.arguments import Parser
-from labelemb.cli.plan import make_plan, methods_of, run_plan
-from labelemb.presets import read_preset
-from labelemb.tasks.vision.config import VisionConfig
-
-SEEDS = 6  # the fewest with which a test can show anything
+SEEDS = 6  # the fewest with which the paired test can reach p < 0.05
 
 
-def demo(arguments: list[str]) -> int:
-    """Train both methods on scikit-learn's digits and report."""
-    parser = Parser(
-        "labelemb demo",
-        f"Train one-hot and label-embedding models on small digits (no download), {SEEDS} seeds each, and compare.",
-        "a session:\n  $ labelemb demo\n  ...\n  The page: /home/you/demo/report/report.html",
+def parser(arguments: Sequence[str]) -> Parser:
+    """Return the parser."""
+    made = Parser(
+        f"Compare cross entropy and label embedding on small digits, {SEEDS} seeds each. Nothing is downloaded.",
+        "example:\n  $ labelemb demo\n  SESSION",
     )
-    parser.add_argument("--out", type=str, default="demo", help="where run folders and the report go")
-    out = Path(parser.parse(arguments).out)
-    console = Console()
-    console.print(
-        f"Training on 1,259 images of digits: one-hot against label embedding, {SEEDS} seeds each.",
-        highlight=False,
-        soft_wrap=True,
-    )
-    preset = read_preset("digits")
-    config = VisionConfig(**preset.values)
-    overrides = SimpleNamespace(**{name: getattr(config, name) for name in config.__dataclass_fields__})
-    plan = make_plan(
-        preset, methods_of("cross_entropy,label_embedding"), range(SEEDS), out / preset.name, None, overrides
-    )
-    code = run_plan(plan, jobs=min(2, os.cpu_count() or 1), threads=1, console=console)
-    from labelemb.report import make_report
+    made.add_argument("--out", type=str, default="demo", help="folder for the run folders and the report")
+    return made
 
-    report = make_report([out / preset.name], out / "report")
-    console.print(report.text, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"\nThe page: {report.page.resolve()}", highlight=False, soft_wrap=True)
-    return code
+
+def run(chosen: Any) -> int:
+    """Compare both methods."""
+    line = f"Training on 1,259 images of digits: cross entropy against label embedding, {SEEDS} seeds each."
+    say(main_console(), line)
+    options = {
+        "--method": "cross_entropy,label_embedding",
+        "--seeds": str(SEEDS),
+        "--jobs": str(min(2, os.cpu_count() or 1)),
+        "--threads": "1",
+        "--out": chosen.out,
+        "--report": f"{chosen.out}/report",
+    }
+    arguments = ["digits", *(word for pair in options.items() for word in pair)]
+    return compare.run(compare.COMPARE.parser(arguments).parse_args(arguments))
+
+
+COMMAND = Command(parser, run)

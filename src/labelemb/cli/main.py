@@ -1,87 +1,110 @@
-"""The entry: a verb, its arguments, an exit code. 0 done, 1 something failed, 2 a mistake in what was asked."""
+"""The entry point: parse ``labelemb COMMAND ...``, run the command, return the exit code.
+
+Exit codes: 0 success, 1 a run failed, 2 invalid input.
+"""
 
 import os
 import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import labelemb
 from labelemb.errors import ConfigError, LabelembError, nearest
 
-# verb -> (module, function, what it does); a module is imported when its verb is asked for
-VERBS = {
-    "demo": ("demo", "demo", "one-hot against label embedding on small digits, in about a minute"),
-    "list": ("look", "list_presets", "the presets"),
-    "show": ("look", "show", "a preset, each key commented"),
-    "preprocess": ("preprocess", "preprocess", "parallel text to a folder that trains"),
-    "train": ("train", "train", "train a preset: methods, seeds, any key overridden"),
-    "compare": ("compare", "compare", "does it help? several methods, trained where runs are missing, with a test"),
-    "ablate": ("compare", "ablate", "what each term of the loss is worth: each switched off in turn"),
-    "sweep": ("sweep", "sweep", "a grid of config keys, judged by validation data"),
-    "translate": ("language", "translate", "lines in, lines out, by a trained language model"),
-    "predict": ("use", "predict", "what a trained model sees on images"),
-    "evaluate": ("use", "evaluate", "how good a trained model is on its test data, or on others"),
-    "report": ("look", "report", "tables, curves, heat maps and a page of the runs in some folders"),
-    "similar": ("look", "similar", "the labels nearest to a label"),
-    "export": ("look", "export", "a learned label embedding as safetensors, csv, npy or for tensorboard's projector"),
+if TYPE_CHECKING:
+    from labelemb.cli.command import Command
+
+# Command -> what it does. Each is a module of this package, imported only when it is run.
+COMMANDS = {
+    "demo": "compare cross entropy and label embedding on small digits, in about a minute",
+    "list": "list the presets",
+    "show": "print a preset with its comments",
+    "preprocess": "prepare parallel text for training",
+    "train": "train a preset: any methods and seeds, any option overridden",
+    "compare": "train several methods and test the differences between them",
+    "ablate": "train without each term of the label-embedding loss in turn",
+    "sweep": "train a grid of options and rank it by validation data",
+    "translate": "translate lines with a trained model",
+    "predict": "classify images with a trained model",
+    "evaluate": "evaluate a trained model on its test data, or on other data",
+    "report": "write tables, curves, heat maps and an HTML page about runs",
+    "similar": "list the labels nearest to a label",
+    "export": "write a learned label embedding as safetensors, csv, npy or for TensorBoard's projector",
+}
+SESSION = """\
+examples:
+  $ labelemb demo
+  $ labelemb train mnist-mlp --method cross_entropy,label_embedding --seeds 5 --jobs 2 --data ~/mnist
+  $ labelemb compare mnist-mlp --method cross_entropy,label_smoothing,label_embedding --seeds 10 --data ~/mnist
+  $ labelemb similar runs/mnist-mlp/label_embedding/seed-0 3
+
+labelemb COMMAND --help shows the options of a command."""
+EXTRAS = {
+    **dict.fromkeys(("jsonargparse", "docstring_parser", "rich", "yaml", "accelerate", "scipy", "pooch"), "train"),
+    **dict.fromkeys(("sklearn", "typeshed_client"), "train"),
+    **dict.fromkeys(("matplotlib",), "report"),
+    **dict.fromkeys(("datasets", "pyarrow", "PIL"), "data"),
+    **dict.fromkeys(("num2words", "rouge_score", "sacrebleu"), "text"),
+    **dict.fromkeys(("triton",), "triton"),
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run ``labelemb ARGUMENTS`` and return the exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(_help())
-        return 0
-    if arguments[0] == "--version":
-        print(f"labelemb {labelemb.__version__}")
-        return 0
-    if arguments[0] not in VERBS:
-        return _mistake(
-            str(ConfigError("verb", f"one of {', '.join(VERBS)}", repr(arguments[0]), nearest(arguments[0], VERBS)))
-        )
-    module, function, _ = VERBS[arguments[0]]
-    return guarded(getattr(import_module(f"labelemb.cli.{module}"), function), arguments[1:])
+    return guarded(_run, sys.argv[1:] if arguments is None else arguments)
 
 
 def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:
-    """Run a verb; a mistake in what was asked is one line on stderr and exit code 2, never a traceback."""
+    """Run a command; invalid input is one line on stderr and exit code 2, never a traceback."""
     try:
         return run(arguments)
     except LabelembError as error:
-        return _mistake(str(error))
+        return _invalid(str(error))
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        return _invalid(f"this command needs the package {error.name}: pip install 'labelemb[{extra}]'")
+    except BrokenPipeError:  # the reader of our output has closed it
+        sys.stderr.close()
+        return 128 + signal.SIGPIPE
     except OSError as error:
-        if isinstance(error, BrokenPipeError):  # the reader of our output has gone
-            sys.stderr.close()
-            return 128 + signal.SIGPIPE
         if error.filename is None:
             raise
-        return _mistake(f"{error.filename}: expected a usable file or folder, got {error.strerror}")
+        return _invalid(f"{error.filename}: expected a usable file or folder, got {error.strerror}")
+    except SystemExit as ended:  # --help and --version
+        return int(ended.code or 0)
     except KeyboardInterrupt:
-        print("stopped; the same command goes on where it was", file=sys.stderr)
+        print("stopped; the same command resumes", file=sys.stderr)
         return 130
 
 
-def _mistake(message: str) -> int:
-    if os.environ.get("RANK", "0") == "0":  # one of several processes talks
+def _run(arguments: list[str]) -> int:
+    from labelemb.cli.parser import Parser
+
+    name = next((argument for argument in arguments if not argument.startswith("-")), None)
+    if name is not None and name not in COMMANDS:
+        raise ConfigError("command", f"one of {', '.join(COMMANDS)}", repr(name), nearest(name, COMMANDS))
+    description = f"labelemb {labelemb.__version__}: soft labels that a network learns while it trains"
+    parser = Parser(description, SESSION, usage="labelemb COMMAND [options]", prog="labelemb")
+    parser.add_argument("--version", action="version", version=f"labelemb {labelemb.__version__}", help="print version")
+    commands = parser.add_subcommands(dest="command", title="commands", description="", metavar="COMMAND")
+    for known, summary in COMMANDS.items():
+        subparser = _command(name).parser(arguments[arguments.index(name) + 1 :]) if known == name else Parser()
+        commands.add_subcommand(known, subparser, help=summary)
+        subparser.prog = f"labelemb {known}"
+    chosen = parser.parse_args(arguments or ["--help"])
+    return _command(chosen.command).run(chosen[chosen.command])
+
+
+def _command(name: str) -> "Command":
+    command: Command = import_module(f"labelemb.cli.{name}").COMMAND
+    return command
+
+
+def _invalid(message: str) -> int:
+    if os.environ.get("RANK", "0") == "0":  # of several processes one reports
         print(f"labelemb: {' '.join(message.split())}", file=sys.stderr)
     return 2
-
-
-def _help() -> str:
-    verbs = "\n".join(f"  {verb:10} {what}" for verb, (_, _, what) in VERBS.items())
-    return f"""\
-labelemb {labelemb.__version__}: soft labels that a network learns while it trains
-
-usage: labelemb VERB [options]      labelemb VERB --help shows them
-
-verbs:
-{verbs}
-
-a session:
-  $ labelemb demo
-  $ labelemb train mnist-mlp --method cross_entropy,label_embedding --seeds 5 --jobs 2 --data ~/mnist
-  $ labelemb report runs/mnist-mlp
-  $ labelemb compare mnist-mlp --method cross_entropy,label_smoothing,label_embedding --seeds 10 --data ~/mnist
-  $ labelemb similar runs/mnist-mlp/label_embedding/seed-0 3"""

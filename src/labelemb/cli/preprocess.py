@@ -1,36 +1,55 @@
-"""labelemb preprocess, and the published script, which is the same under single-dash option names."""
+"""``labelemb preprocess``: prepare parallel text for training."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from labelemb.cli.arguments import Parser, add_config
+from labelemb.cli.command import Command
+from labelemb.cli.parser import Parser
 from labelemb.errors import ConfigError
 from labelemb.tasks.seq2seq.corpus import SIDES
 from labelemb.tasks.seq2seq.preprocess import PreprocessOptions, SplitCounts, check_destination, write_corpus
 from labelemb.tasks.seq2seq.text_io import Pairs, is_lcsts, lcsts, parallel
 
 SPLITS = ("train", "valid", "test")
-FLAGS = ("lower", "char", "share")
-LEAST_LABEL = 3  # of the human ratings of LCSTS: what validation and test sets are made of, as published
-MOSTLY = 0.5  # more pairs than that left out is no detail any more
+FLAGS = {"lower": "lower-case", "char": "characters as tokens, on both sides", "share": "one vocabulary for both sides"}
+MIN_RATING = 3  # human ratings of LCSTS: validation and test sets have the pairs from 3 up, as published
+MOSTLY = 0.5  # share of left-out pairs above which the user is warned
 SESSION = """\
-a session:
+examples:
   $ labelemb preprocess --train_src mine.en.gz --train_tgt mine.vi.gz --valid_src tst2012.en --valid_tgt tst2012.vi \\
       --test_src tst2013.en --test_tgt tst2013.vi --lower --save_data data/mine
   train: 46,915 pairs of 50,557 (3,642 over src_length 50 or tgt_length 50), 798,669 src tokens (0.0 % unknown), ...
   $ labelemb preprocess --train_src PART_I.txt --valid_src PART_II.txt --test_src PART_III.txt \\
-      --char --share --lower --src_length 0 --tgt_length 0 --save_data data/lcsts/lcsts.low.share   # LCSTS as it comes
-
-  Each option may be written with one dash, too, as published: -train_src, -lower, -share.
+      --char --share --lower --src_length 0 --tgt_length 0 --save_data data/lcsts/lcsts.low.share   # LCSTS as released
 """
 
 
-def preprocess(arguments: list[str], program: str = "labelemb preprocess") -> int:
-    """Prepare the corpus that the arguments name; return the exit code."""
-    chosen = _parser(program).parse(arguments)
+def parser(arguments: Sequence[str]) -> Parser:
+    """Return the parser."""
+    made = Parser(
+        "Prepare parallel text (UTF-8, one sentence per line, plain or gzipped) for training. The folder is written "
+        "completely or not at all.",
+        SESSION,
+        usage="labelemb preprocess --train_src FILE --train_tgt FILE --valid_src FILE --valid_tgt FILE --save_data DIR",
+    )
+    for split in SPLITS:
+        for side, name in zip(SIDES, ("source", "target"), strict=True):
+            text = f"{split} text, {name} side" + (", or a file of the LCSTS release" if side == "src" else "")
+            made.add_argument(f"--{split}_{side}", type=str, help=text)
+    made.add_argument("--save_data", type=str, help="folder to write")
+    every = "report progress on stderr every so many pairs; 0: never"
+    made.add_argument("--report_every", type=int, default=100_000, help=every)
+    for flag, text in FLAGS.items():
+        made.add_argument(f"--{flag}", action="store_true", help=text)
+    made.add_class_arguments(PreprocessOptions, as_group=False, skip=set(FLAGS))
+    return made
+
+
+def run(chosen: Any) -> int:
+    """Prepare the corpus and print its counts."""
     if not chosen.save_data:
         raise ConfigError("save_data", "a folder to write", "none")
     options = PreprocessOptions(**{field.name: getattr(chosen, field.name) for field in fields(PreprocessOptions)})
@@ -44,38 +63,12 @@ def preprocess(arguments: list[str], program: str = "labelemb preprocess") -> in
             print(f"{split}: {pairs:,} pairs", file=sys.stderr)
 
     counts = write_corpus(folder, present, options, progress)
-    _tell(counts, options, folder)
+    _print_counts(counts, options, folder)
     return 0
 
 
-def _parser(program: str) -> Parser:
-    parser = Parser(
-        program,
-        "Turn parallel text (UTF-8, a sentence a line, gzipped or plain) into a folder that trains. Nothing is "
-        "half-written: the folder is there whole or not at all.",
-        SESSION,
-        usage=f"{program} --train_src FILE --train_tgt FILE --valid_src FILE --valid_tgt FILE --save_data DIR ...",
-    )
-    for split in SPLITS:
-        for side, name in zip(SIDES, ("source", "target"), strict=True):
-            what = f"{split} text, {name} side" + (", or a file of the LCSTS release" if side == "src" else "")
-            parser.add_argument(*_names(f"{split}_{side}"), type=str, default=None, help=what)
-    parser.add_argument(*_names("save_data"), type=str, default=None, help="folder to write")
-    every = "say so on stderr every so many pairs; 0: never"
-    parser.add_argument(*_names("report_every"), type=int, default=100_000, help=every)
-    for flag, what in zip(FLAGS, ("lower-case", "characters as tokens, on both sides", "one vocabulary"), strict=True):
-        parser.add_argument(*_names(flag), action="store_true", help=what)
-    aliases = {field.name: f"-{field.name}" for field in fields(PreprocessOptions)}
-    add_config(parser, PreprocessOptions, {}, skip=set(FLAGS), aliases=aliases)
-    return parser
-
-
-def _names(name: str) -> tuple[str, str]:
-    return f"--{name}", f"-{name}"
-
-
 def _pairs(chosen: Any, split: str) -> Pairs | None:
-    """Return what the options of a split name; None for a test set that is not given."""
+    """Return the pairs of a split; None for a test set that is not given. Raises ConfigError."""
     source, target = getattr(chosen, f"{split}_src"), getattr(chosen, f"{split}_tgt")
     if not source and not target and split == "test":
         return None
@@ -85,10 +78,10 @@ def _pairs(chosen: Any, split: str) -> Pairs | None:
         return parallel(source, target)
     if not is_lcsts(source):
         raise ConfigError(f"{split}_tgt", f"a text file, since {source} is not in the LCSTS release format", "none")
-    return lcsts(source, 0 if split == "train" else LEAST_LABEL)
+    return lcsts(source, 0 if split == "train" else MIN_RATING)
 
 
-def _tell(counts: Mapping[str, SplitCounts], options: PreprocessOptions, folder: Path) -> None:
+def _print_counts(counts: Mapping[str, SplitCounts], options: PreprocessOptions, folder: Path) -> None:
     limits = f"over src_length {options.src_length} or tgt_length {options.tgt_length}"
     for name, count in counts.items():
         why = [f"{count.too_long:,} {limits}"] if count.too_long else []
@@ -103,7 +96,10 @@ def _tell(counts: Mapping[str, SplitCounts], options: PreprocessOptions, folder:
     if train.too_long > MOSTLY * train.read:
         print(
             f"WARNING: {train.too_long:,} of {train.read:,} training pairs ({100 * train.too_long / train.read:.0f} %) "
-            f"are LEFT OUT, {limits}. Almost certainly not what you want: raise them, or give 0 for no limit",
+            f"are LEFT OUT, {limits}. Raise the limits, or give 0 for no limit",
             file=sys.stderr,
         )
     print(f"Written to {folder}")
+
+
+COMMAND = Command(parser, run)

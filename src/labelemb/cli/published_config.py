@@ -1,13 +1,12 @@
-"""The config files of the published language scripts, in our words."""
+"""The config files of the published language scripts, translated to ``Seq2SeqConfig``."""
 
-from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from labelemb.cli.arguments import Parser, UsageError, add_config, spelled
+from labelemb.cli.training_options import config_values
 from labelemb.errors import ConfigError
 from labelemb.tasks.seq2seq.config import Seq2SeqConfig
 from labelemb.tasks.seq2seq.recipe import load_corpus
@@ -23,17 +22,17 @@ KEYS = {
     "metric": "eval_metrics",
     "att_act": "query_activation",
 }
-# Read by the published program and then unused there, or of no meaning here.
+# Read but unused by the published program, or without a meaning here.
 UNUSED = ("param_init", "learning_rate_decay", "start_decay_at", "max_generator_batches")
-# Choices of ours that are options of the published scripts, and so belong there.
+# Keys of ours that are options of the published scripts.
 OPTIONS = {"method": "-score emb -loss emb", "seed": "-seed", "unk": "-unk", "limit": "-limit", "restore": "-restore"}
 SOFT_START = 20_000  # in the published program, not in its config
 
 
 def read_config(file: Path) -> tuple[str, dict[str, Any]]:
-    """Read a config with the published keys, and any of ``Seq2SeqConfig`` besides; return its log and our choices.
+    """Read a config with the published keys, and any of ``Seq2SeqConfig``; return its log and the values of ours.
 
-    ``shared_vocab`` is no choice: the prepared corpus says it. Raises ConfigError.
+    ``shared_vocab`` is only checked: the prepared corpus decides it. Raises ConfigError.
     """
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -52,21 +51,10 @@ def read_config(file: Path) -> tuple[str, dict[str, Any]]:
     for key, value in content.items():
         if key in {*KEYS, *own} and value is not None:
             values[KEYS.get(key, str(key))] = ",".join(map(str, value)) if isinstance(value, list) else value
-    values = _typed(file, values)
+    values = config_values(Seq2SeqConfig, values, f"config {file}")
     if "shared_vocab" in content:
         _check_shared(file, str(values["corpus"]), bool(content["shared_vocab"]))
     return str(content.get("log") or "."), values
-
-
-def _typed(file: Path, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values as those of a preset are read: 1e-3 is a number, though YAML takes it for text."""
-    parser = Parser(str(file), "", "")
-    add_config(parser, Seq2SeqConfig, {}, skip=set(), aliases={})
-    try:
-        found = parser.parse([f"--{key}={spelled(value)}" for key, value in values.items()])
-    except UsageError as error:
-        raise ConfigError("config", f"values that fit their keys in {file}", str(error).partition(". ")[0]) from error
-    return {key: found[key] for key in values}
 
 
 def _check_shared(file: Path, corpus: str, wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""The published language scripts: train.py and predict.py with their options."""
+"""The published language scripts train.py and predict.py, their options written with two dashes."""
 
 import os
 import sys
@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from labelemb.cli.arguments import Parser
-from labelemb.cli.plan import main_console, run_plan
+from labelemb.cli.parser import Parser
 from labelemb.cli.published_config import read_config
+from labelemb.cli.run_plan import main_console, run_plan
 from labelemb.errors import ConfigError
 from labelemb.files import write_text
 from labelemb.runs import RunFolder
@@ -26,18 +26,16 @@ from labelemb.training.multirun import PlannedRun
 
 def train(arguments: list[str]) -> int:
     """train.py: return the exit code."""
-    parser = _parser(
-        "train.py", "Train as the published program does; the same command goes on where a killed one was."
-    )
-    parser.add_argument("-log", "--log", type=str, default="", help="name of the run: the outputs are in LOG/NAME")
-    restore = "checkpoint to start from; with -notrain: to look at. That of the run itself: it goes on"
-    parser.add_argument("-restore", "--restore", type=str, default=None, help=restore)
-    parser.add_argument("-limit", "--limit", type=int, default=0, help="first training pairs that are used; 0: all")
-    parser.add_argument("-notrain", "--notrain", action="store_true", help="score the validation text alone")
-    parser.add_argument("-seed", "--seed", type=int, default=1234, help="of model, loss, order and dropout")
-    chosen = parser.parse(arguments)
+    parser = _parser("train.py", "Train as the published program does; the same command resumes an interrupted run.")
+    parser.add_argument("--log", type=str, default="", help="name of the run: the outputs are in LOG/NAME")
+    restore = "checkpoint to start from, or with -notrain to evaluate; the run's own checkpoint resumes it"
+    parser.add_argument("--restore", type=str, default=None, help=restore)
+    parser.add_argument("--limit", type=int, default=0, help="number of training pairs to use; 0: all")
+    parser.add_argument("--notrain", action="store_true", help="only evaluate on the validation text")
+    parser.add_argument("--seed", type=int, default=1234, help="seed of model, loss, data order and dropout")
+    chosen = parser.parse_args(arguments)
     log, values = read_config(Path(chosen.config))
-    _place(chosen.gpus)
+    _select_gpu(chosen.gpus)
     run = PublishedFolder(Path(log) / (chosen.log or "run"))
     if chosen.notrain:
         return _notrain(chosen, run)
@@ -52,31 +50,31 @@ def train(arguments: list[str]) -> int:
 
 def predict(arguments: list[str]) -> int:
     """predict.py: translate the test text with a checkpoint, and score it; return the exit code."""
-    parser = _parser("predict.py", "Search the outputs for the test text with a checkpoint, and score them.")
-    parser.add_argument("-restore", "--restore", type=str, default=None, help="the checkpoint")
+    parser = _parser("predict.py", "Generate the outputs for the test text with a checkpoint, and score them.")
+    parser.add_argument("--restore", type=str, default=None, help="the checkpoint")
     log = "name of the folder below the config's log for the outputs; else that of the checkpoint"
-    parser.add_argument("-log", "--log", type=str, default="", help=log)
-    chosen = parser.parse(arguments)
+    parser.add_argument("--log", type=str, default="", help=log)
+    chosen = parser.parse_args(arguments)
     log, values = read_config(Path(chosen.config))
     if not chosen.restore:
         raise ConfigError("restore", "a checkpoint", "none")
-    _place(chosen.gpus)
+    _select_gpu(chosen.gpus)
     found = _evaluate(chosen, values, "test")
     folder = Path(log) / chosen.log if chosen.log else Path(chosen.restore).parent
     write_text(folder / "prediction.txt", "".join(f"{line}\n" for line in found.outputs))
-    _tell(found)
+    _print_scores(found)
     print(f"Written to {folder / 'prediction.txt'}")
     return 0
 
 
 def _parser(program: str, what: str) -> Parser:
-    session = f"a session:\n  $ python3 {program} -gpus 0 -config lcsts.yaml -unk -score emb ..."
-    parser = Parser(program, what, session, usage=f"{program} -config FILE [options]")
-    parser.add_argument("-config", "--config", type=str, required=True, help="YAML file with the published keys")
-    parser.add_argument("-gpus", "--gpus", type=int, nargs="+", default=[], help="number of the GPU; without: the CPU")
-    parser.add_argument("-unk", "--unk", action="store_true", help="copy unknown words from the source, by attention")
+    session = f"example:\n  $ python3 {program} -gpus 0 -config lcsts.yaml -unk -score emb ..."
+    parser = Parser(what, session, usage=f"{program} -config FILE [options]", prog=program)
+    parser.add_argument("--config", type=str, required=True, help="YAML file with the published keys")
+    parser.add_argument("--gpus", type=int, nargs="+", default=[], help="number of the GPU; without it the CPU")
+    parser.add_argument("--unk", action="store_true", help="copy unknown words from the source, by attention")
     for name in ("score", "loss"):
-        parser.add_argument(f"-{name}", f"--{name}", type=str, default="", help="emb; '' for the one-hot baseline")
+        parser.add_argument(f"--{name}", type=str, default="", help="emb: label embedding; '': cross entropy")
     return parser
 
 
@@ -84,30 +82,30 @@ def _method(chosen: Any) -> Any:
     """Return the method that -score and -loss name together."""
     if (chosen.score, chosen.loss) not in (("emb", "emb"), ("", "")):
         got = f"-score {chosen.score!r} -loss {chosen.loss!r}"
-        raise ConfigError("score, loss", "-score emb -loss emb, or neither for the one-hot baseline", got)
+        raise ConfigError("score, loss", "-score emb -loss emb, or neither for cross entropy", got)
     return "label_embedding" if chosen.loss else "cross_entropy"
 
 
-def _place(gpus: list[int]) -> None:
-    """Let the chosen GPU be the only one there is, before anything asks; without one the CPU computes."""
+def _select_gpu(gpus: list[int]) -> None:
+    """Make the chosen GPU the only visible one, before CUDA is initialised; without one use the CPU."""
     if len(gpus) > 1:
         hint = "Several: accelerate launch -m labelemb train PRESET"
         raise ConfigError("gpus", "one number", " ".join(map(str, gpus)), hint)
-    granted = os.environ.get("CUDA_VISIBLE_DEVICES")  # by a scheduler: its first is 0, and there is no other
+    granted = os.environ.get("CUDA_VISIBLE_DEVICES")  # set by a scheduler; GPUs are numbered within it
     if granted is None:
         visible = [str(gpu) for gpu in gpus]
     else:
         visible = [device for number, device in enumerate(granted.split(",")) if number in gpus]
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible)
     if gpus and not torch.cuda.is_available():
-        print(f"WARNING: no GPU {gpus[0]} on this machine; the CPU computes", file=sys.stderr)
+        print(f"WARNING: no GPU {gpus[0]} on this machine; using the CPU", file=sys.stderr)
 
 
 def _notrain(chosen: Any, run: RunFolder) -> int:
     """Score the validation text with the checkpoint to restore, or that of the run."""
     _, values = read_config(Path(chosen.config))
     chosen.restore = chosen.restore or str(run.last_checkpoint)
-    _tell(_evaluate(chosen, values, "valid"))
+    _print_scores(_evaluate(chosen, values, "valid"))
     return 0
 
 
@@ -124,7 +122,7 @@ def _evaluate(chosen: Any, values: Mapping[str, Any], split: str) -> TextEvaluat
     return model.evaluate(text, config.score_names, settings, config.sentences_at_once, config.unk)
 
 
-def _tell(found: TextEvaluation) -> None:
+def _print_scores(found: TextEvaluation) -> None:
     print(f"{found.sentences} sentences  perplexity {found.perplexity:.4g}")
     for name, one in found.scores.items():
         print(f"{name} {one.value:.2f}  {one.signature}  ({one.sentences} sentences)")

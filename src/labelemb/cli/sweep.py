@@ -1,101 +1,128 @@
-"""labelemb sweep: a grid of config keys, judged by data that is held out for choosing."""
+"""``labelemb sweep``: train a grid of options and rank it by validation data."""
 
 import itertools
 import re
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from labelemb.cli.arguments import Parser
-from labelemb.cli.plan import RECIPES, Variant, Verb, data_of, main_console, make_plan, run_plan, seeds_of
+from labelemb.cli.command import Command
+from labelemb.cli.parser import Parser
+from labelemb.cli.run_plan import Request, Variant, main_console, make_plan, request_of, run_plan, say, variants_of
+from labelemb.cli.suggestions import suggest
+from labelemb.cli.training_options import TrainingCommand, config_values
 from labelemb.errors import ConfigError
 from labelemb.methods import KEYS
 
-
-def _add_grid(parser: Parser) -> None:
-    parser.add_argument("grid", type=str, nargs="+", help="KEY=VALUE,VALUE,...: config keys and what each should be")
-    parser.add_argument("--figure", type=str, default=None, help="figure of the validation data to judge by")
-    parser.add_argument("--report", type=str, default="report", help="folder for table and picture")
+GRID = "KEY=VALUE,VALUE,... of options of the run, each key once"
 
 
-SWEEP = Verb(
-    "labelemb sweep",
-    "Train {preset} with every combination of some values, and show which does best on validation data: {summary}",
+def _add_arguments(parser: Parser) -> None:
+    parser.add_argument("grid", type=str, nargs="*", default=[], help=f"{GRID}, for example tau=1,2 beta=0.25,0.5")
+    parser.add_argument("--metric", type=str, help="validation metric to rank by; without it the one that matters most")
+    parser.add_argument(
+        "--report", type=str, help="folder for table and figure; without it OUT/NAME-sweep-METHOD/report"
+    )
+
+
+SWEEP = TrainingCommand(
+    "sweep",
+    "Train {preset} with every combination of some values, and rank them by validation data: {summary}",
     """\
-a session:
-  $ labelemb sweep digits tau=0.5,1,2,4 beta=0.25,0.5,0.75 --seeds 3 --epochs 15 --jobs 2
-  ...
-  tau  beta  validation error %
-  ─────────────────────────────
-  1    0.25  0.37 ± 0.32 (3)
-  2    0.25  0.37 ± 0.32 (3)
-  ...
-  The picture: report/sweep.png
+example:
+  $ labelemb sweep digits tau=1,2,4 beta=0.25,0.5 --seeds 2 --epochs 15 --jobs 2
+  SESSION
 
-  Test data are left alone: they choose nothing. One method at a time (--method); several are for labelemb compare.
+  Test data are not read, so they choose nothing. One method at a time (--method); labelemb compare takes several.
 """,
     methods="one",
-    options=_add_grid,
+    add_arguments=_add_arguments,
 )
 
 
-def sweep(arguments: list[str]) -> int:
-    """labelemb sweep PRESET KEY=VALUES..."""
-    preset, chosen = SWEEP.parse(arguments)
-    recipe, grid = RECIPES[preset.task], _grid(chosen.grid, RECIPES[preset.task].config)
-    if "," in chosen.method:
-        raise ConfigError("method", "one method", repr(chosen.method), "Several: labelemb compare")
-    extra = [f"--{key}=true" for key in ["validate"] if getattr(chosen, key, True) is None]  # something has to choose
-    if getattr(chosen, "validate", True) is False:
-        raise ConfigError("validate", "true: a sweep chooses by held-out data", False)
-    if idle := [key for key in grid if key in KEYS and chosen.method not in KEYS[key]]:
-        raise ConfigError("grid", f"keys that method {chosen.method} has a use for", ", ".join(idle))
-    variants, cells = [], {}
-    for values in itertools.product(*grid.values()):
-        given = [f"--{key}={value}" for key, value in zip(grid, values, strict=True)]
-        _, cell = SWEEP.parse([*arguments, *given, *extra])
-        keys = {key: getattr(cell, key) for key in grid}
-        name = re.sub(r"[^\w.=,+-]+", "-", ",".join(f"{key}={_shown(value)}" for key, value in keys.items()))
-        variants.append(Variant(name, {"method": cell.method, **keys}))
-        cells[name] = tuple(_shown(value) for value in keys.values())
-    if len(cells) < len(variants):
-        raise ConfigError("grid", "values that differ", repr(" ".join(chosen.grid)))
-    folder = Path(chosen.out) / f"{preset.name}-sweep-{chosen.method}"
-    figure = chosen.figure or recipe.config().fit_settings.best[0].figure
-    from labelemb.report.measures import MEASURES_OF  # with it comes matplotlib, which takes a second
-
-    known = [f"valid_{measure.key}" for measure in MEASURES_OF[preset.task]]
-    if figure not in known:
-        raise ConfigError("figure", f"one of the validation data ({', '.join(known)})", repr(figure))
-    base = cell  # differs from the other cells in the keys of the grid alone, which each variant sets
-    plan = make_plan(preset, variants, seeds_of(chosen, preset), folder, data_of(chosen), base, figures=(figure,))
+def run(chosen: Any) -> int:
+    """Train the grid and report it."""
+    request = request_of(chosen, f"-sweep-{chosen.method}")
+    method = _only_method(chosen.method, request)
+    request = replace(request, values=_validated(request.values))
+    cells = _cells(_grid(chosen.grid, request), method, request)
+    metric = _metric(chosen.metric, request)
+    plan = make_plan(request, cells, metrics=(metric,))
     console = main_console()
-    code = run_plan(plan, chosen.jobs, chosen.threads, console)
+    code = run_plan(plan, request.jobs, request.threads, console)
     if console.quiet:
         return code
     from labelemb.report.sweep import report_sweep
 
-    places = {values: folder / name for name, values in cells.items()}
-    text, picture = report_sweep(list(grid), places, figure, Path(chosen.report))
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"The picture: {picture}", highlight=False, markup=False, soft_wrap=True)
+    keys = [key for key in cells[0].keys if key != "method"]
+    folders = {tuple(_shown(cell.keys[key]) for key in keys): request.folder / cell.name for cell in cells}
+    out = Path(chosen.report) if chosen.report else request.folder / "report"
+    text, figure = report_sweep(keys, folders, metric, out)
+    say(console, text)
+    say(console, f"The figure: {figure}")
     return code
 
 
-def _grid(words: list[str], config: type) -> dict[str, list[str]]:
+def _only_method(text: str, request: Request) -> str:
+    variants = variants_of(text, request.recipe.config.methods)
+    if len(variants) > 1:
+        raise ConfigError("method", "one method", repr(text), "For several: labelemb compare")
+    return variants[0].name
+
+
+def _validated(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with a validation set held out to rank by. Raises ConfigError where it is refused."""
+    if values.get("validate", True) is False:
+        raise ConfigError("validate", "true, since a sweep ranks by held-out data", "false")
+    return {**values, **({"validate": True} if "validate" in values else {})}
+
+
+def _grid(words: Sequence[str], request: Request) -> dict[str, list[str]]:
     """Read KEY=VALUE,VALUE words. Raises ConfigError."""
-    known = {field.name for field in fields(config)} - {"method", "seed", "validate"}
+    known = sorted(request.values.keys() - {"validate"})
     grid: dict[str, list[str]] = {}
     for word in words:
-        key, is_there, values = word.partition("=")
+        key, separator, values = word.partition("=")
         found = [value.strip() for value in values.split(",") if value.strip()]
-        if not is_there or not found or key in grid:
-            raise ConfigError("grid", "KEY=VALUE,VALUE,..., each key once", repr(word))
+        if not separator or not found or key in grid:
+            raise ConfigError("grid", GRID, repr(word))
         if key not in known:
-            raise ConfigError("grid", f"config keys ({', '.join(sorted(known))})", repr(key))
+            raise ConfigError("grid", f"keys out of {', '.join(known)}", repr(key), suggest(key, known))
         grid[key] = found
+    if not grid:
+        raise ConfigError("grid", GRID, "none", "For example: tau=1,2 beta=0.25,0.5")
     return grid
+
+
+def _cells(grid: Mapping[str, Sequence[str]], method: str, request: Request) -> list[Variant]:
+    """Return a variant per combination. Raises ConfigError for values of a wrong type, unused keys, equal values."""
+    if unused := [key for key in grid if key in KEYS and method not in KEYS[key]]:
+        raise ConfigError("grid", f"keys that method {method} uses", ", ".join(unused))
+    cells = []
+    for values in itertools.product(*grid.values()):
+        keys = config_values(request.recipe.config, dict(zip(grid, values, strict=True)), "grid")
+        name = ",".join(f"{key}={_shown(keys[key])}" for key in grid)
+        ordered = {key: keys[key] for key in grid}
+        cells.append(Variant(re.sub(r"[^\w.=,+-]+", "-", name), {"method": method, **ordered}))
+    if len({cell.name for cell in cells}) < len(cells):
+        raise ConfigError("grid", "different values", repr(" ".join(f"{k}={','.join(v)}" for k, v in grid.items())))
+    return cells
+
+
+def _metric(name: str | None, request: Request) -> str:
+    """Return the validation metric to rank by. Raises ConfigError for any other."""
+    from labelemb.report.measures import MEASURES_OF  # imports matplotlib, which takes a second
+
+    chosen = name or request.recipe.config().fit_settings.best[0].figure
+    known = [f"valid_{measure.key}" for measure in MEASURES_OF[request.preset.task]]
+    if chosen not in known:
+        raise ConfigError("metric", f"one of the validation data ({', '.join(known)})", repr(chosen))
+    return chosen
 
 
 def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+COMMAND = Command(SWEEP.parser, run)

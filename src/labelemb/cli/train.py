@@ -1,58 +1,56 @@
-"""labelemb train, and the published scripts, which are the same under other option names."""
+"""``labelemb train``: train the runs of a preset."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
-from labelemb.cli.arguments import Parser
-from labelemb.cli.plan import Verb, data_of, main_console, make_plan, methods_of, run_plan, seeds_of
+from labelemb.cli.command import Command
+from labelemb.cli.parser import Parser
+from labelemb.cli.run_plan import main_console, make_plan, request_of, run_plan, say, variants_of
+from labelemb.cli.training_options import TrainingCommand
 from labelemb.errors import ConfigError
 from labelemb.training.multirun import PlannedRun
 
-TRAIN = Verb(
-    "labelemb train",
+
+def _add_arguments(parser: Parser) -> None:
+    text = "fail unless a checkpoint exists; existing runs always resume"
+    parser.add_argument("--resume", action="store_true", help=text)
+
+
+TRAIN = TrainingCommand(
+    "train",
     "Train {preset}: {summary}",
     """\
-a session:
-  $ labelemb train mnist-mlp --method cross_entropy,label_embedding --seeds 20 --jobs 2 --data ~/mnist
-  mnist-mlp/cross_entropy/seed-0  valid_error 1.52 %  test_error 2.15 %  (last epoch; 38 s)
-  ...
-  Runs are in runs/mnist-mlp. Look at them: labelemb report runs/mnist-mlp
+example:
+  $ labelemb train digits --method cross_entropy,label_embedding --seeds 2 --jobs 2
+  SESSION
 
-  Stop it at any moment; the same command goes on where it was.
+  Interrupted runs resume: give the same command again. It skips what is finished.
   Several processes or machines: accelerate launch -m labelemb train mnist-cnn
 """,
+    add_arguments=_add_arguments,
 )
 
 
-def train(arguments: list[str], verb: Verb = TRAIN) -> int:
-    """Train the runs that the arguments ask for; return the exit code (1 when a run failed)."""
-    preset, chosen = verb.parse(arguments)
-    folder = Path(chosen.out) / preset.name
-    plan = make_plan(preset, methods_of(chosen.method), seeds_of(chosen, preset), folder, data_of(chosen), chosen)
+def run(chosen: Any) -> int:
+    """Train what the options ask for; return 1 when a run failed."""
+    request = request_of(chosen)
+    plan = make_plan(request, variants_of(chosen.method, request.recipe.config.methods))
+    if chosen.resume:
+        _check_checkpoints(plan)
     console = main_console()
-    if "resume" in chosen and chosen.resume:
-        _expect_something_to_resume(plan)
-    code = run_plan(plan, chosen.jobs, chosen.threads, console)
-    where = f"Runs are in {folder}. Look at them: labelemb report {folder}"
-    console.print(where, highlight=False, markup=False, soft_wrap=True)
+    code = run_plan(plan, request.jobs, request.threads, console)
+    say(console, f"Runs are in {request.folder}. Look at them: labelemb report {request.folder}")
     return code
 
 
-def add_resume(parser: Parser) -> None:
-    """Add the published --resume."""
-    resume_help = "go on with a run that must be there; without it one that is there goes on too"
-    parser.add_argument("--resume", "-r", action="store_true", help=resume_help)
-
-
-def _expect_something_to_resume(plan: Sequence[PlannedRun]) -> None:
-    """Raise ConfigError for a run that has no checkpoint, naming those there are: it would start anew, unasked."""
+def _check_checkpoints(plan: Sequence[PlannedRun]) -> None:
+    """Raise ConfigError for a run without a checkpoint, naming the checkpoints there are."""
     for planned in plan:
         if not planned.run.last_checkpoint.is_file():
             others = sorted(planned.run.path.parent.glob(f"*/{planned.run.last_checkpoint.name}"))
-            there = ", ".join(str(other.parent) for other in others)
-            raise ConfigError(
-                "resume",
-                f"a run to go on with in {planned.run.path}",
-                "none",
-                f"There are {there}" if there else "Leave --resume out to start one",
-            )
+            found = ", ".join(str(other.parent) for other in others)
+            hint = f"There are {found}" if found else "Leave --resume out to start one"
+            raise ConfigError("resume", f"a run to resume in {planned.run.path}", "none", hint)
+
+
+COMMAND = Command(TRAIN.parser, run)

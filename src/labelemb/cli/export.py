@@ -1,0 +1,47 @@
+"""``labelemb export``: write a learned label embedding in a format that other programs read."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from labelemb.cli.command import Command
+from labelemb.cli.parser import Parser
+
+
+def parser(arguments: Sequence[str]) -> Parser:
+    """Return the parser."""
+    run = "runs/digits/label_embedding/seed-0"
+    made = Parser(
+        "Write a learned label embedding in a format that other programs read.",
+        f"examples:\n  $ labelemb export {run} --to csv\n  labels.csv\n"
+        f"  $ labelemb export {run} --to tensorboard\n  projector, for tensorboard --logdir projector",
+    )
+    made.add_argument("source", type=str, help="a run folder with labels.safetensors in it, or such a file")
+    made.add_argument("--to", type=str, default="csv", help="safetensors, csv, npy or tensorboard")
+    made.add_argument("--out", type=str, help="file to write; for tensorboard a folder")
+    made.add_argument("--logits", action="store_true", help="csv, npy: E itself instead of the soft labels softmax(E)")
+    made.add_argument("--data", type=str, help="for tensorboard: folder with the data; without it LABELEMB_DATA")
+    return made
+
+
+def run(chosen: Any) -> int:
+    """Write the file or folder and print its path."""
+    from labelemb.report.export import export_embedding
+    from labelemb.runs import RunFolder, embedding_file
+    from labelemb.terms.embedding import LabelEmbedding
+
+    source = Path(chosen.source)
+    embedding = LabelEmbedding.load(embedding_file(source))
+    thumbnails = None
+    if chosen.to == "tensorboard" and source.is_dir():
+        from labelemb.tasks.vision.trained import thumbnails_of
+
+        data = chosen.data or os.environ.get("LABELEMB_DATA")
+        thumbnails = thumbnails_of(RunFolder(source), Path(data) if data else None)
+    out = export_embedding(embedding, chosen.to, chosen.out and Path(chosen.out), chosen.logits, thumbnails)
+    print(f"{out}, for tensorboard --logdir {out}" if chosen.to == "tensorboard" else out)
+    return 0
+
+
+COMMAND = Command(parser, run)

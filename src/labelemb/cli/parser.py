@@ -1,0 +1,157 @@
+"""The argument parser of all commands: jsonargparse whose errors are one line and whose help states types once."""
+
+from argparse import SUPPRESS, Action
+from collections.abc import Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin
+
+from docstring_parser import DocstringStyle
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
+
+from labelemb.cli.suggestions import suggest
+from labelemb.errors import ConfigError, LabelembError
+
+set_parsing_settings(docstring_parse_style=DocstringStyle.GOOGLE)
+
+TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", NoneType: "null"}
+
+
+class UsageError(LabelembError):
+    """A command line that cannot be parsed; ``str(error)`` is the message."""
+
+    def __init__(self, message: str) -> None:
+        ValueError.__init__(self, message)
+
+    def __reduce__(self) -> tuple[type[LabelembError], tuple[object, ...]]:
+        """Pickle by the message."""
+        return type(self), (str(self),)
+
+
+class HelpFormatter(DefaultHelpFormatter):
+    """Keep the line breaks of example sessions; state a type, or the choices, once and in words."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n".join(indent + line for line in text.splitlines())
+
+    def _get_help_string(self, action: Action) -> str:
+        text = _plain(action.help)
+        notes = []
+        if _hint(action) not in (None, str, str | None) and not _choices(action):
+            notes.append(expected_value(_hint(action)))
+        if action.option_strings and action.default not in (None, SUPPRESS, "", []) and action.nargs != 0:
+            notes.append("default: %(default)s")
+        return f"{text} ({'; '.join(notes)})" if notes else text
+
+
+class Parser(ArgumentParser):
+    """An argument parser that accepts whole option names only and raises LabelembError.
+
+    Args:
+        description: What the command does, for ``--help``.
+        session: Example commands with their real output, shown below the options.
+        usage: The usage line; None: built from the arguments.
+        prog: Name of the program; None: as for a subcommand.
+    """
+
+    def __init__(
+        self, description: str = "", session: str = "", usage: str | None = None, prog: str | None = None
+    ) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=session,
+            usage=usage,
+            allow_abbrev=False,
+            exit_on_error=False,
+            formatter_class=HelpFormatter,
+        )
+        self._parsed: tuple[Action, object] | None = None  # the argument that is being parsed, for error messages
+
+    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Namespace:  # type: ignore[override]
+        """Parse the arguments. Raises UsageError for an unknown option, ConfigError for a value of another type."""
+        self._refuse_unknown(args or ())
+        return super().parse_args(args, *more, **settings)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise ConfigError for a value of the wrong type, UsageError for anything else, in one line."""
+        if isinstance(ex, TypeError) and self._parsed is not None:
+            action, value = self._parsed
+            value = value[0] if isinstance(value, list) and len(value) == 1 else value
+            raise ConfigError(action.dest, expected_value(_hint(action)), repr(value)) from ex
+        raise UsageError(f"{' '.join(message.split()).rstrip('.')}. {self.prog} --help shows the options") from ex
+
+    def values_of(self, content: Mapping[str, object], source: str) -> dict[str, Any]:
+        """Convert the keys of a config file to the types of their options.
+
+        Args:
+            content: Keys and values as YAML gives them.
+            source: Name of the file, for error messages.
+
+        Raises:
+            ConfigError: For an unknown key or a value of another type.
+        """
+        known = {action.dest for action in self._actions} - {"help", "help_all"}
+        if unknown := sorted(map(str, content.keys() - known)):
+            hint = " ".join(filter(None, (suggest(key, known) for key in unknown)))
+            expected = "only keys of this kind of run (labelemb train PRESET --help-all lists them)"
+            raise ConfigError(source, expected, f"unknown keys {', '.join(unknown)}", hint)
+        try:
+            return dict(self.parse_object(dict(content), defaults=False).as_dict())
+        except ConfigError as error:
+            raise ConfigError(f"{source}: {error.argument}", error.expected, error.got, error.hint) from error
+
+    def validate(self, namespace: Namespace, *more: Any, **settings: Any) -> None:
+        """Check a parsed command line. Raises ConfigError for a required argument that is missing."""
+        for action in self._actions:
+            if action.required and action is not self._subcommands_action and namespace.get(action.dest) in (None, []):
+                raise ConfigError(action.dest, str(action.help), "none", f"{self.prog} --help shows the arguments")
+        super().validate(namespace, *more, **settings)
+
+    def _refuse_unknown(self, arguments: Sequence[str]) -> None:
+        """Raise UsageError, with a hint, for an option that does not exist."""
+        if self._subcommands_action is not None:  # most of the arguments are the subcommand's
+            return
+        known = self._option_string_actions
+        for name in (argument.partition("=")[0] for argument in arguments):
+            if name.startswith("--") and name not in known and name != "--":
+                hint = suggest(name, known) or f"{self.prog} --help shows the options"
+                if name == "--pretrained" and "--model" in known:
+                    hint = f"Models are trained from scratch; --model takes {_plain(known['--model'].help)}"
+                raise UsageError(f"{name}: no such option. {hint}")
+
+    # jsonargparse reports a value of the wrong type by a message alone; these two say which argument it was.
+    def _get_values(self, action: Action, arg_strings: list[str]) -> Any:
+        self._parsed = (action, arg_strings)
+        return super()._get_values(action, arg_strings)
+
+    def _check_value_key(self, action: Action, value: object, *more: Any, **settings: Any) -> Any:
+        self._parsed = (action, value)
+        return super()._check_value_key(action, value, *more, **settings)
+
+
+def expected_value(hint: Any) -> str:
+    """Describe the values of a type hint.
+
+    Example:
+        >>> expected_value(int | None), expected_value(Literal["hinge", "absolute"])
+        ('a whole number or null', 'hinge or absolute')
+    """
+    if get_origin(hint) is Literal:
+        return " or ".join(map(str, get_args(hint)))
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(expected_value(part) for part in get_args(hint))
+    return TYPE_NAMES.get(hint, str(hint))
+
+
+def _plain(text: str | None) -> str:
+    """Return a docstring's text for a terminal: no markup, no full stop."""
+    return (text or "").replace("``", "").rstrip(".")
+
+
+def _hint(action: Action) -> Any:
+    return getattr(action, "_typehint", action.type)
+
+
+def _choices(action: Action) -> bool:
+    """Whether the help already lists the possible values, as ``{a,b}``."""
+    return get_origin(_hint(action)) is Literal or (bool in (_hint(action), *get_args(_hint(action))))

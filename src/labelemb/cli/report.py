@@ -1,0 +1,38 @@
+"""``labelemb report``: write tables, curves, heat maps and an HTML page about runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from labelemb.cli.command import Command
+from labelemb.cli.parser import Parser
+
+
+def parser(arguments: Sequence[str]) -> Parser:
+    """Return the parser."""
+    made = Parser(
+        "Write tables, curves, heat maps and an HTML page about all runs in some folders. Nothing is trained.",
+        "example:\n  $ labelemb report runs/mnist-mlp runs/mnist-cnn --out report\n  $ open report/report.html",
+    )
+    made.add_argument("folders", type=str, nargs="+", help="folders with runs at or below them")
+    made.add_argument("--out", type=str, default="report", help="folder for the report")
+    made.add_argument("--labels", type=str, help="labels in the heat maps, separated by commas; without it all")
+    made.add_argument("--order", type=str, default="cluster", help="order of the labels: cluster or given")
+    reference = "method that the others are compared with; without it cross_entropy, or the first"
+    made.add_argument("--reference", type=str, help=reference)
+    return made
+
+
+def run(chosen: Any) -> int:
+    """Write the report and print its tables."""
+    from labelemb.report import make_report  # matplotlib takes a second to import
+
+    labels = [label.strip() for label in chosen.labels.split(",")] if chosen.labels else None
+    folders = [Path(folder) for folder in chosen.folders]
+    made = make_report(folders, Path(chosen.out), labels, chosen.order, chosen.reference)
+    print(made.text)
+    print(f"\nThe page: {made.page.resolve()}")
+    return 0
+
+
+COMMAND = Command(parser, run)

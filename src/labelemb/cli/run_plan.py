@@ -1,0 +1,198 @@
+"""From the parsed options of a training command to its runs, and carrying them out."""
+
+import os
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from labelemb.cli.parser import UsageError
+from labelemb.cli.suggestions import suggest_method
+from labelemb.cli.training_options import Recipe, recipe_of
+from labelemb.errors import ConfigError, check_at_least_one
+from labelemb.presets import Preset, read_preset
+from labelemb.runs import RunFolder
+from labelemb.tasks.vision import datasets
+from labelemb.training.device import leave_processes
+from labelemb.training.multirun import FIGURES, PlannedRun, closing_line, run_all
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to train among several that are compared: the name of its folder, and the config keys that it sets."""
+
+    name: str
+    keys: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a training command was asked for.
+
+    Args:
+        preset: The preset.
+        recipe: How it is trained.
+        values: A value per config key, ``method`` and ``seed`` aside.
+        seeds: Seeds of each variant.
+        folder: OUT/NAME, which holds a folder per variant.
+        data: Folder with the data; None: where the data set looks by itself.
+        jobs: Runs at a time.
+        threads: Threads per run; None: 1 with several jobs, else all cores.
+    """
+
+    preset: Preset
+    recipe: Recipe
+    values: Mapping[str, Any]
+    seeds: Sequence[int]
+    folder: Path
+    data: Path | None
+    jobs: int
+    threads: int | None
+
+
+def request_of(chosen: Any, suffix: str = "") -> Request:
+    """Return what the parsed options ask for. Raises ConfigError, UsageError.
+
+    Args:
+        chosen: Parsed options of a training command.
+        suffix: End of the folder's name, for commands whose runs are not those of ``labelemb train``.
+    """
+    preset = read_preset(chosen.preset)
+    recipe = recipe_of(preset)
+    names = {field.name for field in fields(recipe.config)} - {"method", "seed"}
+    values = {name: getattr(chosen, name) for name in sorted(names)}
+    check_dataset(values.get("dataset"))
+    folder = Path(chosen.out) / f"{chosen.name or _run_name(preset, values)}{suffix}"
+    return Request(
+        preset, recipe, values, seeds_of(chosen, preset), folder, data_of(chosen), chosen.jobs, chosen.threads
+    )
+
+
+def check_dataset(name: str | None) -> None:
+    """Suggest ``imagefolder:`` for a path in place of a data set's name. Raises ConfigError."""
+    if name and not datasets.is_known(name) and ("/" in name or Path(name).expanduser().is_dir()):
+        hint = f"For images in one folder per label: --dataset imagefolder:{name}"
+        raise ConfigError("dataset", datasets.NAMES, repr(name), hint)
+
+
+def _run_name(preset: Preset, values: Mapping[str, Any]) -> str:
+    """Return the name of the runs: that of data given by path or id in place of the preset's, else the preset's."""
+    for key in ("dataset", "corpus"):
+        source = str(values.get(key) or "")
+        is_own = source.startswith(("imagefolder:", "hub:")) or (key == "corpus" and "/" in source)
+        if is_own and source != preset.values.get(key):
+            path = Path(source.partition(":")[2] if key == "dataset" else source).expanduser()
+            return re.sub(r"[^\w.-]+", "-", path.name or path.resolve().name) or preset.name
+    return preset.name
+
+
+def variants_of(text: str, methods: Sequence[str]) -> list[Variant]:
+    """Return a variant per method of a list separated by commas. Raises ConfigError for an unknown one.
+
+    Args:
+        text: Value of ``--method``.
+        methods: Methods that the task supports.
+    """
+    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in methods:
+            expected = f"one of {', '.join(methods)}, or several separated by commas"
+            raise ConfigError("method", expected, repr(name), suggest_method(name, methods))
+    return [Variant(name, {"method": name}) for name in names]
+
+
+def seeds_of(chosen: Any, preset: Preset) -> list[int]:
+    """Return the seeds that --seed or --seeds asks for, else the preset's. Raises ConfigError, UsageError."""
+    for name in ("seeds", "jobs", "threads"):
+        if getattr(chosen, name) is not None:
+            check_at_least_one(name, getattr(chosen, name))
+    if chosen.seeds is not None and chosen.seed is not None:
+        raise UsageError("seed: give --seed N for one run or --seeds N for the runs 0 to N-1, not both")
+    if chosen.seeds is not None:
+        return list(range(chosen.seeds))
+    return [preset.values.get("seed", 0) if chosen.seed is None else chosen.seed]
+
+
+def data_of(chosen: Any) -> Path | None:
+    """Return the folder with the data: --data, else LABELEMB_DATA, else None."""
+    data = chosen.data or os.environ.get("LABELEMB_DATA")
+    return Path(data).expanduser() if data else None
+
+
+def make_plan(request: Request, variants: Iterable[Variant], metrics: Sequence[str] = FIGURES) -> list[PlannedRun]:
+    """Return the runs of all variants, ordered by seed, so that an unfinished comparison is paired as far as it goes.
+
+    Args:
+        request: What was asked for.
+        variants: The ways to train.
+        metrics: Keys of the history line to show of a finished run.
+
+    Raises:
+        ConfigError: For an invalid config.
+    """
+    recipe, folder = request.recipe, request.folder
+    plan = []
+    for seed in request.seeds:
+        for variant in variants:
+            run = RunFolder.of(folder.parent, folder.name, variant.name, seed)
+            config = recipe.config(**{**request.values, **variant.keys, "seed": seed}).resolved()
+            check, do = (
+                partial(recipe.check, config, run, request.data),
+                partial(recipe.train, config, run, request.data),
+            )
+            plan.append(PlannedRun(run, variant.name, check, do, metrics))
+    return plan
+
+
+def run_plan(plan: list[PlannedRun], jobs: int, threads: int | None, console: Console) -> int:
+    """Do the unfinished runs of a plan, after checking all of them; return 1 when a run failed, else 0.
+
+    A single run, and every run under ``accelerate launch``, is done in this process; several are done in worker
+    processes. Raises LabelembError.
+    """
+    for planned in plan:
+        planned.check()
+    left = [planned for planned in plan if not planned.run.finished]
+    if len(left) < len(plan):
+        done = seeds_by_variant(planned.run for planned in plan if planned.run.finished)
+        line = f"{len(plan) - len(left)} of {len(plan)} runs were done before: {done}"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 and len(left) > 1:
+        failures = run_all(plan, min(jobs, len(left)), threads, console)
+        if failures:
+            summary = f"{len(failures)} of {len(plan)} runs failed; the same command tries them again"
+            console.print(summary, highlight=False)
+        return 1 if failures else 0
+    if threads or jobs > 1:
+        torch.set_num_threads(threads or 1)
+    for planned in left:
+        start = time.perf_counter()
+        planned.train()
+        if not console.quiet:
+            say(console, closing_line(planned, time.perf_counter() - start))
+    leave_processes()
+    return 0
+
+
+def seeds_by_variant(runs: Iterable[RunFolder]) -> str:
+    """Describe runs, for example ``label_embedding seeds 0, 1; ols seed 0``."""
+    seeds: dict[str, list[str]] = {}
+    for run in runs:
+        seeds.setdefault(run.path.parent.name, []).append(run.path.name.removeprefix("seed-"))
+    return "; ".join(f"{name} seed{'s' * (len(found) > 1)} {', '.join(found)}" for name, found in seeds.items())
+
+
+def main_console() -> Console:
+    """Return a console that is silent in all processes of a distributed run but the first."""
+    return Console(quiet=os.environ.get("RANK", "0") != "0")
+
+
+def say(console: Console, text: str) -> None:
+    """Print text as it is: no colours, no markup, no wrapping."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,46 @@
+"""``labelemb translate``: translate lines with a trained model."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from labelemb.cli.command import Command
+from labelemb.cli.parser import Parser
+from labelemb.cli.trained_model import add_checkpoint, add_search, load_translator, search_settings
+
+
+def parser(arguments: Sequence[str]) -> Parser:
+    """Return the parser."""
+    made = Parser(
+        "Translate lines of UTF-8 text from stdin to stdout, one line for each, in order; an empty line stays empty. "
+        "Tokenise the text like the training text.",
+        "examples:\n  $ echo 'forty two thousand' | labelemb translate runs/numbers-en-vi/label_embedding/seed-0\n"
+        "  bốn mươi hai nghìn\n"
+        "  $ labelemb translate runs/iwslt15-en-vi/label_embedding/seed-0 --checkpoint bleu < tst2013.en > out.vi",
+    )
+    made.add_argument("run", type=str, help="a run folder, or a checkpoint in one")
+    add_checkpoint(made, "of a run folder: last, best (lowest validation perplexity), or best by a score, such as bleu")
+    add_search(made)
+    made.add_argument(
+        "--unk", type=bool, help="copy unknown words from the source; without it as configured for the run"
+    )
+    made.add_argument("--batch_size", type=int, default=64, help="sentences per batch; changes the speed alone")
+    return made
+
+
+def run(chosen: Any) -> int:
+    """Translate stdin."""
+    from labelemb.tasks.seq2seq.text_io import decoded
+    from labelemb.tasks.seq2seq.trained import AHEAD
+
+    model = load_translator(chosen)
+    settings, lines = search_settings(model, chosen), decoded(sys.stdin.buffer, "stdin")
+    # At a terminal, answer each line at once.
+    size, ahead = (1, 1) if sys.stdin.isatty() else (chosen.batch_size, AHEAD)
+    for line in model.translate(lines, settings, size, chosen.unk, ahead):
+        sys.stdout.buffer.write(f"{line}\n".encode())
+        sys.stdout.buffer.flush()
+    return 0
+
+
+COMMAND = Command(parser, run)
