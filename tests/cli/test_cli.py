@@ -161,7 +161,7 @@ def test_options_may_stand_before_the_preset(tmp_path: Path) -> None:
 
 def test_published_scripts_run_from_their_folder(tmp_path: Path) -> None:
     script = ROOT / "scripts" / "vision" / "mlp.py"
-    flags = "--method=label_embedding --tau 1 --alpha 0.8 --beta 0.4 --batch_size 200 --num 3 --epochs 1 --width 16 --dataset digits"
+    flags = "--mode=emb --tau 1 --alpha 0.8 --beta 0.4 --batch_size 200 --num 3 --epochs 1 --width 16 --dataset digits"
     done = subprocess.run([sys.executable, script, *flags.split()], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     config = (tmp_path / "mlp_results" / "mnist-mlp" / "label_embedding" / "seed-3" / "config.yaml").read_text()

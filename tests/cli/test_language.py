@@ -16,8 +16,8 @@ import yaml
 
 from labelemb.cli import published_nlp
 from labelemb.cli.main import guarded, main
-from labelemb.cli.published_config import read_config
 from labelemb.cli.published import double_dashes
+from labelemb.cli.published_config import read_config
 from labelemb.tasks.seq2seq.recipe import load_corpus
 from labelemb.tasks.seq2seq.trained import AHEAD, TrainedTranslator
 from labelemb.terms.embedding import CompressedLabelEmbedding, LabelEmbedding

@@ -234,7 +234,7 @@ def test_matched_and_shuffled_with_a_file_or_without(tmp_path: Path) -> None:
     [
         (
             ["--method", "label_smoothing,nonsense"],
-            "method: expected cross_entropy or label_embedding or .* got 'nonsense'",
+            "method: expected one of cross_entropy, label_embedding, .* got 'nonsense'",
         ),
         (["--method", "label_smoothing", "--smoothing", "2"], "smoothing: expected a number from 0 to 1, got 2"),
         (["--method", "ols", "--impl", "chunked"], "impl: expected eager or auto for method ols, got 'chunked'"),
