@@ -118,21 +118,21 @@ def test_a_table_is_matched_by_name(tmp_path: Path) -> None:
     values = matrix(4, 9)
     path = write_csv(tmp_path / "human.csv", NAMES, values)
     order = [2, 0, 3]
-    found = read_similarity(path, [NAMES[place] for place in order])
+    found = read_similarity(path).select([NAMES[place] for place in order])
     assert found == pytest.approx(values[np.ix_(order, order)])
 
 
 def test_votes_by_label_are_shares(tmp_path: Path) -> None:
     counts = np.array([[8, 2, 0], [1, 3, 0], [0, 0, 5]])
     np.savez(tmp_path / "votes.npz", counts=counts, classes=np.array(NAMES[:3]))
-    found = read_similarity(tmp_path / "votes.npz", NAMES[:3])
+    found = read_similarity(tmp_path / "votes.npz").select(NAMES[:3])
     assert found == pytest.approx(np.array([[0.8, 0.2, 0], [0.25, 0.75, 0], [0, 0, 1]]))
 
 
 def test_votes_by_example_count_each_example_once(tmp_path: Path) -> None:
     counts = np.array([[10, 0], [1, 1], [0, 3], [0, 0]])  # the last has no vote
     np.savez(tmp_path / "votes.npz", counts=counts, labels=np.array([0, 0, 1, 1]), classes=np.array(NAMES[:2]))
-    assert read_similarity(tmp_path / "votes.npz", NAMES[:2]) == pytest.approx(np.array([[0.75, 0.25], [0, 1]]))
+    assert read_similarity(tmp_path / "votes.npz").select(NAMES[:2]) == pytest.approx(np.array([[0.75, 0.25], [0, 1]]))
 
 
 def test_groups(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_groups(tmp_path: Path) -> None:
 def test_damaged_files_are_refused_in_one_line(tmp_path: Path, name: str, content: bytes, said: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=said) as caught:
-        read_similarity(tmp_path / name, ["cat", "dog"])
+        read_similarity(tmp_path / name).select(["cat", "dog"])
     assert "\n" not in str(caught.value)
 
 
@@ -179,6 +179,6 @@ def test_wrong_arrays_are_refused(tmp_path: Path) -> None:
     for number, (arrays, said) in enumerate(wrong):
         np.savez(tmp_path / f"{number}.npz", **arrays)  # type: ignore[arg-type]
         with pytest.raises(DataError, match=said):
-            read_similarity(tmp_path / f"{number}.npz", NAMES[:2])
+            read_similarity(tmp_path / f"{number}.npz")
     with pytest.raises(DataError, match="no such file"):
-        read_similarity(tmp_path / "none.csv", NAMES)
+        read_similarity(tmp_path / "none.csv")

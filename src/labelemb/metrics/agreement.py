@@ -29,9 +29,9 @@ class Agreement:
         rows: Number of rows in that mean: those that are not constant.
         mantel_p: One-sided p-value of the Mantel permutation test of ``spearman``.
         permutations: Number of permutations behind it.
-        top: k -> share of labels whose nearest label by ``human`` is among the k nearest ones, in percent.
+        top: k -> share of labels whose nearest label by ``human`` is among the k nearest ones.
         auc: Probability that a pair in one group is nearer than a pair across groups; None without groups.
-        nearest_in_group: Share of labels whose nearest label is of the same group, in percent; None without groups.
+        nearest_in_group: Share of labels whose nearest label is of the same group; None without groups.
         num_labels: V.
     """
 
@@ -72,9 +72,9 @@ def agreement(
         rows=len(by_row),
         mantel_p=mantel_p(similarity, human, permutations),
         permutations=permutations,
-        top={k: 100 * top_agreement(similarity, human, k) for k in TOP if k < len(human)},
+        top={k: top_agreement(similarity, human, k) for k in TOP if k < len(human)},
         auc=None if groups is None else group_auc(similarity, groups),
-        nearest_in_group=None if groups is None else 100 * nearest_in_group(similarity, groups),
+        nearest_in_group=None if groups is None else nearest_in_group(similarity, groups),
         num_labels=len(human),
     )
 

@@ -3,6 +3,7 @@
 import csv
 import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,38 @@ from labelemb.errors import DataError
 Matrix = NDArray[np.float64]
 
 
-def read_similarity(path: Path, names: Sequence[str]) -> Matrix:
-    """Read the similarity that a file holds, in the order of the given label names.
+@dataclass(frozen=True)
+class NamedSimilarity:
+    """Similarities between named labels.
+
+    Attributes:
+        source: Where they come from, for messages.
+        names: V label names.
+        matrix: (V, V); entry [y, k] says how near label k is to label y.
+    """
+
+    source: str
+    names: list[str]
+    matrix: Matrix
+
+    def select(self, names: Sequence[str]) -> Matrix:
+        """Return the similarities of some labels, in their order.
+
+        Raises:
+            DataError: For names that are not there.
+        """
+        places = {name: place for place, name in enumerate(self.names)}
+        missing = [name for name in names if name not in places]
+        if missing:
+            shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+            raise DataError(self.source, f"all {len(names)} labels of the embedding", f"none named {shown}")
+        order = [places[name] for name in names]
+        chosen: Matrix = self.matrix[np.ix_(order, order)]
+        return chosen
+
+
+def read_similarity(path: Path, argument: str = "human") -> NamedSimilarity:
+    """Read the similarities that a file holds.
 
     Two forms:
 
@@ -24,30 +55,20 @@ def read_similarity(path: Path, names: Sequence[str]) -> Matrix:
 
     Args:
         path: The file, ending in .csv or .npz.
-        names: V label names; the file may hold more labels, and in any order.
-
-    Returns:
-        (V, V) similarities.
+        argument: What an error names as its cause.
 
     Raises:
-        DataError: For a missing or damaged file, or label names that it lacks.
+        DataError: For a missing or damaged file.
     """
     if path.suffix.lower() not in (".csv", ".npz"):
-        raise DataError("human", "a file that ends in .csv or .npz", path.name)
+        raise DataError(argument, "a file that ends in .csv or .npz", path.name)
     if not path.is_file():
-        raise DataError("human", f"a file ({path})", "no such file")
-    known, matrix = _read_csv(path) if path.suffix.lower() == ".csv" else _read_npz(path)
-    places = {name: place for place, name in enumerate(known)}
-    if len(places) < len(known):
-        twice = sorted({name for name in known if known.count(name) > 1})
+        raise DataError(argument, f"a file ({path})", "no such file")
+    names, matrix = _read_csv(path) if path.suffix.lower() == ".csv" else _read_npz(path)
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
         raise DataError(str(path), "each label once", ", ".join(twice[:5]))
-    missing = [name for name in names if name not in places]
-    if missing:
-        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        raise DataError(str(path), f"all {len(names)} labels of the embedding", f"none named {shown}")
-    order = [places[name] for name in names]
-    chosen: Matrix = matrix[np.ix_(order, order)]
-    return chosen
+    return NamedSimilarity(str(path), names, matrix)
 
 
 def read_groups(path: Path, names: Sequence[str]) -> list[str]:
