@@ -17,9 +17,6 @@ from torch.nn.parallel import DistributedDataParallel
 import labelemb
 
 ROOT = Path(__file__).parents[1]
-needs_attach = pytest.mark.skipif(
-    not hasattr(labelemb.LabelEmbeddingLoss, "attach"), reason="the losses have no attach"
-)
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
@@ -35,7 +32,6 @@ def classifier(hidden: int, labels: int) -> nn.Sequential:
     return model
 
 
-@needs_attach
 @pytest.mark.parametrize("document", ["README.md", "docs/index.md"])
 @pytest.mark.parametrize("added", [False, True], ids=["before", "after"])
 def test_the_diff_of_a_training_script(document: str, added: bool) -> None:
@@ -61,7 +57,6 @@ def test_the_objective_in_the_readme() -> None:
     assert names["loss"].objective != labelemb.Objective()
 
 
-@needs_attach
 def test_the_training_loop_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
@@ -77,7 +72,6 @@ def test_the_training_loop_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert again.steps == 15 * 30
 
 
-@needs_attach
 def test_the_training_loop_of_several_processes(tmp_path: Path) -> None:
     block = code_blocks("docs/training-loop.md")[-1]
     model = classifier(5, 3)
