@@ -56,7 +56,10 @@ def test_a_run_that_began_with_another_file_is_another_run(tmp_path: Path) -> No
 
 def test_damaged_files_are_named(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    for content, says in ((b"\xff\xfe", "one JSON object per line"), (b"[1]\n", r"with an epoch per line, got \[1\]")):
+    for content, says in (
+        (b"\xff\xfe", "one JSON object per line"),
+        (b"[1]\n", r"line 1: expected a valid dictionary, got \[1\]"),
+    ):
         run.history_file.write_bytes(content)
         with pytest.raises(DataError, match=says):
             run.history()

@@ -11,6 +11,7 @@ from labelemb.runs.history import Line, read_history, write_history
 from labelemb.runs.lock import LockBusyError, hold_lock
 from labelemb.runs.paths import RunPaths
 from labelemb.runs.records import read_json, read_yaml, write_json, write_yaml
+from labelemb.runs.schema import Config, ErrorsByLabel, Scores, Signature
 
 
 class RunFolder(RunPaths):
@@ -28,11 +29,13 @@ class RunFolder(RunPaths):
 
     def config(self) -> dict[str, Any]:
         """Read the resolved configuration. Raises DataError when it is missing or damaged."""
-        return read_yaml(self.config_file)
+        config: dict[str, Any] = read_yaml(self.config_file, Config)
+        return config
 
     def signature(self) -> dict[str, Any]:
         """Read what the run was made with. Raises DataError when the file is missing or damaged."""
-        return read_json(self.signature_file)
+        signature: dict[str, Any] = read_json(self.signature_file, Signature)
+        return signature
 
     def history(self) -> list[Line]:
         """Read the history, oldest line first; empty before the first evaluation. Raises DataError if damaged."""
@@ -95,7 +98,10 @@ class RunFolder(RunPaths):
 
     def errors_by_label(self) -> dict[str, dict[str, float | None]]:
         """Read the error of each label, split -> label -> percent; empty without a file. Raises DataError."""
-        return read_json(self.errors_by_label_file) if self.errors_by_label_file.is_file() else {}
+        if not self.errors_by_label_file.is_file():
+            return {}
+        errors: dict[str, dict[str, float | None]] = read_json(self.errors_by_label_file, ErrorsByLabel)
+        return errors
 
     def write_output(self, split: str, lines: Sequence[str], scores: Mapping[str, Mapping[str, Any]]) -> None:
         """Replace the output of a split and its scores (name -> value, signature, sentences)."""
@@ -109,7 +115,8 @@ class RunFolder(RunPaths):
 
     def scores(self) -> dict[str, Any]:
         """Read the scores, split -> name -> value, signature, sentences; empty without a file. Raises DataError."""
-        return read_json(self.scores_file) if self.scores_file.is_file() else {}
+        scores: dict[str, Any] = read_json(self.scores_file, Scores) if self.scores_file.is_file() else {}
+        return scores
 
     def sweep(self) -> None:
         """Remove temporary files of killed processes; call while holding the lock."""

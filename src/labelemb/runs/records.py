@@ -1,24 +1,27 @@
-"""Reading and writing the JSON and YAML files of a run folder."""
+"""Reading and writing the JSON and YAML files of a run folder; what is read fits the schema."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from labelemb.errors import DataError
+from labelemb.documents import parse_json, parse_yaml, read_bounded
 from labelemb.files import write_text
+from labelemb.runs.schema import check_schema
+
+EXPECTED = "a file of a run folder"
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object. Raises DataError for a missing or damaged file."""
-    return _read(path, json.loads)
+def read_json(path: Path, schema: Any) -> Any:
+    """Read a JSON file. Raises DataError when it is missing, damaged or does not fit the schema."""
+    return check_schema(path, schema, parse_json(read_bounded(path, EXPECTED), str(path), EXPECTED))
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping. Raises DataError for a missing or damaged file."""
-    return _read(path, yaml.safe_load)
+def read_yaml(path: Path, schema: Any) -> Any:
+    """Read a YAML file. Raises DataError when it is missing, damaged or does not fit the schema."""
+    return check_schema(path, schema, parse_yaml(read_bounded(path, EXPECTED), str(path), EXPECTED))
 
 
 def write_json(path: Path, content: Mapping[str, Any], indent: int | None = None) -> None:
@@ -29,15 +32,3 @@ def write_json(path: Path, content: Mapping[str, Any], indent: int | None = None
 def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
     """Replace a YAML file; keys keep their order."""
     write_text(path, yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True))
-
-
-def _read(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
-    try:
-        content = parse(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(str(path), "a file of a run folder", "no such file") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no JSON, or no UTF-8
-        raise DataError(str(path), "a readable file of a run folder", " ".join(str(error).split())) from error
-    if not isinstance(content, dict):
-        raise DataError(str(path), "a mapping", type(content).__name__)
-    return content
