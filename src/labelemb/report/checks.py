@@ -9,6 +9,7 @@ from labelemb.report.findings import plural
 # What a method may choose for itself: the loss, and where and how it runs. All else should be equal in a fair comparison.
 _OWN_TO_A_MODE = {
     *("method", "seed", "tau", "alpha", "beta", "mix", "cap", "reduction", "soft_start", "soft_decay", "terms"),
+    *("soft_temperature", "soft_scale"),
     *(
         "label_smoothing",
         "embedding",

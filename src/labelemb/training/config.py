@@ -58,6 +58,9 @@ class TrainingConfig:
         soft_start: Optimizer steps before the soft term is switched on.
         soft_decay: Share of the soft term's weight that is moved to the hard term by the end of the run, linearly from
             soft_start on; 0 disables. Needs a convex mix and an embedding that is learned.
+        soft_temperature: Temperature of the model's prediction in the soft term; 1 as published, tau to soften both
+            sides alike.
+        soft_scale: Factor of the soft term, beside its weight in the mix.
         terms: Comma-separated terms of the label-embedding loss: hard, soft, aux, embedding, cap.
         impl: Implementation of the loss: ``auto``, ``eager``, ``chunked`` or ``fused``.
         precision: ``fp32``, ``bf16`` or ``fp16`` (autocast); ``auto``: bf16 where the hardware supports it.
@@ -99,6 +102,8 @@ class TrainingConfig:
     cap: Cap = "hinge"
     soft_start: int = 0
     soft_decay: float = 0.0
+    soft_temperature: float = 1.0
+    soft_scale: float = 1.0
     terms: str = ",".join(TERMS)
     impl: Implementation = "eager"
     precision: Precision = "fp32"
