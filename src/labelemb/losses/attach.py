@@ -13,7 +13,7 @@ from labelemb.errors import ConfigError
 if TYPE_CHECKING:
     from labelemb.losses.base import Loss
 
-MIN_LEARNING_RATE = 1e-3  # below, a label embedding hardly moves within an epoch (docs/any-model.md has a table)
+MIN_LEARNING_RATE = 1e-3  # below, a label embedding hardly moves within an epoch (docs/training-loop.md)
 
 
 class StepCounter:
