@@ -21,7 +21,6 @@ from torch import nn
 
 from benchmarks.measure import clock, time_interleaved
 from benchmarks.tables import Comparison, show, write
-from labelemb.methods import MethodName
 from labelemb.presets import read_preset
 from labelemb.tasks.vision.config import VisionConfig
 from labelemb.tasks.vision.images import ImageData, Images
@@ -78,7 +77,7 @@ def random_task(config: VisionConfig) -> VisionTask:
     return VisionTask(config, ImageData(images, None, images[:1], names, (0.0,) * channels, (1.0,) * channels))
 
 
-def step(config: VisionConfig, method: MethodName) -> Callable[[], object]:
+def step(config: VisionConfig, method: str) -> Callable[[], object]:
     """Return one step of the training loop."""
     config = replace(config, method=method)
     task = random_task(config)

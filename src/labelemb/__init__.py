@@ -4,6 +4,8 @@ from labelemb import functional
 from labelemb.losses.baselines.label_confusion import LabelConfusionLoss
 from labelemb.losses.baselines.label_relaxation import LabelRelaxationLoss
 from labelemb.losses.baselines.label_smoothing import LabelSmoothingLoss
+from labelemb.losses.baselines.margin_smoothing import MarginSmoothingLoss
+from labelemb.losses.baselines.max_sup import MaxSupLoss
 from labelemb.losses.baselines.online_label_smoothing import OnlineLabelSmoothingLoss
 from labelemb.losses.baselines.ps_kd import PSKDLoss
 from labelemb.losses.baselines.soft_label_matrix import SoftLabelMatrixLoss
@@ -31,6 +33,8 @@ __all__ = [
     "LabelSmoothingLoss",
     "LinearCrossEntropyLoss",
     "LossOutput",
+    "MarginSmoothingLoss",
+    "MaxSupLoss",
     "MixedTargets",
     "Objective",
     "OnlineLabelSmoothingLoss",

@@ -14,8 +14,10 @@ import torch
 
 from labelemb import DenseLabelEmbedding
 from labelemb.cli.main import main
-from labelemb.errors import ConfigError
-from labelemb.methods import KEYS, METHODS
+from labelemb.errors import ConfigError, DataError
+from labelemb.losses.label_embedding import LabelEmbeddingLoss
+from labelemb.losses.method import Method
+from labelemb.methods import METHODS
 from labelemb.runs import Line, RunFolder
 from labelemb.tasks.vision.config import VisionConfig
 from labelemb.tasks.vision.recipe import load_data
@@ -45,11 +47,8 @@ def config_of(method: str, folder: Path) -> VisionConfig:
     if not file.exists():
         DenseLabelEmbedding(10).save(file, list("0123456789"))
         np.save(folder / "m.npy", np.full((10, 10), 0.1))
-    chosen = {
-        "frozen_embedding": {"embedding": str(file)},
-        "soft_label_matrix": {"label_matrix": str(folder / "m.npy")},
-    }.get(method, {})
-    return replace(CONFIG, method=method, **chosen)
+    files = {"embedding": str(file), "label_matrix": str(folder / "m.npy")}
+    return replace(CONFIG, method=method, **{key: files[key] for key in METHODS[method].required})
 
 
 def fit_some(config: VisionConfig, run: RunFolder, evaluate_every: int | None = None) -> VisionTask:
@@ -182,22 +181,44 @@ def test_the_index_says_which_image_it_is() -> None:
     assert all(torch.equal(data.train.labels[piece.index], piece.targets) for piece in pieces)
 
 
-def test_a_mode_keeps_its_own_keys_alone() -> None:
-    """So a run is the same run whatever the other methods of its matrix were told."""
-    changed = {"embedding": "e.safetensors", "smoothing": 0.3, "ols_weight": 0.2, "label_matrix": "m.csv"}
-    changed |= {
-        "ps_kd_weight": 0.3,
-        "tf_kd_weight": 0.2,
-        "tf_kd_tau": 3.0,
-        "relaxation": 0.2,
-        "label_confusion_alpha": 2.0,
-        "soft_decay": 0.5,
-    }
-    assert changed.keys() == KEYS.keys()
-    for method in METHODS:
-        got = replace(CONFIG, method=method, **changed).resolved()
-        for key, methods in KEYS.items():
-            assert getattr(got, key) == (changed[key] if method in methods else getattr(CONFIG, key)), (method, key)
+def test_a_run_keeps_the_options_of_its_own_method_only(tmp_path: Path) -> None:
+    """So a run is the same run whatever options the other methods of a comparison were given."""
+    keys = {key for method in METHODS.values() for key in method.keys}
+    files = {"embedding": "e.safetensors", "label_matrix": "m.csv"}
+    changed = {key: files.get(key) or 0.5 * getattr(CONFIG, key) or 0.5 for key in keys}
+    assert all(changed[key] != getattr(CONFIG, key) for key in keys)
+    for method in METHODS.values():
+        got = replace(CONFIG, method=method.name, **changed | {"soft_decay": 0.0}).resolved()
+        for key in keys - {"soft_decay"}:
+            assert getattr(got, key) == (changed if key in method.keys else vars(CONFIG))[key], (method.name, key)
+    assert replace(CONFIG, soft_decay=0.5).resolved().soft_decay == 0.5
+    assert replace(CONFIG, method="ols", soft_decay=0.5).resolved().soft_decay == 0
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
+def test_capabilities_are_those_of_the_loss(method: Method, tmp_path: Path) -> None:
+    task = fit_some(replace(config_of(method.name, tmp_path), epochs=1), RunFolder(tmp_path / "run"))
+    fresh = VisionTask(config_of(method.name, tmp_path), load_data("digits", None)).loss.state_dict()
+    trained = task.loss.state_dict()
+    assert method.has_state == any(not torch.equal(value, trained[name]) for name, value in fresh.items())
+    assert method.learns_embedding == isinstance(task.loss, LabelEmbeddingLoss)
+    assert task.loss.mixes == (method.mixed_targets == "always")
+    hidden, targets = torch.randn(4, 16), torch.tensor([0, 1, 2, 3])
+    if method.needs_index:
+        with pytest.raises(DataError, match="index"):
+            task.loss(hidden, task.model.head, targets)
+    else:
+        assert task.loss(hidden, task.model.head, targets).loss.isfinite()
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
+def test_methods_without_another_implementation_refuse_it(method: Method, tmp_path: Path) -> None:
+    config = replace(config_of(method.name, tmp_path), impl="chunked")
+    if method.chunked:
+        VisionTask(config, load_data("digits", None))
+        return
+    with pytest.raises(ConfigError, match=f"impl: expected eager or auto for method {method.name}"):
+        VisionTask(config, load_data("digits", None))
 
 
 def test_matched_and_shuffled_with_a_file_or_without(tmp_path: Path) -> None:

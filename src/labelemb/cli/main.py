@@ -42,7 +42,9 @@ examples:
 
 labelemb COMMAND --help shows the options of a command."""
 EXTRAS = {
-    **dict.fromkeys(("jsonargparse", "docstring_parser", "rich", "yaml", "accelerate", "scipy", "pooch", "pydantic"), "train"),
+    **dict.fromkeys(
+        ("jsonargparse", "docstring_parser", "rich", "yaml", "accelerate", "scipy", "pooch", "pydantic"), "train"
+    ),
     **dict.fromkeys(("sklearn", "typeshed_client"), "train"),
     **dict.fromkeys(("matplotlib",), "report"),
     **dict.fromkeys(("datasets", "pyarrow", "PIL"), "data"),

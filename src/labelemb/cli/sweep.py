@@ -13,7 +13,7 @@ from labelemb.cli.run_plan import Request, Variant, main_console, make_plan, req
 from labelemb.cli.suggestions import suggest
 from labelemb.cli.training_options import TrainingCommand, config_values
 from labelemb.errors import ConfigError
-from labelemb.methods import KEYS
+from labelemb.methods import methods_using
 
 GRID = "KEY=VALUE,VALUE,... of options of the run, each key once"
 
@@ -97,7 +97,7 @@ def _grid(words: Sequence[str], request: Request) -> dict[str, list[str]]:
 
 def _cells(grid: Mapping[str, Sequence[str]], method: str, request: Request) -> list[Variant]:
     """Return a variant per combination. Raises ConfigError for values of a wrong type, unused keys, equal values."""
-    if unused := [key for key in grid if key in KEYS and method not in KEYS[key]]:
+    if unused := [key for key in grid if methods_using(key) and method not in methods_using(key)]:
         raise ConfigError("grid", f"keys that method {method} uses", ", ".join(unused))
     cells = []
     for values in itertools.product(*grid.values()):

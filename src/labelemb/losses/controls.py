@@ -1,6 +1,6 @@
-"""Controls of a learned embedding: soft labels with the learned own mass, without what was learned beside it.
+"""Controls of a learned label embedding: soft labels with its true-label mass but without its structure.
 
-K rows, V labels; q (K, V) is softmax(E[y]), y (K,) the gold label of each row.
+Letters: K rows, V labels, q = softmax(E[y]).
 """
 
 from abc import ABC, abstractmethod
@@ -12,63 +12,73 @@ from labelemb.errors import ConfigError, ShapeError
 from labelemb.functional import matched_smoothing
 from labelemb.losses.rank_local import RankLocalState
 
-MOST_SHUFFLED = torch.iinfo(torch.int16).max
+MAX_SHUFFLED_LABELS = torch.iinfo(torch.int16).max
 
 
 class Control(nn.Module, ABC):
-    """Turns learned soft labels into those of a control: ``control(q, labels)``, (K, V) and (K,) -> (K, V)."""
+    """A transform of learned soft labels, ``control(q, labels)``."""
 
     @abstractmethod
     def forward(self, q: Tensor, labels: Tensor) -> Tensor:
-        """Return the soft labels to teach with instead of q."""
+        """Return the soft labels to train with instead of q.
+
+        Args:
+            q: Learned soft labels, shape ``(K, V)``.
+            labels: int64, shape ``(K,)``.
+
+        Returns:
+            Shape ``(K, V)``.
+        """
 
 
 class Matched(Control):
-    """Label smoothing of the same own mass, label by label: q[y] stays, the rest is spread evenly.
+    """Label smoothing with the learned true-label mass of each label, see ``functional.matched_smoothing``.
 
-    t[y] = q[y],   t[k] = (1 - q[y]) / (V - 1) for k != y
-
-    Spread evenly the rest has the most entropy it can have, so that where the learned rest is far from even (100 labels
-    and more) the control is the softer of the two; ``Shuffled`` keeps mass and entropy alike.
-
-    >>> Matched()(torch.tensor([[0.1, 0.6, 0.3]]), torch.tensor([1]))
-    tensor([[0.2000, 0.6000, 0.2000]])
+    A uniform rest has the highest possible entropy, so where the learned rest is far from uniform (100 labels and more)
+    this control is softer than the embedding; ``Shuffled`` keeps both mass and entropy.
     """
 
     def forward(self, q: Tensor, labels: Tensor) -> Tensor:
-        """(K, V) and (K,) -> (K, V)."""
+        """Return the smoothed labels, shape ``(K, V)``."""
         return matched_smoothing(q, labels)
 
 
 class Shuffled(Control):
-    """The same numbers in other places: q[y] stays, the rest of each row is permuted.
+    """Learned soft labels with the off-diagonal entries of each row permuted: ``t[y] = q[y]``, ``t[k] = q[pi_y(k)]``.
 
-    t[y] = q[y],   t[k] = q[place_y(k)] for k != y
+    pi_y permutes the labels other than y. It is drawn once for each y from the seed, so it need not be saved. It takes
+    ``2 * V * V`` bytes.
 
-    place_y permutes the labels other than y. It is drawn for each y by itself from the seed and never changes, so that
-    it need not be saved. It takes 2 V * V bytes.
+    Args:
+        num_labels: Number of labels V.
+        seed: Seed of the permutations.
 
-    Raises ConfigError for more than 32,767 labels.
+    Raises:
+        ConfigError: More than 32,767 labels.
     """
 
     def __init__(self, num_labels: int, seed: int) -> None:
         super().__init__()
-        if num_labels > MOST_SHUFFLED:
+        if num_labels > MAX_SHUFFLED_LABELS:
             raise ConfigError(
-                "shuffled_embedding", f"at most {MOST_SHUFFLED} labels, a permutation for each", num_labels
+                "shuffled_embedding", f"at most {MAX_SHUFFLED_LABELS} labels (a permutation for each)", num_labels
             )
         random = torch.Generator().manual_seed(seed)
-        places = torch.empty(num_labels, num_labels, dtype=torch.int16)
+        permutations = torch.empty(num_labels, num_labels, dtype=torch.int16)
         labels = torch.arange(num_labels, dtype=torch.int16)
         for label in range(num_labels):
             others = torch.cat([labels[:label], labels[label + 1 :]])
             permuted = others[torch.randperm(len(others), generator=random)]
-            places[label] = torch.cat([permuted[:label], labels[label : label + 1], permuted[label:]])
-        self.places = RankLocalState(places)
+            permutations[label] = torch.cat([permuted[:label], labels[label : label + 1], permuted[label:]])
+        self.permutations = RankLocalState(permutations)
 
     def forward(self, q: Tensor, labels: Tensor) -> Tensor:
-        """(K, V) and (K,) -> (K, V). Raises ShapeError for another V."""
-        places = self.places.value
-        if q.shape[1] != len(places):
-            raise ShapeError("shuffled_embedding", f"soft labels of {len(places)} labels", q.shape[1])
-        return q.gather(1, places[labels].long())
+        """Return the permuted soft labels, shape ``(K, V)``.
+
+        Raises:
+            ShapeError: V is not the number of labels of the permutations.
+        """
+        permutations = self.permutations.value
+        if q.shape[1] != len(permutations):
+            raise ShapeError("shuffled_embedding", f"soft labels of {len(permutations)} labels", q.shape[1])
+        return q.gather(1, permutations[labels].long())

@@ -5,6 +5,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from labelemb.functional import cross_entropy
+from labelemb.losses.method import LossContext, Method, MethodOptions
 from labelemb.losses.row_loss import RowLoss
 from labelemb.ops.backends import Implementation, check_implementation, is_plain_linear, select_backend
 from labelemb.ops.inputs import ObjectiveInputs
@@ -64,3 +65,18 @@ class LinearCrossEntropyLoss(RowLoss):
     def row_terms(self, log_p: Tensor, rows: Rows) -> dict[str, Tensor]:
         """Return -log p[y], shape ``(N,)``."""
         return {"hard": cross_entropy(log_p, rows.labels)}
+
+
+def _build(options: MethodOptions, context: LossContext) -> LinearCrossEntropyLoss:
+    return LinearCrossEntropyLoss(context.ignore_index, impl=context.impl)
+
+
+METHOD = Method(
+    name="cross_entropy",
+    title="one-hot",
+    formula="H(onehot(y), p)",
+    build=_build,
+    color="#d55e00",
+    mixed_targets="always",
+    chunked=True,
+)

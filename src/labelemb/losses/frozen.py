@@ -1,11 +1,13 @@
-"""Reuse: a learned label embedding, frozen, teaches a new model; or a control of it does."""
+"""A learned label embedding, frozen, as the teacher of a new model."""
 
 import copy
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from labelemb.losses.controls import Control
+from labelemb.losses.method import LossContext, Method, MethodOptions, file_option, required_path
 from labelemb.losses.row_loss import SoftTargetLoss, check_weight
 from labelemb.terms.embedding import LabelEmbedding
 from labelemb.terms.reduction import upcast
@@ -13,16 +15,22 @@ from labelemb.terms.rows import Rows
 
 
 class FrozenLabelEmbeddingLoss(SoftTargetLoss):
-    """beta * H(onehot y, z1) + (1 - beta) * H(softmax(E[y]), z1), both means over rows; E never changes.
+    """Train with a label embedding E learned before: ``beta * H(onehot(y), p) + (1 - beta) * H(softmax(E[y]), p)``.
 
-    Source: Label Embedding Network, arXiv 1710.10393 ("can be directly adapted for training a new model"). There is no
-    auxiliary head and nothing to train here, so the model may be of any size; only the labels must be those of E, in
-    its order (``LabelEmbedding.select`` puts them there).
+    Both terms are means over rows; E does not change. There is no auxiliary head, so the model may have any hidden
+    size; its labels must be those of E in the same order (``LabelEmbedding.select`` reorders).
+    Source: Sun, Wei, Ren, Ma 2017, Label Embedding Network, arXiv 1710.10393 ("can be directly adapted for training a
+    new model").
 
-    embedding     a learned one; a frozen copy of it teaches
-    beta          weight of the hard term, 0..1
-    ignore_index, validate_args  as in ``RowLoss``
-    control       teach with what it makes of softmax(E[y]) instead (``controls.py``)
+    Args:
+        embedding: A learned label embedding; a frozen copy is kept.
+        beta: Weight of the hard term, 0 to 1.
+        ignore_index: Target value to ignore, as in ``nn.CrossEntropyLoss``.
+        validate_args: See ``RowLoss``.
+        control: Optional transform of the soft targets (``labelemb.losses.controls``).
+
+    Raises:
+        ConfigError: ``beta`` is out of range.
     """
 
     mixes = True
@@ -41,10 +49,44 @@ class FrozenLabelEmbeddingLoss(SoftTargetLoss):
         self.hard_weight, self.control = beta, control
 
     def soft_targets(self, rows: Rows, like: Tensor) -> Tensor:
-        """softmax(E[y]) or what the control makes of it, (N, V)."""
+        """Return softmax(E[y]), transformed by the control if there is one, shape ``(N, V)``."""
         q = torch.softmax(upcast(self.embedding.rows(rows.labels)), dim=1)
         return q if self.control is None else self.control(q, rows.labels)
 
     def extra_repr(self) -> str:
-        """Say what is chosen when the module is printed."""
+        """Return the arguments for ``repr``."""
         return f"num_labels={self.num_labels}, beta={self.hard_weight}"
+
+
+@dataclass(frozen=True)
+class FrozenEmbeddingOptions(MethodOptions):
+    """Options of ``frozen_embedding``.
+
+    Args:
+        embedding: ``frozen_embedding``, ``matched_smoothing``, ``shuffled_embedding``: learned label embedding, a
+            .safetensors file or a run directory; labels are matched by name. ``frozen_embedding`` requires it; the
+            other two learn one if it is not given.
+    """
+
+    embedding: str | None = file_option("label_embedding")
+
+
+def build_frozen(
+    options: FrozenEmbeddingOptions, context: LossContext, control: Control | None = None
+) -> FrozenLabelEmbeddingLoss:
+    """Return the loss with the embedding of ``options.embedding``, its labels in the order of ``context``."""
+    embedding = LabelEmbedding.load(required_path(options.embedding)).select(context.label_names)
+    return FrozenLabelEmbeddingLoss(embedding, context.objective.beta, context.ignore_index, control=control)
+
+
+METHOD = Method(
+    name="frozen_embedding",
+    title="frozen embedding",
+    formula="H(t, p), t = beta onehot(y) + (1 - beta) softmax(E[y]), E learned before and frozen",
+    build=build_frozen,
+    options=FrozenEmbeddingOptions,
+    citation="Sun et al. 2017, arXiv 1710.10393",
+    color="#009e73",
+    required=("embedding",),
+    mixed_targets="always",
+)

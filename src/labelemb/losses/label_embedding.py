@@ -1,6 +1,7 @@
 """LabelEmbeddingLoss: holds the label embedding and the auxiliary head, and chooses the implementation."""
 
 import warnings
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from labelemb.errors import ConfigError, check_at_least_one
 from labelemb.losses.base import Loss
 from labelemb.losses.controls import Control
+from labelemb.losses.method import LossContext, Method, MethodOptions
 from labelemb.losses.monitor import CHECK_AFTER
 from labelemb.losses.validation import check_layer
 from labelemb.ops.backends import Implementation, check_implementation, is_plain_linear, select_backend
@@ -186,3 +188,56 @@ def _check_embedding(embedding: LabelEmbedding | None, num_labels: int) -> None:
         raise ConfigError("embedding", "a label embedding of this library", type(embedding).__name__)
     if embedding is not None and embedding.num_labels != num_labels:
         raise ConfigError("embedding", f"an embedding of {num_labels} labels", embedding.num_labels)
+
+
+@dataclass(frozen=True)
+class LabelEmbeddingOptions(MethodOptions):
+    """Options of ``label_embedding``, beside those of ``Objective``, which are shared.
+
+    Args:
+        soft_decay: Share of the soft term's weight that is moved to the hard term by the end of the run, linearly from
+            soft_start on; 0 disables. Needs a convex mix and an embedding that is learned.
+    """
+
+    soft_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.soft_decay <= 1:
+            raise ConfigError("soft_decay", "a number from 0 to 1", self.soft_decay)
+
+    def check(self, objective: Objective) -> None:
+        """Raise ConfigError for ``soft_decay`` with a mix that is not convex."""
+        if self.soft_decay and objective.mix != "convex":
+            raise ConfigError("mix", "convex, for soft_decay", objective.mix)
+
+
+def build_label_embedding(
+    options: LabelEmbeddingOptions, context: LossContext, control: Control | None = None
+) -> LabelEmbeddingLoss:
+    """Return the loss with a new label embedding."""
+    objective = context.objective
+    if options.soft_decay:
+        objective = objective.with_soft_decay(options.soft_decay, context.steps)
+    return LabelEmbeddingLoss(
+        context.hidden_size,
+        context.num_labels,
+        context.make_embedding() if context.make_embedding else None,
+        objective,
+        context.ignore_index,
+        impl=context.impl,
+        control=control,
+    )
+
+
+METHOD = Method(
+    name="label_embedding",
+    title="label embedding",
+    formula="H(t, p) + three terms that learn E, t = beta onehot(y) + (1 - beta) softmax(E[y])",
+    build=build_label_embedding,
+    options=LabelEmbeddingOptions,
+    citation="Sun et al. 2017, arXiv 1710.10393",
+    color="#0072b2",
+    chunked=True,
+    has_state=True,
+    learns_embedding=True,
+)

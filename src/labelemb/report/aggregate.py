@@ -9,26 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from labelemb.errors import DataError
+from labelemb.methods import BASELINE, METHODS
 from labelemb.metrics.convergence import epochs_until
 from labelemb.report.measures import ERROR, TEXT_HEADS, Measure
 from labelemb.runs import Line, RunFolder, find_runs
 from labelemb.stats.paired import PairedDifference, Summary, paired_difference, summarise
-
-BASELINE = "cross_entropy"
-MODE_NAMES = {
-    BASELINE: "one-hot",
-    "label_embedding": "label embedding",
-    "frozen_embedding": "reused embedding",
-    "label_smoothing": "label smoothing",
-    "matched_smoothing": "matched smoothing",
-    "shuffled_embedding": "shuffled embedding",
-    "soft_label_matrix": "own soft labels",
-    "ols": "online smoothing",
-    "ps_kd": "self-distillation",
-    "tf_kd": "virtual teacher",
-    "label_relaxation": "label relaxation",
-    "label_confusion": "label confusion",
-}
 
 Figure = Literal["last", "chosen"]
 FIGURES: dict[Figure, str] = {
@@ -49,7 +34,7 @@ def method_name(method: str) -> str:
     ('one-hot', 'label embedding without cap', 'tau=2')
     """
     method, without, term = method.partition("-without-")
-    return MODE_NAMES.get(method, method) + without.replace("-", " ") + term
+    return (METHODS[method].title if method in METHODS else method) + without.replace("-", " ") + term
 
 
 @dataclass(frozen=True)
@@ -280,6 +265,6 @@ def _task(name: str, runs: list[Run]) -> Task:
 
 
 def method_rank(method: str) -> tuple[int, str]:
-    """Return the key that sorts methods: in the order of ``MODE_NAMES``, then others by name."""
-    known = list(MODE_NAMES)
+    """Return the key that sorts methods: in the order of ``METHODS``, then others by name."""
+    known = list(METHODS)
     return (known.index(method) if method in known else len(known), method)

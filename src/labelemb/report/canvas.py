@@ -10,24 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from labelemb.files import write_atomically
+from labelemb.methods import METHODS
 
-# Okabe and Ito: told apart with every kind of colour blindness.
-_COLOURS = {
-    "cross_entropy": "#d55e00",
-    "label_embedding": "#0072b2",
-    "frozen_embedding": "#009e73",
-    "label_smoothing": "#cc79a7",
-    "matched_smoothing": "#e69f00",
-    "shuffled_embedding": "#56b4e9",
-    "ols": "#7f7f7f",
-    "soft_label_matrix": "#a6761d",
-    "ps_kd": "#882255",
-    "tf_kd": "#117733",
-    "label_relaxation": "#999933",
-    "label_confusion": "#aa4499",
-}
+_COLORS = {method.name: method.color for method in METHODS.values() if method.color}
 # Variants of a method share these; each shows on white and on black.
-_OTHERS = ("#44aa99", "#6a3d9a", "#b15928", "#8da0cb", "#e7298a")
+_OTHERS = ("#b15928", "#8da0cb", "#e7298a", "#1b9e77", "#4d4d4d")
 _TYPE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Helvetica", "Arial", "sans-serif"],
@@ -45,8 +32,8 @@ INK, PALE = "#222222", "#d0d0d0"
 
 def colour_of(method: str, methods: Sequence[str]) -> str:
     """Return the colour of a method; the known methods always have the same."""
-    others = [other for other in methods if other not in _COLOURS]
-    return _COLOURS[method] if method in _COLOURS else _OTHERS[others.index(method) % len(_OTHERS)]
+    others = [other for other in methods if other not in _COLORS]
+    return _COLORS[method] if method in _COLORS else _OTHERS[others.index(method) % len(_OTHERS)]
 
 
 def figure(width: float, height: float) -> Figure:

@@ -1,26 +1,20 @@
 """What a reader must be told before trusting a figure: runs that are not finished, or not comparable."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from typing import Any
 
+from labelemb.methods import METHODS
 from labelemb.report.aggregate import Group, Run, Task, finite, method_name
 from labelemb.report.findings import plural
+from labelemb.terms.objective import Objective
 
-# What a method may choose for itself: the loss, and where and how it runs. All else should be equal in a fair comparison.
-_OWN_TO_A_MODE = {
-    *("method", "seed", "tau", "alpha", "beta", "mix", "cap", "reduction", "soft_start", "soft_decay", "terms"),
-    *("soft_temperature", "soft_scale"),
-    *(
-        "label_smoothing",
-        "embedding",
-        "label_matrix",
-        "ols_weight",
-        "ps_kd_weight",
-        "tf_kd_weight",
-        "tf_kd_tau",
-        "label_relaxation",
-    ),
-    *("label_confusion_alpha", "impl", "device", "tracker", "note"),
+# What may differ between methods: the loss, and where and how it runs. All else should be equal in a fair comparison.
+_OWN_TO_A_METHOD = {
+    *("method", "seed"),
+    *(field.name for field in fields(Objective)),
+    *(key for method in METHODS.values() for key in method.keys),
+    *("impl", "device", "tracker", "note"),
 }
 
 
@@ -105,7 +99,7 @@ def _unfair(reference: Group, group: Group) -> list[str]:
     lines = []
     if reference.runs and group.runs:
         here, there = group.runs[0].config, reference.runs[0].config
-        for key in here.keys() & there.keys() - _OWN_TO_A_MODE:
+        for key in here.keys() & there.keys() - _OWN_TO_A_METHOD:
             if here[key] != there[key]:
                 lines.append(
                     f"{_name(group)}: {key} is {here[key]}, but {there[key]} for {method_name(reference.method)}"

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from labelemb.errors import ConfigError
-from labelemb.report.aggregate import BASELINE, Task, method_name
+from labelemb.methods import BASELINE
+from labelemb.report.aggregate import Task, method_name
 from labelemb.report.measures import ERROR, MEASURES, TEXT_MEASURES, Measure
 from labelemb.stats.paired import PairedDifference, Summary, holm, paired_difference, summarise
 

@@ -2,7 +2,8 @@
 
 import math
 
-from labelemb.report.aggregate import BASELINE, Convergence, Task, method_name
+from labelemb.methods import BASELINE
+from labelemb.report.aggregate import Convergence, Task, method_name
 from labelemb.report.comparison import ALPHA, Standing, compare_methods, shown_p
 
 

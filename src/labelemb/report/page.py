@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from labelemb.files import write_text
-from labelemb.report.aggregate import BASELINE, FIGURES, Group, Task, method_name
+from labelemb.methods import BASELINE
+from labelemb.report.aggregate import FIGURES, Group, Task, method_name
 from labelemb.report.canvas import colour_of
 from labelemb.report.checks import unfinished_of, warnings_of
 from labelemb.report.comparison import MethodComparison, compare_methods, comparison_cells, comparisons

@@ -4,7 +4,8 @@ import csv
 import io
 from collections.abc import Sequence
 
-from labelemb.report.aggregate import BASELINE, FIGURES, Comparison, Figure, Task, method_name, method_rank
+from labelemb.methods import BASELINE
+from labelemb.report.aggregate import FIGURES, Comparison, Figure, Task, method_name, method_rank
 from labelemb.report.checks import unfinished_of, warnings_of
 from labelemb.report.comparison import comparison_cells, comparisons
 from labelemb.report.findings import findings

@@ -1,14 +1,15 @@
-"""What the configs of all tasks have in common: keys, their documentation, their checks."""
+"""The configuration that all tasks share: keys, their documentation and their checks."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
 from labelemb.errors import Choices, ConfigError
 from labelemb.functional import TERMS
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
-from labelemb.methods import KEYS, METHODS, MethodConfig, MethodName
+from labelemb.losses.method import MethodOptions
+from labelemb.methods import METHODS, methods_using, option_classes
 from labelemb.ops.backends import Implementation, check_implementation
 from labelemb.runs import embedding_file
 from labelemb.terms.objective import Cap, Mix, Objective
@@ -17,27 +18,27 @@ from labelemb.training.loop import FitSettings
 from labelemb.training.optimizers import OptimizerName, OptimizerSettings, Schedule
 from labelemb.training.task import Task
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    class AllMethodOptions:
+        """The options of all methods; which there are is known at run time only."""
+
+else:
+    AllMethodOptions = dataclass(frozen=True)(type("AllMethodOptions", tuple(option_classes()), {}))
+
+T = TypeVar("T", bound="DataclassInstance")
+
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(AllMethodOptions):
     """Configuration of a training run: the keys that all tasks share.
 
-    A task's config is a subclass; it adds keys and may change defaults.
+    A task's config is a subclass; it adds keys and may change defaults. The options of every method in
+    ``labelemb.methods`` are keys as well; they are inherited from the methods' option dataclasses.
 
     Args:
         method: Name of the training method (the loss), see ``labelemb.methods``.
-        embedding: Learned label embedding to start from, a ``.safetensors`` file or a run directory; labels are matched
-            by name. Required by ``frozen_embedding``; without it ``matched_smoothing`` and ``shuffled_embedding`` learn
-            one.
-        label_matrix: File with a soft label for each class, .csv (matched by name), .npy or .safetensors. Required by
-            ``soft_label_matrix``.
-        smoothing: ``label_smoothing``: probability mass spread evenly over all labels, 0 to 1.
-        ols_weight: ``ols``: weight of the one-hot term, 0 to 1.
-        ps_kd_weight: ``ps_kd``: weight of the previous epoch's prediction in the last epoch, 0 to 1; it grows linearly.
-        tf_kd_weight: ``tf_kd``: weight of the virtual teacher, 0 to 1.
-        tf_kd_tau: ``tf_kd``: temperature of teacher and model.
-        relaxation: ``label_relaxation``: probability mass that may lie outside the label without a loss.
-        label_confusion_alpha: ``label_confusion``: factor of the one-hot label in the simulated label.
         seed: Random seed; model, loss, data order, augmentation and dropout draw from independent streams.
         epochs: Passes over the training data.
         batch_size: Examples per optimizer step, over all processes.
@@ -56,8 +57,6 @@ class TrainingConfig:
         mix: ``convex``: beta * hard + (1 - beta) * soft; ``sum``: hard + soft.
         cap: Penalty on the auxiliary head's confidence: ``hinge`` above alpha, ``absolute`` on both sides of alpha.
         soft_start: Optimizer steps before the soft term is switched on.
-        soft_decay: Share of the soft term's weight that is moved to the hard term by the end of the run, linearly from
-            soft_start on; 0 disables. Needs a convex mix and an embedding that is learned.
         soft_temperature: Temperature of the model's prediction in the soft term; 1 as published, tau to soften both
             sides alike.
         soft_scale: Factor of the soft term, beside its weight in the mix.
@@ -71,18 +70,9 @@ class TrainingConfig:
         ConfigError: Names every invalid value at once.
     """
 
-    methods: ClassVar[tuple[MethodName, ...]] = METHODS  # those that the task can do
+    methods: ClassVar[tuple[str, ...]] = tuple(METHODS)  # those that the task supports
 
-    method: MethodName = "label_embedding"
-    embedding: str | None = None
-    label_matrix: str | None = None
-    smoothing: float = 0.1
-    ols_weight: float = 0.5
-    ps_kd_weight: float = 0.8
-    tf_kd_weight: float = 0.1
-    tf_kd_tau: float = 20.0
-    relaxation: float = 0.1
-    label_confusion_alpha: float = 4.0
+    method: str = "label_embedding"
     seed: int = 0
     epochs: int = 15
     batch_size: int = 100
@@ -101,7 +91,6 @@ class TrainingConfig:
     mix: Mix = "convex"
     cap: Cap = "hinge"
     soft_start: int = 0
-    soft_decay: float = 0.0
     soft_temperature: float = 1.0
     soft_scale: float = 1.0
     terms: str = ",".join(TERMS)
@@ -112,81 +101,86 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         with Choices() as choices:
-            self.expect(choices)
+            self.check_values(choices)
 
-    def expect(self, choices: Choices) -> None:
-        """Note what cannot be; a task's config notes that of its own keys as well."""
+    def check_values(self, choices: Choices) -> None:
+        """Report invalid values to ``choices``; a task's config overrides this to check its own keys as well."""
         for name in ("epochs", "batch_size", "gradient_accumulation_steps"):
             choices.expect(getattr(self, name) >= 1, name, "a whole number >= 1", getattr(self, name))
         choices.expect(self.seed >= 0, "seed", "a whole number >= 0", self.seed)
         choices.expect_one_of("method", self.method, self.methods)
-        files = {
-            "frozen_embedding": ("embedding", "a file or a run with a label embedding"),
-            "soft_label_matrix": ("label_matrix", "a file"),
-        }
-        if self.method in files:
-            key, wanted = files[self.method]
-            choices.expect(bool(getattr(self, key)), key, f"{wanted}, for method {self.method}", getattr(self, key))
-        chosen = self.share(MethodConfig, leaving=("objective",))  # which would be checked before all others
-        choices.include(lambda: MethodConfig(**chosen))
+        for options in option_classes():
+            choices.include(partial(self.values_of, options))
         choices.include(lambda: self.objective)
-        choices.expect(not self.soft_decay or self.mix == "convex", "mix", "convex, for soft_decay", self.mix)
+        if self.method in METHODS:
+            method = METHODS[self.method]
+            choices.include(lambda: method.check(self.values_of(method.options), self.objective))
         choices.include(lambda: self.optimizer_settings)
         choices.include(lambda: check_implementation(self.impl, None))
 
     @property
     def objective(self) -> Objective:
-        """Return the choices that are the loss's."""
-        terms = frozenset(term.strip() for term in self.terms.split(","))
-        return Objective(**self.share(Objective) | {"terms": terms})
+        """How the terms of the label-embedding loss are combined."""
+        return self.values_of(Objective, terms=frozenset(term.strip() for term in self.terms.split(",")))
 
     @property
-    def method_config(self) -> MethodConfig:
-        """Return the choices that are the method's. Raises DataError for a run that learned no label embedding."""
-        embedding = embedding_file(Path(self.embedding).expanduser()) if self.embedding else None
-        matrix = Path(self.label_matrix).expanduser() if self.label_matrix else None
-        return MethodConfig(**self.share(MethodConfig) | {"embedding": embedding, "label_matrix": matrix})
+    def method_options(self) -> MethodOptions:
+        """The options of the method, with the paths of files resolved.
+
+        Raises:
+            DataError: The option names a run that learned no label embedding.
+        """
+        return self.values_of(METHODS[self.method].options, **{key: str(file) for key, file in self.files.items()})
 
     @property
     def files(self) -> dict[str, Path]:
-        """Return the files that a run of this method reads, by config key. Raises as ``method_config`` does."""
-        method = self.method_config
-        files = {"embedding": method.embedding, "label_matrix": method.label_matrix}
-        return {key: file for key, file in files.items() if file is not None and self.method in KEYS[key]}
+        """The files that a run of this method reads, by config key. Raises as ``method_options`` does."""
+        kinds = METHODS[self.method].file_kinds
+        paths = {key: Path(getattr(self, key)).expanduser() for key in kinds if getattr(self, key)}
+        return {key: embedding_file(path) if kinds[key] == "label_embedding" else path for key, path in paths.items()}
 
     @property
     def optimizer_settings(self) -> OptimizerSettings:
-        """Return the choices that are the optimiser's."""
-        return OptimizerSettings(**self.share(OptimizerSettings))
+        """The keys of the optimizer."""
+        return self.values_of(OptimizerSettings)
 
     @property
     def fit_settings(self) -> FitSettings:
-        """Return the choices that are the training loop's."""
-        return FitSettings(**self.share(FitSettings) | {"optimizer": self.optimizer_settings})
+        """The keys of the training loop."""
+        return self.values_of(FitSettings, optimizer=self.optimizer_settings)
 
     def resolved(self) -> Self:
-        """Return the config with "auto" replaced by what this machine has, without what its method has no use for.
+        """Return the config with ``auto`` resolved for this machine and options of other methods set to defaults.
 
-        Raises ConfigError for a tracker that this machine does not have.
+        So a run has the same config whatever options the other methods of a comparison were given.
+
+        Raises:
+            ConfigError: The tracker is not installed.
         """
         check_tracker(self.tracker)
         precision = best_precision(self.device) if self.precision == "auto" else self.precision
+        unused = [key for key in self.defaults() if methods_using(key) and self.method not in methods_using(key)]
         defaults = self.defaults()
-        changes: dict[str, Any] = {key: defaults[key] for key, methods in KEYS.items() if self.method not in methods}
+        changes: dict[str, Any] = {key: defaults[key] for key in unused}
         return replace(self, **changes | {"precision": precision})
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """Return what each key is when nobody says anything."""
+        """Return the default of each key."""
         return {field.name: field.default for field in fields(cls)}
 
-    def share(self, kind: type, leaving: Sequence[str] = ()) -> dict[str, Any]:
-        """Return the values of the fields that the config has in common with another dataclass, less some."""
-        names = [field.name for field in fields(kind) if field.name not in leaving]
-        return {name: getattr(self, name) for name in names if hasattr(self, name)}
+    def values_of(self, kind: type[T], **others: Any) -> T:
+        """Return another dataclass with the fields that it shares with the config.
+
+        Args:
+            kind: The dataclass.
+            others: Values of further fields.
+        """
+        shared = {field.name: getattr(self, field.name) for field in fields(kind) if hasattr(self, field.name)}
+        return kind(**shared | others)
 
     def check_length(self, task: Task) -> None:
-        """Raise ConfigError for a run that would end before the soft term is on."""
+        """Raise ConfigError if the run would end before the soft term is switched on."""
         total_steps = self.epochs * task.steps_per_epoch
         if isinstance(task.loss, LabelEmbeddingLoss) and self.soft_start >= total_steps:
             raise ConfigError(

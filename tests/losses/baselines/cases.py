@@ -13,6 +13,8 @@ from labelemb import (
     LabelRelaxationLoss,
     LabelSmoothingLoss,
     LinearCrossEntropyLoss,
+    MarginSmoothingLoss,
+    MaxSupLoss,
     OnlineLabelSmoothingLoss,
     PSKDLoss,
     SoftLabelMatrixLoss,
@@ -53,7 +55,14 @@ def confusion() -> LabelConfusionLoss:
     return LabelConfusionLoss(SIZE, LABELS, code_size=3)
 
 
-METHODS: dict[str, Callable[[], RowLoss]] = {
+def suppression() -> MaxSupLoss:
+    """In its second epoch of three."""
+    loss = MaxSupLoss(0.1, 0.4, epochs=3)
+    loss.epoch_end()
+    return loss
+
+
+CASES: dict[str, Callable[[], RowLoss]] = {
     "cross_entropy": LinearCrossEntropyLoss,
     "frozen_embedding": lambda: FrozenLabelEmbeddingLoss(embedding(), 0.3),
     "matched_smoothing": lambda: FrozenLabelEmbeddingLoss(embedding(), 0.3, control=Matched()),
@@ -65,6 +74,8 @@ METHODS: dict[str, Callable[[], RowLoss]] = {
     "tf_kd": lambda: TfKDLoss(LABELS),
     "label_relaxation": lambda: LabelRelaxationLoss(LABELS, 0.4),
     "label_confusion": confusion,
+    "max_sup": suppression,
+    "margin_smoothing": lambda: MarginSmoothingLoss(margin=0.5),
 }
 
 
@@ -82,7 +93,7 @@ class Case:
 
 def make_case(method: str, rows: int = ROWS) -> Case:
     """In float64; about half of the rows are predicted right."""
-    loss = METHODS[method]().double()
+    loss = CASES[method]().double()
     torch.manual_seed(0)
     head = nn.Linear(SIZE, LABELS).double()
     hidden = torch.randn(rows, SIZE, dtype=torch.float64, requires_grad=True)

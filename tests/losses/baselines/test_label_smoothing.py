@@ -44,7 +44,7 @@ def test_matched_keeps_the_own_mass_and_nothing_else() -> None:
     assert alone.tolist() == [[1.0]], "a single label has nothing to spread to"
 
 
-def test_shuffled_rows_have_the_same_numbers_in_other_places() -> None:
+def test_shuffled_rows_have_the_same_numbers_in_other_columns() -> None:
     torch.manual_seed(0)
     q = torch.rand(40, 40).softmax(1)
     labels = torch.arange(40)
@@ -62,15 +62,15 @@ def test_each_row_is_permuted_by_itself_and_evenly() -> None:
     """Where label 0's mass of each row goes to: everywhere but the own place, about as often."""
     q = torch.zeros(200, 200)
     q[:, 0] = 1.0
-    places = Shuffled(200, seed=0)(q, torch.arange(200)).argmax(1)[1:]
-    assert not (places == torch.arange(1, 200)).any()
-    assert len(places.unique()) > 100  # 126 expected of 199 even draws
+    columns = Shuffled(200, seed=0)(q, torch.arange(200)).argmax(1)[1:]
+    assert not (columns == torch.arange(1, 200)).any()
+    assert len(columns.unique()) > 100  # 126 expected of 199 even draws
 
 
 def test_shuffling_takes_memory() -> None:
     with pytest.raises(ConfigError, match="shuffled_embedding: expected at most 32767 labels"):
         Shuffled(40_000, seed=0)
-    assert Shuffled(3, seed=0).double().places.value.dtype == torch.int16
+    assert Shuffled(3, seed=0).double().permutations.value.dtype == torch.int16
     assert not Shuffled(3, seed=0).state_dict()
 
 

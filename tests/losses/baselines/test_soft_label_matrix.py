@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from labelemb import DenseLabelEmbedding, SoftLabelMatrixLoss
 from labelemb.errors import DataError
-from labelemb.losses.baselines.soft_label_matrix import read_soft_labels
+from labelemb.losses.soft_label_files import read_soft_labels
 from labelemb.report.export import export_embedding
 
 from .cases import LABELS, make_case

@@ -124,7 +124,10 @@ def test_calibration_needs_validation_images(tmp_path: Path, capsys: pytest.Capt
     assert "a run with validation images, to fit a temperature on, got none held out" in capsys.readouterr().err
     assert main(["evaluate", str(run.path)]) == 0
     assert main(["evaluate", str(run.path), "--eval_metrics", "bleu"]) == 2
-    assert "eval_metrics: expected nothing, since it is an option of translation runs, got 'bleu'" in capsys.readouterr().err
+    assert (
+        "eval_metrics: expected nothing, since it is an option of translation runs, got 'bleu'"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(

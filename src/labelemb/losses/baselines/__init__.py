@@ -1,1 +1,1 @@
-"""What stands beside the method: other ways to soften a label. A file each; all are ``RowLoss``."""
+"""Training methods of other papers. One file each: loss module, options and ``METHOD``, which describes it."""

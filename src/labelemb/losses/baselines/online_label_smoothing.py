@@ -1,9 +1,12 @@
-"""Online label smoothing: the soft label of a class is the mean prediction of last epoch's right rows."""
+"""Online label smoothing: the soft label of a class is the mean correct prediction of the previous epoch."""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from labelemb.functional import is_correct
+from labelemb.losses.method import LossContext, Method, MethodOptions
 from labelemb.losses.rank_local import PendingState
 from labelemb.losses.row_loss import SoftTargetLoss, check_weight
 from labelemb.terms.reduction import global_sum
@@ -11,20 +14,26 @@ from labelemb.terms.rows import Rows
 
 
 class OnlineLabelSmoothingLoss(SoftTargetLoss):
-    """hard_weight * H(onehot y, z1) + (1 - hard_weight) * H(S[y], z1), means over rows.
+    """OLS: ``hard_weight * H(onehot(y), p) + (1 - hard_weight) * H(S[y], p)``, means over rows.
 
-    S[y] of an epoch is the mean of softmax(z1) over the rows of label y that the epoch before predicted right, as they
-    were when they came by. S is 0 in the first epoch, which so has the hard term alone, with its weight, and in the
-    row of a label that no row of the last epoch got right.
+    S[y] is the mean of p over the training examples of label y that were classified correctly during the previous
+    epoch. S is 0 in the first epoch, and for a label of which no example was classified correctly; the hard term keeps
+    its weight there.
+    Source: Zhang, Jiang, Hou, Wei, Han, Li, Cheng 2021, arXiv 2011.12562, equations 5 to 8, and its code.
 
-    Source: Zhang, Jiang, Hou, Wei, Han, Li, Cheng 2021, arXiv 2011.12562, equations 5 to 8 and its program.
+    Call ``epoch_end()`` after each epoch. Only batches in training mode with gradients enabled enter S.
 
-    num_labels    V
-    hard_weight   weight of the hard term, 0..1
-    ignore_index, validate_args  as in ``RowLoss``
+    Args:
+        num_labels: Number of labels V.
+        hard_weight: Weight of the hard term, 0 to 1.
+        ignore_index: Target value to ignore, as in ``nn.CrossEntropyLoss``.
+        validate_args: See ``RowLoss``.
 
-    ``soft``      S, (V, V)
-    ``epoch_end`` makes S of what was seen. Only rows seen in training mode count.
+    Attributes:
+        soft: S, shape ``(V, V)``.
+
+    Raises:
+        ConfigError: ``num_labels`` or ``hard_weight`` is out of range.
     """
 
     soft: Tensor
@@ -38,36 +47,67 @@ class OnlineLabelSmoothingLoss(SoftTargetLoss):
         check_weight("hard_weight", hard_weight)
         self.hard_weight = hard_weight
         self.register_buffer("soft", torch.zeros(num_labels, num_labels))
-        # Sums over the right rows of this epoch: what all processes know, and what this one has seen since.
+        # Sums over the correct examples of this epoch: all ranks up to the last sync, and this rank since then.
         self.register_buffer("sums", torch.zeros(num_labels, num_labels))
         self.register_buffer("counts", torch.zeros(num_labels))
         self.new_sums, self.new_counts = PendingState(num_labels, num_labels), PendingState(num_labels)
 
     def soft_targets(self, rows: Rows, like: Tensor) -> Tensor:
-        """S[y], (N, V)."""
+        """Return S[y], shape ``(N, V)``."""
         return self.soft[rows.labels].to(like.dtype)
 
     def observe(self, log_p: Tensor, rows: Rows) -> None:
-        """Add the predictions of the right rows to the sums of their labels."""
+        """Add the correct predictions to the sums of their labels."""
         sums, counts = self.new_sums.value, self.new_counts.value
-        right = (is_correct(log_p, rows.labels) & rows.mask).to(counts.dtype)
-        p = torch.where(right[:, None] > 0, log_p.exp().to(sums.dtype), 0.0)
+        correct = (is_correct(log_p, rows.labels) & rows.mask).to(counts.dtype)
+        p = torch.where(correct[:, None] > 0, log_p.exp().to(sums.dtype), 0.0)
         sums.index_add_(0, rows.labels, p)
-        counts.index_add_(0, rows.labels, right)
+        counts.index_add_(0, rows.labels, correct)
 
     def sync(self) -> None:
-        """Add up what the processes have seen since they last did."""
-        for known, new in ((self.sums, self.new_sums.value), (self.counts, self.new_counts.value)):
-            known += global_sum(new)
+        """All-reduce the sums of all ranks since the last sync."""
+        for total, new in ((self.sums, self.new_sums.value), (self.counts, self.new_counts.value)):
+            total += global_sum(new)
             new.zero_()
 
     def epoch_end(self) -> None:
-        """Make S of the epoch that ends here and start the sums anew."""
+        """Compute S from the finished epoch and reset the sums."""
         self.sync()
         self.soft.copy_(self.sums / self.counts.clamp(min=1)[:, None])
         self.sums.zero_()
         self.counts.zero_()
 
     def extra_repr(self) -> str:
-        """Say what is chosen when the module is printed."""
+        """Return the arguments for ``repr``."""
         return f"num_labels={self.num_labels}, hard_weight={self.hard_weight}"
+
+
+@dataclass(frozen=True)
+class OnlineLabelSmoothingOptions(MethodOptions):
+    """Options of ``ols``.
+
+    Args:
+        ols_weight: ``ols``: weight of the one-hot term, 0 to 1.
+    """
+
+    ols_weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_weight("ols_weight", self.ols_weight)
+
+
+def _build(options: OnlineLabelSmoothingOptions, context: LossContext) -> OnlineLabelSmoothingLoss:
+    return OnlineLabelSmoothingLoss(context.num_labels, options.ols_weight, context.ignore_index)
+
+
+METHOD = Method(
+    name="ols",
+    title="online smoothing",
+    formula="H(t, p), t = w onehot(y) + (1 - w) S[y], S[y]: mean correct prediction for y in the previous epoch",
+    build=_build,
+    options=OnlineLabelSmoothingOptions,
+    citation="Zhang et al. 2021, arXiv 2011.12562",
+    color="#7f7f7f",
+    has_state=True,
+    large_vocabulary=False,
+)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from labelemb.losses.base import Loss
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
-from labelemb.methods import LossContext, build_loss
+from labelemb.losses.method import LossContext
+from labelemb.methods import build_loss
 from labelemb.metrics.calibration import RowScores
 from labelemb.metrics.classification import error_percent, errors_by_label, mean_entropy, true_label_mass
 from labelemb.runs import RunFolder
@@ -99,6 +100,8 @@ def build_classification_loss(
         samples,
         config.epochs,
         config.epochs * steps_per_epoch,
+        config.objective,
+        config.impl,
         seed=stream_seed(config.seed, "method"),
     )
-    return build_loss(config.method, config.method_config, context)
+    return build_loss(config.method, config.method_options, context)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
 from labelemb.errors import Choices
-from labelemb.methods import MethodName
+from labelemb.methods import METHODS
 from labelemb.ops.backends import Implementation
 from labelemb.tasks.seq2seq import numbers
 from labelemb.tasks.seq2seq.attention import QueryActivation
@@ -58,16 +58,9 @@ class Seq2SeqConfig(TrainingConfig):
         ConfigError: Naming every invalid option.
     """
 
-    # The other methods store a (V, V) matrix or state per sample, or do not support sequences.
-    methods: ClassVar[tuple[MethodName, ...]] = (
-        "cross_entropy",
-        "label_embedding",
-        "frozen_embedding",
-        "label_smoothing",
-        "matched_smoothing",
-        "shuffled_embedding",
-        "tf_kd",
-        "label_relaxation",
+    # Not those that keep a matrix over the vocabulary or need an index of each token.
+    methods: ClassVar[tuple[str, ...]] = tuple(
+        name for name, method in METHODS.items() if method.large_vocabulary and not method.needs_index
     )
 
     corpus: str = numbers.NAME
@@ -99,7 +92,7 @@ class Seq2SeqConfig(TrainingConfig):
     length_penalty: float = 0.0
     unk: bool = True
 
-    def expect(self, choices: Choices) -> None:
+    def check_values(self, choices: Choices) -> None:
         """Record invalid options."""
         choices.include(lambda: self.sizes)
         choices.expect_one_of("model", self.model, get_args(ModelName))
@@ -113,7 +106,7 @@ class Seq2SeqConfig(TrainingConfig):
         for name in self.score_names:
             choices.expect_one_of("eval_metrics", name, list(SCORES))
         choices.include(lambda: self.search_settings)
-        super().expect(choices)
+        super().check_values(choices)
 
     @property
     def objective(self) -> Objective:
@@ -139,7 +132,7 @@ class Seq2SeqConfig(TrainingConfig):
     @property
     def sizes(self) -> ModelDims:
         """Return the dimensions of the model."""
-        return ModelDims(**self.share(ModelDims))
+        return self.values_of(ModelDims)
 
     @property
     def sentences_at_once(self) -> int:

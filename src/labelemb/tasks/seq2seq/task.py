@@ -12,7 +12,8 @@ from labelemb.errors import DataError
 from labelemb.losses.base import Loss
 from labelemb.losses.cross_entropy import LinearCrossEntropyLoss
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
-from labelemb.methods import LossContext, build_loss
+from labelemb.losses.method import LossContext
+from labelemb.methods import build_loss
 from labelemb.metrics.bleu import Score
 from labelemb.metrics.classification import error_percent
 from labelemb.metrics.likelihood import mean_nll, perplexity
@@ -154,14 +155,16 @@ def restore(file: str, model: nn.Module, loss: nn.Module | None = None) -> None:
 def make_loss(config: Seq2SeqConfig, corpus: Corpus, steps_per_epoch: int) -> Loss:
     """Return the loss of the config's method; a label embedding that is learned is compressed."""
     words, rank = corpus.tgt_vocab.words, config.rank or config.hidden_size
-    around = LossContext(
+    context = LossContext(
         config.hidden_size,
         words,
         None,
         config.epochs,
         config.epochs * steps_per_epoch,
+        config.objective,
+        config.impl,
         PAD,
         lambda: CompressedLabelEmbedding(len(words), rank),
         stream_seed(config.seed, "method"),
     )
-    return build_loss(config.method, config.method_config, around)
+    return build_loss(config.method, config.method_options, context)

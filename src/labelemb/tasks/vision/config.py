@@ -54,7 +54,7 @@ class VisionConfig(TrainingConfig):
     channels_last: bool = True
     compile: bool = False
 
-    def expect(self, choices: Choices) -> None:
+    def check_values(self, choices: Choices) -> None:
         """Record invalid options."""
         choices.expect(datasets.is_known(self.dataset), "dataset", datasets.NAMES, repr(self.dataset))
         choices.expect_one_of("label_level", self.label_level, get_args(Level))
@@ -66,7 +66,7 @@ class VisionConfig(TrainingConfig):
         for name in ("mixup", "cutmix"):
             value = getattr(self, name)
             choices.expect(0 <= value < float("inf"), name, "a number >= 0", value)
-        super().expect(choices)
+        super().check_values(choices)
 
     @property
     def mixes(self) -> bool:
@@ -76,4 +76,4 @@ class VisionConfig(TrainingConfig):
     @property
     def data_options(self) -> DataOptions:
         """Return the options of the data set."""
-        return DataOptions(**self.share(DataOptions))
+        return self.values_of(DataOptions)

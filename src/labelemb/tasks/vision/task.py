@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from labelemb.errors import ConfigError
 from labelemb.losses.base import Loss
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
+from labelemb.methods import METHODS
 from labelemb.runs import RunFolder
 from labelemb.tasks.classification.task import ClassificationTask, build_classification_loss
 from labelemb.tasks.vision.augment import CropFlip
@@ -55,8 +56,9 @@ class VisionTask(ClassificationTask):
         """Raise ConfigError if mixup or CutMix is on and the loss does not support mixed targets."""
         if self.config.mixes and not self.loss.mixes:
             key = "mixup" if self.config.mixup else "cutmix"
-            methods = "cross_entropy, label_smoothing, frozen_embedding, soft_label_matrix; "
-            methods += "matched_smoothing and shuffled_embedding with --embedding"
+            always = ", ".join(name for name, method in METHODS.items() if method.mixed_targets == "always")
+            from_file = ", ".join(name for name, method in METHODS.items() if method.mixed_targets == "from file")
+            methods = f"{always}; {from_file} with --embedding"
             got = f"{getattr(self.config, key)} for method {self.config.method}, impl {self.config.impl}"
             raise ConfigError(key, f"0, or a method with fixed targets and impl eager ({methods})", got)
 
