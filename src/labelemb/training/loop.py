@@ -176,7 +176,7 @@ class TrainState:
             parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
             self.accelerator.clip_grad_norm_(parameters, self.settings.optimizer.max_grad_norm)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("lr_scale", 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.own_loss.step()

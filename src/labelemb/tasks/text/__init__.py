@@ -1,0 +1,1 @@
+"""Text classification: data files, encoders, and the training task."""
