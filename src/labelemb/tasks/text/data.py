@@ -107,8 +107,6 @@ def load(options: DataOptions, folder: Path | None = None) -> TextData:
         ConfigError: If the name of the data set has another form.
         DataError: If a file is missing or damaged, or the texts cannot be used.
     """
-    if not is_known(options.dataset):
-        raise ConfigError("dataset", NAMES, repr(options.dataset), _form_hint(options.dataset))
     rows = _read(options, folder)
     names = _label_names(rows, options.dataset)
     index = {name: number for number, name in enumerate(names)}
@@ -129,7 +127,19 @@ def load(options: DataOptions, folder: Path | None = None) -> TextData:
     return data
 
 
+def read_labelled(options: DataOptions, folder: Path | None = None) -> list[Row]:
+    """Read the texts and labels of one file, or of the test split of a hub data set; raises as ``load`` does."""
+    _check_form(options.dataset)
+    kind, _, source = options.dataset.partition(":")
+    columns = Columns(options.text_column, options.label_column)
+    if kind == "hub":
+        splits = read_hub(source, columns)
+        return splits.get("test", splits["train"])
+    return read_file(_find(source, folder), kind, columns)
+
+
 def _read(options: DataOptions, folder: Path | None) -> dict[str, list[Row]]:
+    _check_form(options.dataset)
     kind, _, source = options.dataset.partition(":")
     columns = Columns(options.text_column, options.label_column)
     rows = read_hub(source, columns) if kind == "hub" else {"train": read_file(_find(source, folder), kind, columns)}
@@ -169,7 +179,7 @@ def _normalised(line: str) -> str:
     return " ".join(line.lower().split())
 
 
-def _form_hint(dataset: str) -> str:
-    path = Path(dataset)
-    kind = kind_of(path, "")
-    return f"Write {kind}:{dataset}" if kind else ""
+def _check_form(dataset: str) -> None:
+    if not is_known(dataset):
+        kind = kind_of(Path(dataset), "")
+        raise ConfigError("dataset", NAMES, repr(dataset), f"Write {kind}:{dataset}" if kind else "")
