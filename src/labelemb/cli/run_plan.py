@@ -18,6 +18,7 @@ from labelemb.cli.training_options import Recipe, recipe_of
 from labelemb.errors import ConfigError, check_at_least_one
 from labelemb.presets import Preset, read_preset
 from labelemb.runs import RunFolder
+from labelemb.tasks.text.files import KINDS as TEXT_FILES
 from labelemb.tasks.vision import datasets
 from labelemb.training.device import leave_processes
 from labelemb.training.multirun import FIGURES, PlannedRun, closing_line, run_all
@@ -67,7 +68,8 @@ def request_of(chosen: Any, suffix: str = "") -> Request:
     recipe = recipe_of(preset)
     names = {field.name for field in fields(recipe.config)} - {"method", "seed"}
     values = {name: getattr(chosen, name) for name in sorted(names)}
-    check_dataset(values.get("dataset"))
+    if preset.task == "vision":
+        check_dataset(values.get("dataset"))
     folder = Path(chosen.out) / f"{chosen.name or _run_name(preset, values)}{suffix}"
     return Request(
         preset, recipe, values, seeds_of(chosen, preset), folder, data_of(chosen), chosen.jobs, chosen.threads
@@ -85,10 +87,15 @@ def _run_name(preset: Preset, values: Mapping[str, Any]) -> str:
     """Return the name of the runs: that of data given by path or id in place of the preset's, else the preset's."""
     for key in ("dataset", "corpus"):
         source = str(values.get(key) or "")
-        is_own = source.startswith(("imagefolder:", "hub:")) or (key == "corpus" and "/" in source)
+        is_own = ":" in source if key == "dataset" else "/" in source
         if is_own and source != preset.values.get(key):
-            path = Path(source.partition(":")[2] if key == "dataset" else source).expanduser()
-            return re.sub(r"[^\w.-]+", "-", path.name or path.resolve().name) or preset.name
+            kind, _, rest = source.partition(":")
+            path = Path(rest if key == "dataset" else source).expanduser()
+            name = path.name or path.resolve().name
+            if kind in TEXT_FILES:  # banking77/train.csv.gz -> banking77; intents.csv -> intents
+                stem = name.partition(".")[0]
+                name = path.resolve().parent.name if stem == "train" else stem
+            return re.sub(r"[^\w.-]+", "-", name) or preset.name
     return preset.name
 
 

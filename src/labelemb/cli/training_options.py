@@ -10,6 +10,8 @@ from labelemb.errors import ConfigError
 from labelemb.presets import Preset, preset_names, read_preset
 from labelemb.tasks.seq2seq import recipe as seq2seq
 from labelemb.tasks.seq2seq.config import Seq2SeqConfig
+from labelemb.tasks.text import recipe as text
+from labelemb.tasks.text.config import TextConfig
 from labelemb.tasks.vision import recipe as vision
 from labelemb.tasks.vision.config import VisionConfig
 from labelemb.training.config import TrainingConfig
@@ -21,6 +23,7 @@ COMMON = {
     *("dataset", "corpus", "validate", "model", "width", "hidden_size", "layers", "epochs", "batch_size", "optimizer"),
     *("learning_rate", "weight_decay", "schedule", "tau", "alpha", "beta", "smoothing", "embedding", "precision"),
     *("eval_metrics", "beam_size"),
+    *("valid_file", "test_file", "text_column", "label_column", "per_label"),
 }
 
 
@@ -35,6 +38,7 @@ class Recipe:
 
 RECIPES = {
     "vision": Recipe(VisionConfig, vision.check, vision.train),
+    "text": Recipe(TextConfig, text.check, text.train),
     "seq2seq": Recipe(Seq2SeqConfig, seq2seq.check, seq2seq.train),
 }
 

@@ -43,12 +43,12 @@ class TrainingConfig(AllMethodOptions):
         epochs: Passes over the training data.
         batch_size: Examples per optimizer step, over all processes.
         gradient_accumulation_steps: Micro-batches per optimizer step; saves memory.
-        optimizer: ``adam`` or ``sgd`` (with Nesterov momentum).
+        optimizer: ``adam``, ``adamw`` (decoupled weight decay) or ``sgd`` (with Nesterov momentum).
         learning_rate: Peak learning rate.
         momentum: Momentum of ``sgd``.
         weight_decay: Weight decay of the model's parameters; the loss's own parameters never get any.
         max_grad_norm: Maximum norm of all gradients together, those of the loss included; 0 disables clipping.
-        schedule: Learning-rate schedule: ``constant``, ``step``, ``cosine`` or ``one-cycle``.
+        schedule: Learning-rate schedule: ``constant``, ``step``, ``cosine``, ``one-cycle`` or ``linear`` (with warm-up).
         decay_factor: Schedule ``step``: factor of each decay.
         decay_every: Schedule ``step``: epochs between decays.
         tau: Temperature of the auxiliary head's prediction, the target of the label embedding.

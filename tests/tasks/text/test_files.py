@@ -1,0 +1,119 @@
+"""Files of labelled texts: every format gives the same rows; bad files are answered with one line."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from labelemb.errors import DataError, LabelembError
+from labelemb.tasks.text.data import DataOptions, load
+from labelemb.tasks.text.files import Columns, read_file
+from tests.tasks.text.conftest import sentences, write_csv
+
+ROWS = [('a, "quoted" text', "x"), ("two\u2028lines", "y"), ("café", "x")]
+
+
+def test_every_format_gives_the_same_rows(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", ROWS)
+    (tmp_path / "a.tsv").write_text("text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in ROWS))
+    lines = [json.dumps({"label": label, "text": text, "more": 1}) for text, label in ROWS]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines) + "\n\n")
+    for kind in ("csv", "tsv", "jsonl"):
+        packed = tmp_path / f"b.{kind}.gz"
+        packed.write_bytes(gzip.compress((tmp_path / f"a.{kind}").read_bytes()))
+        for path in (tmp_path / f"a.{kind}", packed):
+            assert read_file(path, kind, Columns()) == ROWS
+
+
+def test_parquet(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.table({"body": [text for text, _ in ROWS], "topic": [label for _, label in ROWS]})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert read_file(tmp_path / "a.parquet", "parquet", Columns("body", "topic")) == ROWS
+    with pytest.raises(DataError, match="a column 'text', got columns body, topic"):
+        read_file(tmp_path / "a.parquet", "parquet", Columns())
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "labelled texts, got none"),
+        (b"text,label\n", "labelled texts, got none"),
+        (
+            b"text,topic\na,b\n",
+            "line 2: expected a column 'label', got columns text, topic. Name it with --label_column",
+        ),
+        (b"text,label\na\n", "line 2: expected a label in column 'label', got None"),
+        (b"text,label\n ,b\n", "line 2: expected a text in column 'text'"),
+        (b"text,label\na,b\na,b,c\n", "line 3: expected 2 columns, got more"),
+        (b"text,label\na,b\ncaf\xe9,b\n", "line 3: expected text in UTF-8, got byte 0xe9"),
+        (b'text,label\n"a,b\n', "csv text, got"),
+        (b"\x1f\x8b\x08\x00", "a readable file"),
+    ],
+)
+def test_bad_files(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_file(path, "csv", Columns())
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "says"),
+    [
+        ("intents.csv", "Write csv:intents.csv"),
+        ("", "csv:PATH"),
+        ("csv:nowhere.csv", "no such file: nowhere.csv"),
+        ("banking77", "csv:PATH"),
+    ],
+)
+def test_bad_names(dataset: str, says: str) -> None:
+    with pytest.raises(LabelembError) as caught:
+        load(DataOptions(dataset))
+    assert says in str(caught.value)
+
+
+def test_splits_are_disjoint_stratified_and_repeatable(tmp_path: Path) -> None:
+    rows = [(f"{text} {number}", label) for number, (text, label) in enumerate(sentences(50))]
+    options = DataOptions(f"csv:{write_csv(tmp_path / 'a.csv', rows)}")
+    data, again = load(options), load(options)
+    assert data.digest == again.digest
+    assert [len(texts) for texts in data.splits.values()] == [108, 12, 30]
+    assert sorted(line for texts in data.splits.values() for line in texts.lines) == sorted(text for text, _ in rows)
+    assert data.test.labels.bincount().tolist() == [10, 10, 10]
+    assert data.duplicates == {"valid": 0, "test": 0}
+    assert data.label_names == ("bird", "fruit", "tool")
+
+
+def test_files_of_their_own_for_validation_and_test(tmp_path: Path) -> None:
+    train = write_csv(tmp_path / "train.csv", sentences(10))
+    (tmp_path / "test.tsv").write_text("text\tlabel\nA PEAR  the\tfruit\n")
+    write_csv(tmp_path / "more.csv", [("a pear the", "fruit")])
+    both = write_csv(tmp_path / "both.csv", [*sentences(10), ("a pear the", "fruit")])
+    data = load(DataOptions(f"csv:{train}", validate=False, test_file=str(tmp_path / "test.tsv")))
+    assert (len(data.train), data.valid, len(data.test)) == (30, None, 1)
+    data = load(DataOptions(f"csv:{both}", validate=False, test_file=str(tmp_path / "test.tsv")))
+    assert data.duplicates == {"test": 1}
+    assert "1 of the 1 test texts are also training texts" in data.note
+
+
+def test_few_shot_keeps_held_out_texts(tmp_path: Path) -> None:
+    options = DataOptions(f"csv:{write_csv(tmp_path / 'a.csv', sentences(50))}", per_label=5)
+    data = load(options)
+    assert data.train.labels.bincount().tolist() == [5, 5, 5]
+    assert len(data.test) == 30
+    assert data.note.startswith("5 training texts per label")
+
+
+def test_labels_must_occur_in_training(tmp_path: Path) -> None:
+    train = write_csv(tmp_path / "a.csv", sentences(10))
+    test = write_csv(tmp_path / "b.csv", [("a stone", "stone")])
+    with pytest.raises(DataError, match="test split: expected labels that occur in the training texts, got also stone"):
+        load(DataOptions(f"csv:{train}", test_file=str(test)))
+    one = write_csv(tmp_path / "c.csv", [(f"text {number}", "x") for number in range(30)])
+    with pytest.raises(DataError, match=r"two labels or more, got 1 \(x\)"):
+        load(DataOptions(f"csv:{one}"))

@@ -1,0 +1,107 @@
+"""Text classification end to end: training, resuming, predicting."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from labelemb.cli.main import main
+from labelemb.runs import RunFolder
+from labelemb.tasks.text.batch import EncodedTexts, batches_by_length, padding_ratio
+from labelemb.tasks.text.config import TextConfig
+from labelemb.tasks.text.data import DataOptions, load
+from labelemb.tasks.text.ngrams import BUCKETS, NgramEncoder, ngram_ids
+from labelemb.tasks.text.recipe import train
+from labelemb.tasks.text.trained import TrainedTextModel
+from tests.tasks.text.conftest import sentences, write_csv
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> TextConfig:
+    path = write_csv(tmp_path / "things.csv", sentences(40))
+    return TextConfig(dataset=f"csv:{path}", epochs=3, batch_size=8, hidden_size=16).resolved()
+
+
+def test_learns_and_predicts(config: TextConfig, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    train(config, run)
+    last = run.history()[-1]
+    assert last["test_error"] < 10
+    assert run.labels_file.is_file()
+    model = TrainedTextModel(run)
+    found = model.predict(["the heron is here", "a hammer"], top=3)
+    assert [labels[0][0] for labels in found] == ["bird", "tool"]
+    assert sum(p for _, p in found[0]) == pytest.approx(1)
+    assert model.evaluate(model.test_texts()).error == pytest.approx(last["test_error"])
+    other = write_csv(tmp_path / "other.csv", [("a saw", "tool"), ("a wren", "tool")])
+    assert model.evaluate(model.test_texts(f"csv:{other}")).error == 50
+
+
+def test_resumed_equals_uninterrupted(config: TextConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
+    train(config, whole)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_history", lambda run, lines: stop() if len(lines) == 2 else None)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, cut)
+    train(config, cut)
+    for name in ("model", "loss"):
+        one, other = (torch.load(run.last_checkpoint, weights_only=True)[name] for run in (whole, cut))
+        assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_padding_does_not_change_the_output() -> None:
+    torch.manual_seed(0)
+    encoder = NgramEncoder(8, 0.0)
+    encoded = EncodedTexts.of([ngram_ids("a short one"), ngram_ids("another text that is much longer")])
+    ids, mask = encoded.padded(np.arange(2), 0)
+    alone = encoder(*encoded.padded(np.arange(1), 0))
+    torch.testing.assert_close(encoder(ids, mask)[:1], alone)
+    ids[0, int(mask[0].sum()) :] = 7  # what stands in the padding does not count
+    torch.testing.assert_close(encoder(ids, mask)[:1], alone)
+
+
+def test_features_are_in_range_and_case_free() -> None:
+    for text in ("", "  ", "Ünïcode 日本語 🙂", "a" * 500):
+        ids = ngram_ids(text)
+        assert ids
+        assert all(0 < number < BUCKETS for number in ids)
+    assert ngram_ids("A Pear") == ngram_ids("a pear")
+
+
+def test_batches_hold_every_text_once_with_little_padding() -> None:
+    lengths = np.random.default_rng(0).integers(3, 40, 5000)
+    batches = batches_by_length(lengths, 32, seed=0, epoch=1)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(5000))
+    assert len(batches) == -(-5000 // 32)
+    assert padding_ratio(lengths, batches) <= 1.07
+    again, other = (batches_by_length(lengths, 32, seed=0, epoch=epoch) for epoch in (1, 2))
+    assert all(np.array_equal(one, two) for one, two in zip(batches, again, strict=True))
+    assert not all(np.array_equal(one, two) for one, two in zip(batches, other, strict=False))
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_csv(tmp_path / "things.csv", sentences(20), ("body", "topic"))
+    columns = ["--text_column", "body", "--label_column", "topic"]
+    command = ["train", "text", "--dataset", f"csv:{path}", "--epochs", "1", "--out", str(tmp_path / "runs")]
+    assert main([*command, *columns, "--threads", "1"]) == 0
+    assert "test_error" in capsys.readouterr().out
+    assert RunFolder(tmp_path / "runs" / "things" / "label_embedding" / "seed-0").finished
+    assert main([*command, "--name", "other"]) == 2
+    said = capsys.readouterr().err
+    assert "a column 'text', got columns body, topic" in said
+    assert not (tmp_path / "runs" / "other").exists()
+    assert main(["train", "text", "--out", str(tmp_path / "runs")]) == 2
+    assert "dataset: expected csv:PATH" in capsys.readouterr().err
+
+
+def test_options_out_of_range(tmp_path: Path) -> None:
+    assert load(DataOptions(f"csv:{write_csv(tmp_path / 'a.csv', sentences(20))}")).valid is not None
+    for options in ({"model": "bert"}, {"per_label": 0}, {"dropout": 1.0}, {"warmup": 1.0}, {"pooling": "max"}):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            TextConfig(**options)  # type: ignore[arg-type]
