@@ -10,7 +10,7 @@ import pytest
 WORDS = {
     "fruit": ["apple", "pear", "plum", "cherry", "grape"],
     "tool": ["hammer", "saw", "drill", "pliers", "wrench"],
-    "bird": ["robin", "crow", "heron", "swift", "wren"],
+    "bird": ["robin", "crow", "heron", "swift", "finch"],
 }
 
 

@@ -34,7 +34,7 @@ def test_learns_and_predicts(config: TextConfig, tmp_path: Path) -> None:
     assert [labels[0][0] for labels in found] == ["bird", "tool"]
     assert sum(p for _, p in found[0]) == pytest.approx(1)
     assert model.evaluate(model.test_texts()).error == pytest.approx(last["test_error"])
-    other = write_csv(tmp_path / "other.csv", [("a saw", "tool"), ("a wren", "tool")])
+    other = write_csv(tmp_path / "other.csv", [("a saw", "tool"), ("a robin", "tool")])
     assert model.evaluate(model.test_texts(f"csv:{other}")).error == 50
 
 
