@@ -71,8 +71,8 @@ class TextConfig(TrainingConfig):
     schedule: Schedule = "linear"
     warmup: float = 0.1
 
-    def expect(self, choices: Choices) -> None:
-        """Record invalid options."""
+    def check_values(self, choices: Choices) -> None:
+        """Report invalid values to ``choices``."""
         choices.expect(not self.dataset or data.is_known(self.dataset), "dataset", data.NAMES, repr(self.dataset))
         known = self.model == EMBEDDED or (self.is_pretrained and len(self.model) > len(PREFIX))
         choices.expect(known, "model", f"{EMBEDDED} or hf:DIR_OR_ID", repr(self.model))
@@ -84,7 +84,7 @@ class TextConfig(TrainingConfig):
         )
         choices.expect(self.frozen_layers >= 0, "frozen_layers", "a whole number >= 0", self.frozen_layers)
         choices.expect(0 <= self.dropout < 1, "dropout", "a probability from 0 to below 1", self.dropout)
-        super().expect(choices)
+        super().check_values(choices)
 
     @property
     def is_pretrained(self) -> bool:
