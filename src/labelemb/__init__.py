@@ -14,6 +14,7 @@ from labelemb.losses.cross_entropy import LinearCrossEntropyLoss
 from labelemb.losses.frozen import FrozenLabelEmbeddingLoss
 from labelemb.losses.head_input import capture_head_input
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
+from labelemb.losses.loss_model import LossModel
 from labelemb.losses.rank_local import PendingState
 from labelemb.losses.row_loss import RowLoss, SoftTargetLoss
 from labelemb.terms.embedding import CompressedLabelEmbedding, DenseLabelEmbedding, LabelEmbedding
@@ -32,6 +33,7 @@ __all__ = [
     "LabelRelaxationLoss",
     "LabelSmoothingLoss",
     "LinearCrossEntropyLoss",
+    "LossModel",
     "LossOutput",
     "MarginSmoothingLoss",
     "MaxSupLoss",

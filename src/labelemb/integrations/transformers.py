@@ -1,0 +1,261 @@
+"""Losses of this library inside the Trainer of Hugging Face transformers.
+
+``LabelEmbeddingTrainer(model=model, args=args, train_dataset=...)`` trains any model with a classification or
+language-model head; ``LabelEmbeddingMixin`` does the same for another subclass of ``Trainer``.
+"""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from transformers import PreTrainedModel, Trainer
+
+from labelemb.errors import ConfigError, DataError
+from labelemb.files import write_atomically
+from labelemb.losses.base import Loss
+from labelemb.losses.head_search import find_head
+from labelemb.losses.label_embedding import LabelEmbeddingLoss
+from labelemb.losses.loss_model import LossModel
+from labelemb.terms.embedding import LabelEmbedding
+
+LOSS_FILE = "loss.safetensors"
+LABELS_FILE = "labels.safetensors"
+
+
+class TrainerLossModel(LossModel):
+    """``LossModel`` that answers for the attributes of the model that ``Trainer`` asks for (config, generate, ...)."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Look an attribute up in the model where this module has none."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("model"), name)
+
+
+class LabelEmbeddingMixin:
+    """Train ``Trainer``'s model with a loss of this library.
+
+    Put it in front of a ``Trainer`` class. The loss's parameters are trained in a group of their own, without weight
+    decay and with a learning rate of their own, saved in each checkpoint and restored on resume. Checkpoints hold the
+    bare model, so that ``from_pretrained`` loads them, and the loss in ``loss.safetensors``; a label embedding is also
+    written to ``labels.safetensors`` with the label names. Gradient accumulation and several processes give the
+    gradients of one large batch. The evaluation loss is plain cross entropy.
+
+    Args:
+        *args: Those of ``Trainer``.
+        loss: A loss of this library; None: ``LabelEmbeddingLoss`` for the model's head.
+        loss_lr: Learning rate of the loss's parameters; None: that of ``Loss.attach``.
+        head: The model's classifier or its name; None: found by itself.
+        **kwargs: Those of ``Trainer``.
+
+    Raises:
+        ConfigError: For ``label_smoothing_factor`` or ``compute_loss_func`` beside the loss, ``model_init``, and a model
+            without a head.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        loss: Loss | None = None,
+        loss_lr: float | None = None,
+        head: nn.Module | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        model = kwargs.pop("model", args[0] if args else None)
+        arguments = kwargs.get("args", args[1] if len(args) > 1 else None)
+        _check_arguments(model, arguments, kwargs)
+        self._loss_lr = loss_lr
+        wrapped = model if isinstance(model, LossModel) else _wrap(model, loss, head)
+        super().__init__(wrapped, *args[1:], **kwargs)
+        # The loss counts rows over micro-batches and processes itself, given the number of rows of the whole batch.
+        self.loss_is_scaled_for_ga = True
+        self.model_accepts_loss_kwargs = True
+        self._loss_shifts_labels = wrapped.shift_labels
+        self._term_sums: dict[str, Tensor] = {}
+        self._term_steps = 0
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """Return the loss, and with ``return_outputs`` the outputs too."""
+        items = num_items_in_batch if model.training else None
+        outputs = model(**inputs, num_items_in_batch=items)
+        if model.training:
+            self._record_terms()
+        return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
+
+    def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
+        """Create the optimizer of ``Trainer`` and attach the loss to it."""
+        made = self.optimizer is None
+        optimizer: Optimizer = super().create_optimizer(model)  # type: ignore[misc]
+        if made or not getattr(self, "_attached", False):
+            self._loss.attach(optimizer, self._loss_lr)
+            self._attached = True
+        return optimizer
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """Leave the loss's parameters out of weight decay."""
+        names: list[str] = super().get_decay_parameter_names(model)  # type: ignore[misc]
+        return [name for name in names if not name.startswith("loss.")]
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Add the means of the loss's terms since the last log."""
+        if "loss" in logs and self._term_steps:
+            logs |= {f"loss_{name}": float(value) / self._term_steps for name, value in self._term_sums.items()}
+            self._term_sums, self._term_steps = {}, 0
+        super().log(logs, *args, **kwargs)  # type: ignore[misc]
+
+    @property
+    def _loss(self) -> Loss:
+        return self.accelerator.unwrap_model(self.model).loss  # type: ignore[attr-defined, no-any-return]
+
+    def _record_terms(self) -> None:
+        output = self.accelerator.unwrap_model(self.model).last_output  # type: ignore[attr-defined]
+        if output is None:
+            return
+        accumulation = self.current_gradient_accumulation_steps  # type: ignore[attr-defined]
+        for name, value in output.terms.items():
+            self._term_sums[name] = self._term_sums.get(name, torch.zeros_like(value)) + value
+        self._term_steps += 1 / accumulation if accumulation else 1
+
+    def _set_signature_columns_if_needed(self) -> None:
+        """Keep the columns that the bare model takes."""
+        wrapper, self.model = self.model, self.accelerator.unwrap_model(self.model).model  # type: ignore[attr-defined, has-type]
+        try:
+            super()._set_signature_columns_if_needed()  # type: ignore[misc]
+        finally:
+            self.model = wrapper
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
+        """Save the bare model as ``Trainer`` does, and beside it the loss."""
+        folder = Path(output_dir if output_dir is not None else self.args.output_dir)  # type: ignore[attr-defined]
+        wrapper: LossModel = self.accelerator.unwrap_model(self.model)  # type: ignore[attr-defined]
+        outer, self.model = self.model, wrapper.model
+        bare = None if state_dict is None else _without_prefix(state_dict, "model.")
+        try:
+            super()._save(str(folder), bare)  # type: ignore[misc]
+        finally:
+            self.model = outer
+        if self.args.should_save:  # type: ignore[attr-defined]
+            _save_loss(wrapper, folder)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        """Restore the bare model and the loss of a checkpoint."""
+        wrapper: LossModel = self.accelerator.unwrap_model(model if model is not None else self.model)  # type: ignore[attr-defined]
+        super()._load_from_checkpoint(resume_from_checkpoint, wrapper.model)  # type: ignore[misc]
+        _load_loss(wrapper.loss, Path(resume_from_checkpoint))
+
+    def _load_best_model(self) -> None:
+        """Restore model and loss of the best checkpoint."""
+        wrapper: LossModel = self.accelerator.unwrap_model(self.model)  # type: ignore[attr-defined]
+        outer, self.model = self.model, wrapper.model
+        try:
+            super()._load_best_model()  # type: ignore[misc]
+        finally:
+            self.model = outer
+        _load_loss(wrapper.loss, Path(self.state.best_model_checkpoint))  # type: ignore[attr-defined]
+
+
+class LabelEmbeddingTrainer(LabelEmbeddingMixin, Trainer):  # type: ignore[misc]
+    """``transformers.Trainer`` that trains with a loss of this library, by default ``LabelEmbeddingLoss``.
+
+    Two lines change in a script: the import, and the class.
+
+    Example:
+        ```python
+        from labelemb.integrations.transformers import LabelEmbeddingTrainer
+
+        trainer = LabelEmbeddingTrainer(model=model, args=args, train_dataset=train, eval_dataset=valid)
+        trainer.train()
+        trainer.label_embedding.soft_labels()  # (V, V)
+        ```
+    """
+
+    @property
+    def label_embedding(self) -> LabelEmbedding:
+        """The label embedding that is learned.
+
+        Raises:
+            ConfigError: For a loss that learns none.
+        """
+        embedding = getattr(self._loss, "embedding", None)
+        if not isinstance(embedding, LabelEmbedding):
+            raise ConfigError("loss", "one that learns a label embedding", type(self._loss).__name__)
+        return embedding
+
+    def export(self) -> nn.Module:
+        """Return the bare model, for ``save_pretrained`` or inference."""
+        exported: nn.Module = self.accelerator.unwrap_model(self.model).export()
+        return exported
+
+
+def _check_arguments(model: object, arguments: Any, kwargs: dict[str, Any]) -> None:
+    if kwargs.get("model_init") is not None:
+        hint = "Pass model=model_init() and make a new trainer for each trial"
+        raise ConfigError("model_init", "None beside a loss that belongs to one model", "a function", hint)
+    if not isinstance(model, nn.Module):
+        raise ConfigError("model", "a model", type(model).__name__)
+    if kwargs.get("compute_loss_func") is not None:
+        raise ConfigError("compute_loss_func", "None: the loss is given as loss=", "a function")
+    factor = getattr(arguments, "label_smoothing_factor", 0.0)
+    if factor:
+        hint = "For label smoothing alone pass loss=LabelSmoothingLoss(smoothing)"
+        raise ConfigError("label_smoothing_factor", "0 beside a loss of labelemb, or targets are softened twice", factor, hint)
+    if getattr(arguments, "world_size", 1) > 1 and not getattr(arguments, "average_tokens_across_devices", True):
+        hint = "Rows are counted over all processes"
+        raise ConfigError("average_tokens_across_devices", "True with several processes", False, hint)
+
+
+def _wrap(model: Any, loss: Loss | None, head: nn.Module | str | None) -> TrainerLossModel:
+    if loss is None:
+        found = find_head(model, head, getattr(getattr(model, "config", None), "num_labels", None) if head is None else None) \
+            if not _is_language_model(model) else find_head(model, head, None)
+        num_labels, hidden_size = found.weight.shape  # type: ignore[union-attr, misc]
+        loss = LabelEmbeddingLoss(int(hidden_size), int(num_labels))  # type: ignore[arg-type]
+    return TrainerLossModel(model, loss, head=head)
+
+
+def _is_language_model(model: Any) -> bool:
+    return isinstance(model, PreTrainedModel) and model.get_output_embeddings() is not None
+
+
+def _without_prefix(state_dict: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state_dict.items() if name.startswith(prefix)}
+
+
+def _save_loss(wrapper: LossModel, folder: Path) -> None:
+    tensors = {name: value.detach().cpu().contiguous() for name, value in wrapper.loss.state_dict().items()}
+    if tensors:
+        write_atomically(folder / LOSS_FILE, lambda temporary: save_file(tensors, temporary))
+    embedding = getattr(wrapper.loss, "embedding", None)
+    if isinstance(embedding, LabelEmbedding):
+        id2label = getattr(getattr(wrapper.model, "config", None), "id2label", None) or {}
+        names = [str(id2label[number]) for number in range(len(id2label))]
+        embedding.save(folder / LABELS_FILE, names if len(names) == embedding.num_labels else None)
+
+
+def _load_loss(loss: Loss, folder: Path) -> None:
+    """Restore the loss of a checkpoint.
+
+    Raises:
+        DataError: Where the checkpoint holds none, or that of another loss.
+    """
+    if not loss.state_dict():
+        return
+    file = folder / LOSS_FILE
+    if not file.is_file():
+        raise DataError(str(file), "the state of the loss", "no such file", "Was this checkpoint written by this trainer?")
+    try:
+        loss.load_state_dict(load_file(file))
+    except (RuntimeError, OSError, ValueError) as error:
+        raise DataError(str(file), f"the state of a {type(loss).__name__}", " ".join(str(error).split())) from error
