@@ -4,13 +4,11 @@
 language-model head; ``LabelEmbeddingMixin`` does the same for another subclass of ``Trainer``.
 """
 
-import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from transformers import PreTrainedModel, Trainer
@@ -18,7 +16,7 @@ from transformers import PreTrainedModel, Trainer
 from labelemb.errors import ConfigError, DataError
 from labelemb.files import write_atomically
 from labelemb.losses.base import Loss
-from labelemb.losses.head_search import find_head
+from labelemb.losses.head_search import find_head, weight_of
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.loss_model import LossModel
 from labelemb.terms.embedding import LabelEmbedding
@@ -55,8 +53,8 @@ class LabelEmbeddingMixin:
         **kwargs: Those of ``Trainer``.
 
     Raises:
-        ConfigError: For ``label_smoothing_factor`` or ``compute_loss_func`` beside the loss, ``model_init``, and a model
-            without a head.
+        ConfigError: For ``label_smoothing_factor``, ``compute_loss_func`` or ``model_init`` beside the loss, and for a
+            model without a head.
     """
 
     def __init__(
@@ -97,7 +95,7 @@ class LabelEmbeddingMixin:
     def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
         """Create the optimizer of ``Trainer`` and attach the loss to it."""
         made = self.optimizer is None
-        optimizer: Optimizer = super().create_optimizer(model)  # type: ignore[misc]
+        optimizer: Optimizer = super().create_optimizer(model)
         if made or not getattr(self, "_attached", False):
             self._loss.attach(optimizer, self._loss_lr)
             self._attached = True
@@ -105,7 +103,7 @@ class LabelEmbeddingMixin:
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Leave the loss's parameters out of weight decay."""
-        names: list[str] = super().get_decay_parameter_names(model)  # type: ignore[misc]
+        names: list[str] = super().get_decay_parameter_names(model)
         return [name for name in names if not name.startswith("loss.")]
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
@@ -113,60 +111,60 @@ class LabelEmbeddingMixin:
         if "loss" in logs and self._term_steps:
             logs |= {f"loss_{name}": float(value) / self._term_steps for name, value in self._term_sums.items()}
             self._term_sums, self._term_steps = {}, 0
-        super().log(logs, *args, **kwargs)  # type: ignore[misc]
+        super().log(logs, *args, **kwargs)
 
     @property
     def _loss(self) -> Loss:
-        return self.accelerator.unwrap_model(self.model).loss  # type: ignore[attr-defined, no-any-return]
+        return self.accelerator.unwrap_model(self.model).loss
 
     def _record_terms(self) -> None:
-        output = self.accelerator.unwrap_model(self.model).last_output  # type: ignore[attr-defined]
+        output = self.accelerator.unwrap_model(self.model).last_output
         if output is None:
             return
-        accumulation = self.current_gradient_accumulation_steps  # type: ignore[attr-defined]
+        accumulation = self.current_gradient_accumulation_steps
         for name, value in output.terms.items():
             self._term_sums[name] = self._term_sums.get(name, torch.zeros_like(value)) + value
         self._term_steps += 1 / accumulation if accumulation else 1
 
     def _set_signature_columns_if_needed(self) -> None:
         """Keep the columns that the bare model takes."""
-        wrapper, self.model = self.model, self.accelerator.unwrap_model(self.model).model  # type: ignore[attr-defined, has-type]
+        wrapper, self.model = self.model, self.accelerator.unwrap_model(self.model).model
         try:
-            super()._set_signature_columns_if_needed()  # type: ignore[misc]
+            super()._set_signature_columns_if_needed()
         finally:
             self.model = wrapper
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         """Save the bare model as ``Trainer`` does, and beside it the loss."""
-        folder = Path(output_dir if output_dir is not None else self.args.output_dir)  # type: ignore[attr-defined]
-        wrapper: LossModel = self.accelerator.unwrap_model(self.model)  # type: ignore[attr-defined]
+        folder = Path(output_dir if output_dir is not None else self.args.output_dir)
+        wrapper: LossModel = self.accelerator.unwrap_model(self.model)
         outer, self.model = self.model, wrapper.model
         bare = None if state_dict is None else _without_prefix(state_dict, "model.")
         try:
-            super()._save(str(folder), bare)  # type: ignore[misc]
+            super()._save(str(folder), bare)
         finally:
             self.model = outer
-        if self.args.should_save:  # type: ignore[attr-defined]
+        if self.args.should_save:
             _save_loss(wrapper, folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         """Restore the bare model and the loss of a checkpoint."""
-        wrapper: LossModel = self.accelerator.unwrap_model(model if model is not None else self.model)  # type: ignore[attr-defined]
-        super()._load_from_checkpoint(resume_from_checkpoint, wrapper.model)  # type: ignore[misc]
+        wrapper: LossModel = self.accelerator.unwrap_model(model if model is not None else self.model)
+        super()._load_from_checkpoint(resume_from_checkpoint, wrapper.model)
         _load_loss(wrapper.loss, Path(resume_from_checkpoint))
 
     def _load_best_model(self) -> None:
         """Restore model and loss of the best checkpoint."""
-        wrapper: LossModel = self.accelerator.unwrap_model(self.model)  # type: ignore[attr-defined]
+        wrapper: LossModel = self.accelerator.unwrap_model(self.model)
         outer, self.model = self.model, wrapper.model
         try:
-            super()._load_best_model()  # type: ignore[misc]
+            super()._load_best_model()
         finally:
             self.model = outer
-        _load_loss(wrapper.loss, Path(self.state.best_model_checkpoint))  # type: ignore[attr-defined]
+        _load_loss(wrapper.loss, Path(self.state.best_model_checkpoint))
 
 
-class LabelEmbeddingTrainer(LabelEmbeddingMixin, Trainer):  # type: ignore[misc]
+class LabelEmbeddingTrainer(LabelEmbeddingMixin, Trainer):
     """``transformers.Trainer`` that trains with a loss of this library, by default ``LabelEmbeddingLoss``.
 
     Two lines change in a script: the import, and the class.
@@ -210,23 +208,21 @@ def _check_arguments(model: object, arguments: Any, kwargs: dict[str, Any]) -> N
     factor = getattr(arguments, "label_smoothing_factor", 0.0)
     if factor:
         hint = "For label smoothing alone pass loss=LabelSmoothingLoss(smoothing)"
-        raise ConfigError("label_smoothing_factor", "0 beside a loss of labelemb, or targets are softened twice", factor, hint)
+        raise ConfigError(
+            "label_smoothing_factor", "0 beside a loss of labelemb, or targets are softened twice", factor, hint
+        )
     if getattr(arguments, "world_size", 1) > 1 and not getattr(arguments, "average_tokens_across_devices", True):
         hint = "Rows are counted over all processes"
         raise ConfigError("average_tokens_across_devices", "True with several processes", False, hint)
 
 
-def _wrap(model: Any, loss: Loss | None, head: nn.Module | str | None) -> TrainerLossModel:
+def _wrap(model: nn.Module, loss: Loss | None, head: nn.Module | str | None) -> TrainerLossModel:
     if loss is None:
-        found = find_head(model, head, getattr(getattr(model, "config", None), "num_labels", None) if head is None else None) \
-            if not _is_language_model(model) else find_head(model, head, None)
-        num_labels, hidden_size = found.weight.shape  # type: ignore[union-attr, misc]
-        loss = LabelEmbeddingLoss(int(hidden_size), int(num_labels))  # type: ignore[arg-type]
+        language = isinstance(model, PreTrainedModel) and model.get_output_embeddings() is not None
+        known = None if language or head is not None else getattr(getattr(model, "config", None), "num_labels", None)
+        num_labels, hidden_size = weight_of(find_head(model, head, known)).shape
+        loss = LabelEmbeddingLoss(hidden_size, num_labels)
     return TrainerLossModel(model, loss, head=head)
-
-
-def _is_language_model(model: Any) -> bool:
-    return isinstance(model, PreTrainedModel) and model.get_output_embeddings() is not None
 
 
 def _without_prefix(state_dict: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -236,7 +232,8 @@ def _without_prefix(state_dict: dict[str, Tensor], prefix: str) -> dict[str, Ten
 def _save_loss(wrapper: LossModel, folder: Path) -> None:
     tensors = {name: value.detach().cpu().contiguous() for name, value in wrapper.loss.state_dict().items()}
     if tensors:
-        write_atomically(folder / LOSS_FILE, lambda temporary: save_file(tensors, temporary))
+        content = save(tensors)
+        write_atomically(folder / LOSS_FILE, lambda file: file.write(content))
     embedding = getattr(wrapper.loss, "embedding", None)
     if isinstance(embedding, LabelEmbedding):
         id2label = getattr(getattr(wrapper.model, "config", None), "id2label", None) or {}
@@ -254,7 +251,9 @@ def _load_loss(loss: Loss, folder: Path) -> None:
         return
     file = folder / LOSS_FILE
     if not file.is_file():
-        raise DataError(str(file), "the state of the loss", "no such file", "Was this checkpoint written by this trainer?")
+        raise DataError(
+            str(file), "the state of the loss", "no such file", "Was this checkpoint written by this trainer?"
+        )
     try:
         loss.load_state_dict(load_file(file))
     except (RuntimeError, OSError, ValueError) as error:

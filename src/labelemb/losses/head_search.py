@@ -21,8 +21,8 @@ def find_head(model: nn.Module, head: nn.Module | str | None, num_labels: int | 
     Args:
         model: A model of any library.
         head: The classifier itself, its dotted name, or None to look for it: ``get_output_embeddings()``
-            (transformers), ``get_classifier()`` (timm), an attribute such as ``classifier``, ``score`` or ``fc``, at last
-            the only linear layer with V outputs.
+            (transformers), ``get_classifier()`` (timm), an attribute such as ``classifier`` or ``fc``, at last the
+            only linear layer with V outputs.
         num_labels: V; None: unknown.
 
     Raises:
@@ -35,7 +35,7 @@ def find_head(model: nn.Module, head: nn.Module | str | None, num_labels: int | 
         last = _last_linear(_unwrapped(found), num_labels)
         if last is not None:
             return last
-    linear = [m for m in model.modules() if _is_head(m) and num_labels in (None, m.weight.shape[0])]  # type: ignore[index]
+    linear = [m for m in model.modules() if _is_head(m) and num_labels in (None, len(weight_of(m)))]
     if len(linear) == 1:
         return linear[0]
     expected = "a model with one linear classifier" + (f" of {num_labels} labels" if num_labels else "")
@@ -118,8 +118,14 @@ def _unwrapped(module: nn.Module) -> nn.Module:
 
 
 def _last_linear(module: nn.Module, num_labels: int | None) -> nn.Module | None:
-    found = [m for m in module.modules() if _is_head(m) and num_labels in (None, m.weight.shape[0])]  # type: ignore[index]
+    found = [m for m in module.modules() if _is_head(m) and num_labels in (None, len(weight_of(m)))]
     return found[0] if found and found[0] is module else found[-1] if found else None
+
+
+def weight_of(head: nn.Module) -> Tensor:
+    """Return the weight of a head, ``(V, D)``."""
+    assert isinstance(head.weight, Tensor)
+    return head.weight
 
 
 def _is_head(module: nn.Module) -> bool:
