@@ -1,1 +1,1 @@
-"""Figures of merit: they count first and divide at the end, so that parts and processes add up."""
+"""Metrics. Each counts over rows and divides once, so that results of parts and processes add up."""

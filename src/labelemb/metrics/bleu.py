@@ -1,6 +1,6 @@
-"""BLEU and chrF through sacreBLEU, each figure with the signature that says how it was made.
+"""BLEU and chrF with sacreBLEU, each with the signature that makes it reproducible.
 
-Sentences are strings; tokenised ones have white space between their tokens.
+Source: Papineni et al. 2002; Popović 2015; Post 2018, https://arxiv.org/abs/1804.08771.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,13 @@ PAPER_TOKENS = 50
 
 @dataclass(frozen=True)
 class Score:
-    """A figure from 0 to 100 and sacreBLEU's signature of it; ``sentences`` is how many it is over."""
+    """A score with its provenance.
+
+    Attributes:
+        value: From 0 to 100.
+        signature: Signature of sacreBLEU.
+        sentences: Number of sentences.
+    """
 
     value: float
     signature: str
@@ -25,39 +31,52 @@ class Score:
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[str], tokenize: str = "none") -> Score:
-    """Return the BLEU of a corpus, cased, every sentence in it.
+    """Return cased corpus BLEU of all sentences.
 
-    tokenize  as sacreBLEU names it: "none" for text that is tokenised already, "13a" for text that is not, "zh", "char"
+    Args:
+        hypotheses: Outputs of the model.
+        references: References in the same order.
+        tokenize: Tokenizer of sacreBLEU: ``"none"`` for tokenised text, ``"13a"`` for plain text, ``"zh"``, ``"char"``.
 
-    Raises DataError for unequal numbers of sentences, for none, and without sacreBLEU.
+    Raises:
+        DataError: The numbers of sentences differ, there are none, or sacreBLEU is not installed.
     """
     return _bleu(hypotheses, references, lowercase=False, smooth_method="exp", tokenize=tokenize)
 
 
 def paper_bleu(hypotheses: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Score | None:
-    """Return BLEU as the published program counts it: comparable with its figures and with nothing else.
+    """Return BLEU as the published program computes it, for comparison with published numbers only.
 
-    Lower-cased, tokenised as it comes, no smoothing, and without the pairs whose source or reference has more than 50
-    tokens: 114 of the 1,268 of tst2013. ``bleu`` is the honest figure. None when every pair is longer.
+    Lower-cased, without smoothing, and without pairs whose source or reference has more than 50 tokens (114 of the
+    1,268 pairs of tst2013). Use ``bleu`` for everything else.
 
-    Raises DataError as ``bleu`` does.
+    Args:
+        hypotheses: Outputs of the model, tokenised.
+        references: References in the same order.
+        sources: Source sentences in the same order.
+
+    Returns:
+        None when every pair is longer.
+
+    Raises:
+        DataError: As ``bleu``.
     """
     check_pairs(hypotheses, references)
     check_pairs(sources, references)
     short = [
-        number
-        for number, pair in enumerate(zip(sources, references, strict=True))
+        index
+        for index, pair in enumerate(zip(sources, references, strict=True))
         if all(len(sentence.split()) <= PAPER_TOKENS for sentence in pair)
     ]
     if not short:
         return None
-    kept = [[sentences[number] for number in short] for sentences in (hypotheses, references)]
+    kept = [[sentences[index] for index in short] for sentences in (hypotheses, references)]
     score = _bleu(kept[0], kept[1], lowercase=True, smooth_method="none", tokenize="none")
     return Score(score.value, f"{score.signature}|len:<={PAPER_TOKENS}", score.sentences)
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
-    """Return chrF2 of a corpus: character n-grams up to 6, white space left out. Raises DataError as ``bleu`` does."""
+    """Return corpus chrF2: character n-grams up to 6, without white space. Raises DataError as ``bleu`` does."""
     check_pairs(hypotheses, references)
     metric = _sacrebleu().CHRF()
     value = metric.corpus_score(list(hypotheses), [list(references)]).score
@@ -72,14 +91,14 @@ def _bleu(
     known = sorted(metrics.BLEU.TOKENIZERS)
     if tokenize not in known:
         raise DataError("tokenize", f"one of {', '.join(known)}", repr(tokenize))
-    # force: no warning about tokenised text, which "none" says it is
+    # force: do not warn about tokenised text
     metric = metrics.BLEU(lowercase=lowercase, smooth_method=smooth_method, tokenize=tokenize, force=True)
     value = metric.corpus_score(list(hypotheses), [list(references)]).score
     return Score(value, metric.get_signature().format(), len(references))
 
 
 def check_pairs(hypotheses: Sequence[str], references: Sequence[str]) -> None:
-    """Refuse unequal numbers of sentences, and none. Raises DataError."""
+    """Raise DataError for unequal numbers of sentences, and for none."""
     if not references or len(hypotheses) != len(references):
         raise DataError(
             "hypotheses", f"as many sentences as references ({len(references)}, at least 1)", len(hypotheses)
@@ -87,7 +106,7 @@ def check_pairs(hypotheses: Sequence[str], references: Sequence[str]) -> None:
 
 
 def _sacrebleu() -> Any:
-    """Import it when a figure is asked for: training images needs none."""
+    """Import sacreBLEU on use: it is an optional dependency."""
     try:
         from sacrebleu import metrics
     except ImportError:

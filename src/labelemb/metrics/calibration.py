@@ -1,4 +1,4 @@
-"""Whether the probabilities of a classifier may be believed. N rows, V labels, B bins."""
+"""Likelihood and calibration of predicted probabilities. N rows, V labels, B bins."""
 
 from dataclasses import dataclass
 
@@ -8,28 +8,36 @@ from torch import Tensor
 
 from labelemb.errors import DataError
 
-TEMPERATURES = (0.05, 20.0)  # the lowest and the highest that are looked at
+TEMPERATURES = (0.05, 20.0)  # range of the search
 BINS = 15  # as in Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599
 
 
 @dataclass(frozen=True)
 class RowScores:
-    """What calibration needs to know of each row; float64, (N,) each.
+    """Scores of each row; float64, (N,) each.
 
-    nll         -log p[y], in nats
-    brier       sum over labels of (p - onehot y)^2, 0 to 2
-    confidence  max p
-    correct       1 where the most probable label is y, else 0
+    Attributes:
+        nll: Negative log-likelihood of the true label, -log p[y], in nats.
+        brier: Brier score, sum over labels of (p - onehot(y))^2, from 0 to 2.
+        confidence: Probability of the predicted label, max p.
+        correct: 1 where the predicted label is y, otherwise 0.
+        predicted: Index of the most probable label.
     """
 
     nll: Tensor
     brier: Tensor
     confidence: Tensor
     correct: Tensor
+    predicted: Tensor
 
     @classmethod
     def of(cls, logits: Tensor, labels: Tensor) -> "RowScores":
-        """Score logits (N, V) against labels (N,) int64."""
+        """Compute the scores of logits.
+
+        Args:
+            logits: Logits, (N, V).
+            labels: True labels, int64, (N,).
+        """
         log_p = torch.log_softmax(logits.detach().double(), dim=1)
         p = log_p.exp()
         own = p.gather(1, labels[:, None]).squeeze(1)
@@ -39,14 +47,15 @@ class RowScores:
             brier=p.square().sum(1) - own.square() + (1 - own).square(),
             confidence=confidence,
             correct=(predicted == labels).double(),
+            predicted=predicted.double(),
         )
 
     def stacked(self) -> Tensor:
-        """Return the four side by side, (N, 4); ``RowScores(*stacked.unbind(1))`` goes back."""
-        return torch.stack([self.nll, self.brier, self.confidence, self.correct], dim=1)
+        """Return the scores as columns, (N, 5); ``RowScores(*stacked.unbind(1))`` is the inverse."""
+        return torch.stack([self.nll, self.brier, self.confidence, self.correct, self.predicted], dim=1)
 
     def figures(self) -> dict[str, float]:
-        """Return the means nll and brier, and ece and adaptive_ece in percent."""
+        """Return the means ``nll`` and ``brier``, and ``ece`` and ``adaptive_ece`` in percent."""
         return {
             "nll": float(self.nll.mean()),
             "brier": float(self.brier.mean()),
@@ -56,56 +65,73 @@ class RowScores:
 
 
 def calibration_error(confidence: Tensor, correct: Tensor, bins: int = BINS) -> float:
-    """Return the expected calibration error in percent, in bins of equal width.
+    """Return the expected calibration error in percent, with bins of equal width.
 
-    100 * sum over bins of (rows in it / N) * |share of correct rows - mean confidence|; bin b holds confidences in
-    ((b - 1) / B, b / B], so that 1.0 is in the last and 0.0, which no bin would hold, in the first.
-    Source: Naeini, Cooper, Hauskrecht 2015; arXiv 1706.04599.
+    ECE = 100 * sum over bins b of N_b / N * |accuracy_b - mean confidence_b|, where bin b contains the confidences in
+    ((b - 1) / B, b / B]; the first bin also contains 0.
 
-    confidence (N,), correct (N,) bool or 0 and 1
+    Source: Naeini, Cooper, Hauskrecht 2015; Guo et al. 2017, https://arxiv.org/abs/1706.04599.
 
-    >>> calibration_error(torch.tensor([0.75, 1.0]), torch.tensor([1, 0]), bins=2)  # |0.5 - 0.875|
-    37.5
+    Args:
+        confidence: Probability of the predicted label, (N,).
+        correct: Whether the prediction is correct, bool or 0 and 1, (N,).
+        bins: B.
+
+    Example:
+        >>> calibration_error(torch.tensor([0.75, 1.0]), torch.tensor([1, 0]), bins=2)  # |0.5 - 0.875|
+        37.5
     """
     edges = torch.arange(1, bins, dtype=torch.float64, device=confidence.device) / bins
     return _weighted_gap(torch.bucketize(confidence.double().contiguous(), edges), confidence, correct, bins)
 
 
 def adaptive_calibration_error(confidence: Tensor, correct: Tensor, bins: int = BINS) -> float:
-    """Return the calibration error in percent, in bins of equally many rows (up to one) of like confidence.
+    """Return the calibration error in percent, with bins of equally many rows (up to one) of similar confidence.
 
-    Equal widths leave most bins of a good classifier empty. Source: Nguyen, O'Connor 2015; Nixon et al. 2019,
-    arXiv 1904.01685. Of rows with equal confidence, which may fall into two bins, each counts as correct as all of them
-    are, so that their order does not matter.
+    With equal widths, most bins of an accurate classifier are empty. Rows of equal confidence that fall into two bins
+    share their mean accuracy, so that the result does not depend on the order of the rows.
 
-    confidence (N,), correct (N,) bool or 0 and 1
+    Source: Nguyen, O'Connor 2015; Nixon et al. 2019, https://arxiv.org/abs/1904.01685.
 
-    >>> adaptive_calibration_error(torch.tensor([0.5, 0.5, 0.5, 0.5]), torch.tensor([0, 0, 1, 1]), bins=2)
-    0.0
+    Args:
+        confidence: Probability of the predicted label, (N,).
+        correct: Whether the prediction is correct, bool or 0 and 1, (N,).
+        bins: Number of bins.
+
+    Example:
+        >>> adaptive_calibration_error(torch.tensor([0.5, 0.5, 0.5, 0.5]), torch.tensor([0, 0, 1, 1]), bins=2)
+        0.0
     """
     confidence, correct = confidence.double(), correct.double()
     distinct, group = torch.unique(confidence, return_inverse=True)  # sorted
     sums, sizes = (torch.zeros_like(distinct).index_add_(0, group, of) for of in (correct, torch.ones_like(correct)))
     order = group.argsort(stable=True)
-    places = torch.empty_like(order)
-    places[order] = torch.arange(len(order), device=order.device) * bins // max(len(order), 1)
-    return _weighted_gap(places, confidence, (sums / sizes)[group], bins)
+    bin_of = torch.empty_like(order)
+    bin_of[order] = torch.arange(len(order), device=order.device) * bins // max(len(order), 1)
+    return _weighted_gap(bin_of, confidence, (sums / sizes)[group], bins)
 
 
-def _weighted_gap(places: Tensor, confidence: Tensor, correct: Tensor, bins: int) -> float:
-    """Return 100 / N * sum over bins of |correct rows - sum of confidences|. places (N,) int64, the bin of each row."""
+def _weighted_gap(bin_of: Tensor, confidence: Tensor, correct: Tensor, bins: int) -> float:
+    """Return 100 / N * sum over bins of |correct rows - sum of confidences|. bin_of: bin of each row, int64, (N,)."""
     gaps = torch.zeros(bins, dtype=torch.float64, device=confidence.device)
-    gaps.index_add_(0, places, correct.double() - confidence.double())
+    gaps.index_add_(0, bin_of, correct.double() - confidence.double())
     return 100 * float(gaps.abs().sum()) / max(len(confidence), 1)
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """Return the temperature T > 0 for which softmax(z / T) has the lowest negative log-likelihood.
+    """Return the temperature T for which softmax(logits / T) has the lowest negative log-likelihood.
 
-    It changes no prediction. Fit it on rows that neither train nor test. Where every row is correct no temperature is too
-    low, and the lowest of ``TEMPERATURES`` is what comes; ``pinned`` tells. Source: arXiv 1706.04599.
+    Temperature scaling changes no prediction. Fit it on validation data. Where every prediction is correct, lower is
+    always better and the result is an end of ``TEMPERATURES``; see ``pinned``.
 
-    logits (N, V), labels (N,) int64, N >= 1. Raises DataError for no rows.
+    Source: Guo et al. 2017, https://arxiv.org/abs/1706.04599.
+
+    Args:
+        logits: Logits, (N, V), N >= 1.
+        labels: True labels, int64, (N,).
+
+    Raises:
+        DataError: There are no rows.
     """
     from scipy.optimize import minimize_scalar
 
@@ -122,6 +148,6 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
 
 def pinned(temperature: float) -> bool:
-    """Say whether a fitted temperature is an end of ``TEMPERATURES``, and so no minimum."""
+    """Return whether a fitted temperature is an end of ``TEMPERATURES``, and so not a minimum."""
     lowest, highest = TEMPERATURES
     return not lowest * 1.01 < temperature < highest / 1.01

@@ -1,35 +1,45 @@
-"""Error rate and what the rows of a label embedding say. V labels."""
+"""Error rates, and statistics of the rows of a label embedding. N rows, V labels."""
 
 import torch
 from torch import Tensor
 
 
 def error_percent(correct: Tensor | int, count: Tensor | int) -> float:
-    """Return the share of wrong rows in percent.
+    """Return the error rate in percent.
 
-    >>> error_percent(3, 4)
-    25.0
+    Args:
+        correct: Number of correct predictions.
+        count: Number of predictions.
+
+    Example:
+        >>> error_percent(3, 4)
+        25.0
     """
     return 100.0 * (1.0 - int(correct) / int(count))
 
 
-def errors_by_label(right: Tensor, labels: Tensor, num_labels: int) -> list[float | None]:
-    """Return the share of wrong rows in percent of each label, None for a label without rows.
+def errors_by_label(correct: Tensor, labels: Tensor, num_labels: int) -> list[float | None]:
+    """Return the error rate of each label in percent, None for a label without rows.
 
-    right (N,) bool or 0 and 1, labels (N,) int64
+    Args:
+        correct: Whether each prediction is correct, bool or 0 and 1, (N,).
+        labels: True labels, int64, (N,).
+        num_labels: V.
 
-    >>> errors_by_label(torch.tensor([1, 0, 1]), torch.tensor([0, 0, 1]), 3)
-    [50.0, 0.0, None]
+    Example:
+        >>> errors_by_label(torch.tensor([1, 0, 1]), torch.tensor([0, 0, 1]), 3)
+        [50.0, 0.0, None]
     """
     counts = torch.bincount(labels, minlength=num_labels).tolist()
-    found = torch.bincount(labels, weights=right.double(), minlength=num_labels).tolist()
-    return [error_percent(round(hits), count) if count else None for hits, count in zip(found, counts, strict=True)]
+    hits = torch.bincount(labels, weights=correct.double(), minlength=num_labels).tolist()
+    return [error_percent(round(hit), count) if count else None for hit, count in zip(hits, counts, strict=True)]
 
 
 def true_label_mass(soft_labels: Tensor) -> float:
     """Return the mean probability that a soft label gives to its own label: 1 for one-hot, 1/V for uniform.
 
-    soft_labels: (V, V), rows sum to 1
+    Args:
+        soft_labels: Rows that sum to 1, (V, V).
     """
     return float(soft_labels.detach().diagonal().mean())
 
@@ -37,6 +47,7 @@ def true_label_mass(soft_labels: Tensor) -> float:
 def mean_entropy(soft_labels: Tensor) -> float:
     """Return the mean entropy of the rows in nats: 0 for one-hot, log V for uniform.
 
-    soft_labels: (V, V), rows sum to 1
+    Args:
+        soft_labels: Rows that sum to 1, (V, V).
     """
     return float(torch.special.entr(soft_labels.detach()).sum(dim=1).mean())

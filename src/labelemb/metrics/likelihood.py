@@ -1,4 +1,4 @@
-"""What a model gives to the true next token, softened targets aside."""
+"""Likelihood of the true next token, which is comparable between losses with different targets."""
 
 import math
 
@@ -6,9 +6,14 @@ from labelemb.errors import DataError
 
 
 def mean_nll(total: float, count: int) -> float:
-    """Return the negative log-likelihood per token, in nats; total: its sum over ``count`` tokens.
+    """Return the negative log-likelihood per token in nats.
 
-    Raises DataError for no tokens.
+    Args:
+        total: Sum over the tokens.
+        count: Number of tokens.
+
+    Raises:
+        DataError: There are no tokens.
     """
     if count < 1:
         raise DataError("count", "at least one token", count)
@@ -16,7 +21,7 @@ def mean_nll(total: float, count: int) -> float:
 
 
 def perplexity(nll: float) -> float:
-    """Return e to the mean negative log-likelihood; infinity where that is more than a float holds."""
+    """Return exp(nll) of a mean negative log-likelihood; infinity where a float overflows."""
     try:
         return math.exp(nll)
     except OverflowError:

@@ -1,6 +1,6 @@
-"""ROUGE-1, ROUGE-2 and ROUGE-L through rouge-score, with tokenizers under which Chinese and Vietnamese are words.
+"""ROUGE-1, ROUGE-2 and ROUGE-L with rouge-score, by characters or by words.
 
-rouge-score's own tokenizer drops every character that is not a-z or 0-9: Chinese scores 0, Vietnamese is mangled.
+The default tokenizer of rouge-score drops every character except a-z and 0-9: Chinese text always scores 0.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,14 @@ ROUGES = ("rouge1", "rouge2", "rougeL")
 
 
 class UnitTokenizer:
-    """Cut text into characters, white space left out, or into words between white space. Case stays.
+    """Tokenizer for rouge-score that keeps case.
 
-    unit  "character", as is usual for Chinese, or "word"
+    Args:
+        unit: ``"character"`` for single characters without white space, usual for Chinese; ``"word"`` for words between
+            white space.
 
-    Raises ConfigError.
+    Raises:
+        ConfigError: Unknown unit.
     """
 
     def __init__(self, unit: Unit) -> None:
@@ -28,17 +31,24 @@ class UnitTokenizer:
         self.unit = unit
 
     def tokenize(self, text: str) -> list[str]:
-        """Return the tokens of a text."""
+        """Split a text into tokens."""
         words = text.split()
         return words if self.unit == "word" else [character for word in words for character in word]
 
 
 def rouge(hypotheses: Sequence[str], references: Sequence[str], unit: Unit = "character") -> dict[str, float]:
-    """Return "rouge1", "rouge2" and "rougeL": the mean F1 of the sentences, from 0 to 100.
+    """Return ``rouge1``, ``rouge2`` and ``rougeL``: mean F1 of the sentences, from 0 to 100.
 
-    A sentence without an n-gram on one of its sides scores 0.
+    A sentence without an n-gram on either side scores 0. Source: Lin 2004, https://aclanthology.org/W04-1013.
 
-    Raises DataError for unequal numbers of sentences, for none, and without rouge-score; ConfigError for the unit.
+    Args:
+        hypotheses: Outputs of the model.
+        references: References in the same order.
+        unit: Unit of the n-grams, see ``UnitTokenizer``.
+
+    Raises:
+        DataError: The numbers of sentences differ, there are none, or rouge-score is not installed.
+        ConfigError: Unknown unit.
     """
     check_pairs(hypotheses, references)
     try:
@@ -54,5 +64,5 @@ def rouge(hypotheses: Sequence[str], references: Sequence[str], unit: Unit = "ch
 
 
 def rouge_signature(unit: Unit = "character") -> str:
-    """Say how the figures are made, in the manner of sacreBLEU's signatures."""
+    """Return how the scores are computed, in the style of sacreBLEU's signatures."""
     return f"nrefs:1|case:mixed|tok:{unit}|stem:no|f:1|version:rouge-score-{version('rouge-score')}"

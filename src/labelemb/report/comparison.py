@@ -1,13 +1,13 @@
-"""All methods of a task beside one of them, the reference: means, paired differences, tests."""
+"""Comparison of all methods of an experiment with a reference method."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from labelemb.errors import ConfigError
-from labelemb.methods import BASELINE
-from labelemb.report.aggregate import Task, method_name
-from labelemb.report.measures import ERROR, MEASURES, TEXT_MEASURES, Measure
+from labelemb.report.experiment import Experiment
+from labelemb.report.methods import BASELINE, method_title
+from labelemb.report.metric import ERROR, METRICS, TEXT_METRICS, Metric
 from labelemb.stats.paired import PairedDifference, Summary, holm, paired_difference, summarise
 
 MISSING = "–"
@@ -15,14 +15,17 @@ ALPHA = 0.05
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where one method stands.
+class MethodResult:
+    """Results of one method.
 
-    summaries  measure key -> over the seeds, of the test data after the last epoch
-    absolute   how much better than the reference the method is by the head measure, over all their seeds
-    seconds    of an epoch's training, median
-    paired     the same on shared seeds, with its interval; None for the reference, and where no seed is shared
-    p          of ``paired``, corrected for the number of methods tested (Holm); None where there is no test
+    Attributes:
+        method: Name of the method.
+        summaries: Metric key -> mean and standard deviation over the seeds, on test data after the last epoch.
+        absolute: Improvement of the primary metric over the reference, difference of the means over all seeds.
+        seconds: Median training time per epoch.
+        paired: Improvement on shared seeds with its interval; None for the reference and without a shared seed.
+        p: p-value of ``paired``, Holm-corrected for the number of tested methods; None without a test.
+        differences: Improvement of each shared seed, by seed.
     """
 
     method: str
@@ -31,101 +34,144 @@ class Standing:
     seconds: float | None
     paired: PairedDifference | None
     p: float | None
+    differences: dict[int, float]
 
 
 @dataclass(frozen=True)
 class MethodComparison:
-    """A task's methods against ``reference``. ``measures`` are those that some run has, ``head`` decides."""
+    """All methods of an experiment compared with ``reference``.
 
-    task: str
-    reference: str
-    head: Measure
-    measures: tuple[Measure, ...]
-    standings: tuple[Standing, ...]
-
-
-def compare_methods(task: Task, reference: str | None = None) -> MethodComparison | None:
-    """Compare the finished runs of all methods of a task by its head measure; None when fewer than two methods have it.
-
-    Where the output is text, one method is enough: its scores stand in no other table.
-
-    reference  a method; None: one-hot where it is there, else the first
-
-    Raises ConfigError for a reference that the task lacks.
+    Attributes:
+        experiment: Name of the experiment.
+        reference: Name of the reference method.
+        primary: Metric that decides.
+        metrics: Metrics that some run has.
+        results: One entry per method.
     """
-    head, known = task.head, TEXT_MEASURES if task.is_text else MEASURES
+
+    experiment: str
+    reference: str
+    primary: Metric
+    metrics: tuple[Metric, ...]
+    results: tuple[MethodResult, ...]
+
+    @property
+    def others(self) -> list[MethodResult]:
+        """Return the results of all methods but the reference."""
+        return [result for result in self.results if result.method != self.reference]
+
+    def of(self, method: str) -> MethodResult:
+        """Return the results of a method."""
+        return next(result for result in self.results if result.method == method)
+
+
+def compare_methods(experiment: Experiment, reference: str | None = None) -> MethodComparison | None:
+    """Compare the finished runs of all methods by the primary metric.
+
+    Args:
+        experiment: Experiment with its runs.
+        reference: Method to compare with. None: cross entropy if present, otherwise the first method.
+
+    Returns:
+        None when fewer than two methods have the metric (fewer than one where the output is text).
+
+    Raises:
+        ConfigError: The experiment has no such method.
+    """
+    primary, known = experiment.primary_metric, TEXT_METRICS if experiment.is_text else METRICS
     values = {
-        method: {measure.key: group.last(f"test_{measure.key}") for measure in known}
-        for method, group in task.groups.items()
-        if group.last(f"test_{head.key}")
+        method: {metric.key: group.last(f"test_{metric.key}") for metric in known}
+        for method, group in experiment.groups.items()
+        if group.last(f"test_{primary.key}")
     }
-    if reference is not None and reference not in task.groups:
-        raise ConfigError("reference", f"a method of {task.name} ({', '.join(task.groups)})", repr(reference))
-    if len(values) < (1 if task.is_text else 2) or (reference is not None and reference not in values):
+    if reference is not None and reference not in experiment.groups:
+        expected = f"a method of {experiment.name} ({', '.join(experiment.groups)})"
+        raise ConfigError("reference", expected, repr(reference))
+    if len(values) < (1 if experiment.is_text else 2) or (reference is not None and reference not in values):
         return None
     reference = reference or (BASELINE if BASELINE in values else next(iter(values)))
-    sign = 1 if head.lower else -1
-    losses = {
-        method: {seed: sign * value for seed, value in found[head.key].items()} for method, found in values.items()
+    results = _results(experiment, values, reference, primary)
+    metrics = tuple(metric for metric in known if any(metric.key in result.summaries for result in results))
+    return MethodComparison(experiment.name, reference, primary, metrics, results)
+
+
+def _results(
+    experiment: Experiment, values: Mapping[str, Mapping[str, dict[int, float]]], reference: str, primary: Metric
+) -> tuple[MethodResult, ...]:
+    """Return a result per method. values: method -> metric key -> seed -> value."""
+    sign = 1 if primary.lower else -1
+    costs = {
+        method: {seed: sign * value for seed, value in metrics[primary.key].items()}
+        for method, metrics in values.items()
     }
-    paired = {
-        method: paired_difference(losses[reference], mine) for method, mine in losses.items() if method != reference
-    }
+    base = costs[reference]
+    paired = {method: paired_difference(base, cost) for method, cost in costs.items() if method != reference}
     corrected = holm(_testable({method: found for method, found in paired.items() if found}))
-    standings = []
-    for method, found in values.items():
-        summaries = {key: summary for key, seeds in found.items() if (summary := summarise(list(seeds.values())))}
-        absolute = fmean(losses[reference].values()) - fmean(losses[method].values())
-        seconds = task.groups[method].seconds
-        standings.append(Standing(method, summaries, absolute, seconds, paired.get(method), corrected.get(method)))
-    measures = tuple(m for m in known if any(m.key in standing.summaries for standing in standings))
-    return MethodComparison(task.name, reference, head, measures, tuple(standings))
+    return tuple(
+        MethodResult(
+            method,
+            {key: summary for key, seeds in metrics.items() if (summary := summarise(list(seeds.values())))},
+            fmean(base.values()) - fmean(costs[method].values()),
+            experiment.groups[method].seconds,
+            paired.get(method),
+            corrected.get(method),
+            {seed: base[seed] - cost for seed, cost in costs[method].items() if seed in base and method != reference},
+        )
+        for method, metrics in values.items()
+    )
 
 
 def _testable(paired: Mapping[str, PairedDifference]) -> dict[str, float]:
-    """Return the p-values of the methods with so many pairs that even after the correction one below 0.05 is possible."""
+    """Return the p-values of methods with enough pairs for a corrected p-value below 0.05 to be possible."""
     tested = {method: found for method, found in paired.items() if found.p is not None}
-    # The smallest p that flipping the signs of n differences can give is 2 / 2^n.
+    # The smallest p-value of a sign-flip test of n differences is 2 / 2^n.
     enough = {method: found for method, found in tested.items() if len(tested) * 2.0 ** (1 - found.n) < ALPHA}
     return {method: found.p for method, found in enough.items() if found.p is not None}
 
 
 def comparison_cells(comparison: MethodComparison) -> list[list[str]]:
-    """Return the table: a head, and a row per method."""
-    against = f"better than {method_name(comparison.reference)} by (95 %)"
-    timed = ["seconds per epoch"] if comparison.head != ERROR else []  # the table of errors says it elsewhere
-    rows = [["method", *(measure.title for measure in comparison.measures), against, "p", *timed]]
-    for standing in comparison.standings:
-        figures = [
-            _summary(standing.summaries.get(measure.key), measure, measure == comparison.head)
-            for measure in comparison.measures
+    """Return the cells of the table: a header, then a row per method."""
+    better = f"better than {method_title(comparison.reference)} by (95 %)"
+    timed = ["seconds per epoch"] if comparison.primary != ERROR else []  # image tasks have the time in another table
+    rows = [["method", *(metric.title for metric in comparison.metrics), better, "p", *timed]]
+    for result in comparison.results:
+        cells = [
+            format_summary(result.summaries.get(metric.key), metric, metric == comparison.primary)
+            for metric in comparison.metrics
         ]
-        row = [method_name(standing.method), *figures, _difference(standing.paired), _p(standing)]
-        seconds = MISSING if standing.seconds is None else f"{standing.seconds:.3g}"
+        row = [method_title(result.method), *cells, _difference(result.paired), _p(result)]
+        seconds = MISSING if result.seconds is None else f"{result.seconds:.3g}"
         rows.append([*row, seconds] if timed else row)
     return rows
 
 
-def comparisons(tasks: Sequence[Task], reference: str | None = None) -> list[MethodComparison]:
-    """Compare the methods of every task that has several. Raises as ``compare_methods`` does."""
-    return [found for task in tasks if (found := compare_methods(task, reference))]
+def compare_all(experiments: Sequence[Experiment], reference: str | None = None) -> list[MethodComparison]:
+    """Compare the methods of each experiment that has several. Raises as ``compare_methods`` does."""
+    return [found for experiment in experiments if (found := compare_methods(experiment, reference))]
 
 
-def shown_p(p: float) -> str:
-    """Write a p-value as far as it can be trusted; ``sign_flip_p`` never gives less than 0.0001.
+def format_p(p: float) -> str:
+    """Return a p-value with a sensible number of digits; the permutation test gives none below 0.0001.
 
-    >>> shown_p(0.00012), shown_p(0.047), shown_p(0.25)
+    >>> format_p(0.00012), format_p(0.047), format_p(0.25)
     ('0.0001', '0.047', '0.25')
     """
     return f"{p:.4f}" if p < 0.01 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
-def _summary(summary: Summary | None, measure: Measure, counted: bool) -> str:
+def format_summary(summary: Summary | None, metric: Metric, with_count: bool) -> str:
+    """Return ``mean ± deviation (n)``.
+
+    Args:
+        summary: Mean and deviation, None for a dash.
+        metric: Decides the number of digits.
+        with_count: Whether to add the number of seeds.
+    """
     if summary is None:
         return MISSING
-    deviation = "" if summary.sd is None else f" ± {measure.shown(summary.sd)}"
-    count = f" ({summary.n})" if counted else ""
-    return f"{measure.shown(summary.mean)}{deviation}{count}"
+    deviation = "" if summary.sd is None else f" ± {metric.format(summary.sd)}"
+    count = f" ({summary.n})" if with_count else ""
+    return f"{metric.format(summary.mean)}{deviation}{count}"
 
 
 def _difference(paired: PairedDifference | None) -> str:
@@ -135,7 +181,7 @@ def _difference(paired: PairedDifference | None) -> str:
     return f"{paired.mean:.2f}{bounds}"
 
 
-def _p(standing: Standing) -> str:
-    if standing.paired is None:
+def _p(result: MethodResult) -> str:
+    if result.paired is None:
         return MISSING
-    return "too few seeds" if standing.p is None else shown_p(standing.p)
+    return "too few seeds" if result.p is None else format_p(result.p)

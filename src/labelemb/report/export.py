@@ -1,4 +1,4 @@
-"""A learned label embedding in the forms that other programs read. V labels."""
+"""Export of a learned label embedding to formats that other programs read. V labels."""
 
 import codecs
 import csv
@@ -20,7 +20,7 @@ from labelemb.report.similarity import names_of
 from labelemb.terms.embedding import LabelEmbedding
 
 Format = Literal["safetensors", "csv", "npy", "tensorboard"]
-BLOCK = 2**22  # numbers that are in memory at a time
+BLOCK = 2**22  # numbers in memory at a time
 LARGEST_THUMBNAIL, LARGEST_SPRITE = 64, 8192  # pixels; TensorBoard reads no larger sprite
 _CONFIG = """embeddings {{
   tensor_name: "{title}"
@@ -39,17 +39,24 @@ _SPRITE = """
 def export_embedding(
     embedding: LabelEmbedding, to: str, out: Path | None = None, logits: bool = False, thumbnails: Tensor | None = None
 ) -> Path:
-    """Write the embedding and return the path of what was written.
+    """Write an embedding to a file or folder.
 
-    to          safetensors: what ``LabelEmbedding.load`` and --embedding read; csv: a row and a column per label, with
-                names; npy: the same numbers, names in a .txt beside it; tensorboard: a folder for its projector
-    out         where; None: labels.csv and so on in the current folder, or projector/
-    logits      csv, npy: E itself, not the soft labels softmax(E)
-    thumbnails  tensorboard: an image per label, (V, C, H, W) uint8 with C of 1 or 3
+    A block of rows is computed at a time: a compressed embedding of many labels needs no (V, V) memory.
 
-    Some rows are made at a time: a compressed embedding of many labels needs no V x V memory.
+    Args:
+        embedding: Embedding of V labels.
+        to: ``"safetensors"`` (read by ``LabelEmbedding.load`` and ``--embedding``), ``"csv"`` (a row and a column per
+            label, with names), ``"npy"`` (the same numbers, names in a ``.txt`` beside it) or ``"tensorboard"`` (a
+            folder for its embedding projector).
+        out: Path to write. None: ``labels.csv`` and so on in the current folder, or ``projector``.
+        logits: For csv and npy: write E instead of the soft labels softmax(E).
+        thumbnails: For tensorboard: an image per label, (V, C, H, W) uint8 with C of 1 or 3.
 
-    Raises ConfigError for an unknown form.
+    Returns:
+        The path that was written.
+
+    Raises:
+        ConfigError: Unknown format.
     """
     if to not in get_args(Format):
         raise ConfigError("to", " or ".join(get_args(Format)), repr(to))
@@ -70,7 +77,7 @@ def export_embedding(
 
 
 def _rows(embedding: LabelEmbedding, logits: bool) -> Iterator[NDArray[np.float32]]:
-    """Yield each row, (V,), of E or of the soft labels; a block of them is in memory."""
+    """Yield the rows of E or of the soft labels, (V,) each."""
     labels = torch.arange(embedding.num_labels)
     for block in torch.split(labels, max(1, BLOCK // embedding.num_labels)):
         with torch.no_grad():
@@ -78,12 +85,22 @@ def _rows(embedding: LabelEmbedding, logits: bool) -> Iterator[NDArray[np.float3
         yield from (values if logits else values.softmax(dim=-1)).numpy()
 
 
+<<<<<<< HEAD
 def _write_npy(file: BinaryIO, size: int, rows: Iterable[NDArray[np.float32]]) -> None:
     """Write as numpy.save does, row by row."""
     header = {"descr": "<f4", "fortran_order": False, "shape": (size, size)}
     np.lib.format.write_array_header_1_0(file, header)
     for row in rows:
         file.write(row.astype("<f4", copy=False).tobytes())
+=======
+def _write_npy(path: Path, size: int, rows: Iterable[NDArray[np.float32]]) -> None:
+    """Write the file format of numpy.save row by row."""
+    with path.open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (size, size)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for row in rows:
+            file.write(row.astype("<f4", copy=False).tobytes())
+>>>>>>> 3e7f171 (Report: plain names and docstrings, charts that the page and the image files share)
 
 
 def _write_csv(file: BinaryIO, names: list[str], rows: Iterable[NDArray[np.float32]]) -> None:
@@ -96,7 +113,7 @@ def _write_csv(file: BinaryIO, names: list[str], rows: Iterable[NDArray[np.float
 def _write_projector(
     folder: Path, names: list[str], rows: Iterable[NDArray[np.float32]], thumbnails: Tensor | None
 ) -> None:
-    """Write the files that TensorBoard's projector loads; they are plain text and one image of all thumbnails."""
+    """Write the files of TensorBoard's embedding projector: text, and one image with all thumbnails."""
     sprite = ""
     if thumbnails is not None:
         sheet, height, width = sprite_sheet(thumbnails)
@@ -113,11 +130,18 @@ def _write_tsv(file: BinaryIO, rows: Iterable[NDArray[np.float32]]) -> None:
 
 
 def sprite_sheet(thumbnails: Tensor) -> tuple[Tensor, int, int]:
-    """Lay (V, C, H, W) uint8 out on a square grid, row by row: (rows * h, columns * w, 3), h, w."""
+    """Arrange images on a square grid, row by row.
+
+    Args:
+        thumbnails: (V, C, H, W) uint8, C of 1 or 3; larger ones are shrunk.
+
+    Returns:
+        The grid, (rows * h, columns * w, 3), and h and w.
+    """
     images = thumbnails.expand(-1, 3, -1, -1)
     columns = math.ceil(math.sqrt(len(images)))
-    most = min(LARGEST_THUMBNAIL, LARGEST_SPRITE // columns)
-    scale = min(1.0, most / max(images.shape[2:]))
+    limit = min(LARGEST_THUMBNAIL, LARGEST_SPRITE // columns)
+    scale = min(1.0, limit / max(images.shape[2:]))
     if scale < 1:
         size = [max(1, int(side * scale)) for side in images.shape[2:]]
         images = F.interpolate(images.float(), size=size, mode="area").round().to(torch.uint8)

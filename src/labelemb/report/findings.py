@@ -1,10 +1,10 @@
-"""The finding of a comparison in one plain sentence."""
+"""The result of a comparison in plain sentences."""
 
 import math
 
-from labelemb.methods import BASELINE
-from labelemb.report.aggregate import Convergence, Task, method_name
-from labelemb.report.comparison import ALPHA, Standing, compare_methods, shown_p
+from labelemb.report.comparison import ALPHA, MethodResult, compare_methods, format_p
+from labelemb.report.experiment import Convergence, Experiment
+from labelemb.report.methods import BASELINE, method_title
 
 
 def plural(count: int, noun: str) -> str:
@@ -12,21 +12,24 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
-def verdict(standing: Standing, lower: bool = True) -> str:
-    """Say whether a method helped: by how much, between what bounds, on how many paired seeds.
+def verdict(result: MethodResult, lower: bool = True) -> str:
+    """Return whether a method is better than the reference, by how much, and on what evidence.
 
-    lower  whether less of the figure is better
+    "Better" and "worse" require an interval without 0 and a corrected p-value below 0.05. The interval alone is not
+    enough, since it is not corrected for the number of methods: of ten equally good methods, one lies outside its own
+    interval in two of five reports.
 
-    "Better" and "worse" need an interval without 0 and a corrected p below 0.05. The interval alone is not enough: it
-    knows of no other method, and of ten methods that are alike one is outside its own in two of five reports.
+    Args:
+        result: Result of the method.
+        lower: Whether a lower value of the metric is better.
     """
-    paired, p = standing.paired, standing.p
+    paired, p = result.paired, result.p
     if paired is None:
-        return f"{_side(standing.absolute, lower)} in the mean, but no seed was run in both methods: no interval"
+        return f"{_direction(result.absolute, lower)} in the mean, but no seed was run with both methods: no interval"
     if paired.low is None or paired.high is None:
-        once = "on a single pair of runs" if paired.n == 1 else f"on each of {paired.n} pairs of runs"
-        return f"{_side(paired.mean, lower)} {once}: too few for an interval"
-    test = "too few seeds for a test" if p is None else f"p = {shown_p(p)}"
+        pairs = "on a single pair of runs" if paired.n == 1 else f"on each of {paired.n} pairs of runs"
+        return f"{_direction(paired.mean, lower)} {pairs}: too few for an interval"
+    test = "too few seeds for a test" if p is None else f"p = {format_p(p)}"
     evidence = f"{plural(paired.n, 'paired seed')}, {test}"
     if paired.low <= 0 <= paired.high or (p is not None and p >= ALPHA):
         bounds = f"({paired.low:.2f} to {paired.high:.2f})"
@@ -34,39 +37,45 @@ def verdict(standing: Standing, lower: bool = True) -> str:
     low, high = sorted((abs(paired.low), abs(paired.high)))
     bounds = f"({low:.2f} to {high:.2f})"
     if p is None:
-        return f"{_side(paired.mean, lower)} {bounds}, but {evidence}: no claim"
+        return f"{_direction(paired.mean, lower)} {bounds}, but {evidence}: no claim"
     return f"{'better' if paired.mean > 0 else 'worse'} by {abs(paired.mean):.2f} {bounds} points, {evidence}"
 
 
-def findings(task: Task, reference: str | None = None) -> list[str]:
-    """Return what each method gained over the reference by the head measure after the last epoch, and how fast."""
-    comparison = compare_methods(task, reference)
+def is_significant(result: MethodResult) -> bool:
+    """Return whether ``verdict`` says better or worse."""
+    paired = result.paired
+    if paired is None or paired.low is None or paired.high is None or result.p is None:
+        return False
+    return not paired.low <= 0 <= paired.high and result.p < ALPHA
+
+
+def findings(experiment: Experiment, reference: str | None = None) -> list[str]:
+    """Return a sentence per method on its gain over the reference, and one on how fast it reaches it."""
+    comparison = compare_methods(experiment, reference)
     if comparison is None:
         return []
     sentences = []
-    against = method_name(comparison.reference)
-    for standing in comparison.standings:
-        if standing.method == comparison.reference:
-            continue
-        said = verdict(standing, comparison.head.lower)
-        sentences.append(f"{task.name}: {method_name(standing.method)} against {against}: {said}.")
-        convergence = task.convergence(standing.method)
+    against = method_title(comparison.reference)
+    for result in comparison.others:
+        said = verdict(result, comparison.primary.lower)
+        sentences.append(f"{experiment.name}: {method_title(result.method)} against {against}: {said}.")
+        convergence = experiment.convergence(result.method)
         if convergence is not None:
-            sentences.append(f"{task.name}: {pace(convergence, standing.method)}.")
+            sentences.append(f"{experiment.name}: {convergence_sentence(convergence, result.method)}.")
     return sentences
 
 
-def pace(convergence: Convergence, method: str) -> str:
-    """Say when a method reaches the error with which the baseline ends."""
-    target = f"{method_name(BASELINE)}'s mean error after the last epoch ({convergence.error:.2f} %)"
+def convergence_sentence(convergence: Convergence, method: str) -> str:
+    """Return when a method reaches the final error of the baseline."""
+    target = f"{method_title(BASELINE)}'s mean error after the last epoch ({convergence.error:.2f} %)"
     if math.isinf(convergence.epoch):
-        return f"{method_name(method)} does not reach {target} in half of its {plural(convergence.n, 'seed')}"
+        return f"{method_title(method)} does not reach {target} in half of its {plural(convergence.n, 'seed')}"
     median = f", median of {convergence.n} seeds" if convergence.n > 1 else ", 1 seed"
-    return f"{method_name(method)} reaches {target} in epoch {convergence.epoch:g} of {convergence.epochs}{median}"
+    return f"{method_title(method)} reaches {target} in epoch {convergence.epoch:g} of {convergence.epochs}{median}"
 
 
-def _side(points: float, lower: bool) -> str:
-    """Say which way a method is better by so many points."""
+def _direction(points: float, lower: bool) -> str:
+    """Return "0.50 points lower" for an improvement by so many points of a metric of which lower is better."""
     if points == 0:
         return "no difference"
     return f"{abs(points):.2f} points {'lower' if (points > 0) == lower else 'higher'}"

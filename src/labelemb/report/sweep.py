@@ -1,9 +1,10 @@
-"""The result of a sweep: a table, best first, its figures as CSV, and a picture. Only validation figures are read."""
+"""The result of a sweep: a table sorted by validation metric, the values as CSV, and a chart."""
 
 import csv
 import io
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,105 +13,107 @@ from matplotlib.axes import Axes
 
 from labelemb.errors import DataError
 from labelemb.files import write_text
-from labelemb.report.aggregate import collect
-from labelemb.report.canvas import INK, figure, plain, save, settings
-from labelemb.report.measures import MEASURES, TEXT_MEASURES, Measure
-from labelemb.report.tables import aligned
+from labelemb.report.charts.style import INK, Chart, new_figure, rc_context, save_chart, set_labels, svg_text
+from labelemb.report.comparison import format_summary
+from labelemb.report.experiment import load_experiments
+from labelemb.report.metric import METRICS, TEXT_METRICS, Metric
+from labelemb.report.tables import align
 from labelemb.stats.paired import Summary, summarise
 
 Cell = tuple[str, ...]  # a value per key of the grid
-CAUTION = (
-    "The best of {cells} is the best by chance too: before it is quoted, train it again with seeds that chose nothing"
+_CAUTION = (
+    "The best of {cells} cells is partly the best by chance: before you report it, train it again with other seeds"
 )
 
 
-def report_sweep(keys: Sequence[str], places: Mapping[Cell, Path], name: str, out: Path) -> tuple[str, Path]:
-    """Write sweep.csv, sweep.svg and sweep.png into ``out``; return the table for a terminal, and the picture.
+def report_sweep(keys: Sequence[str], folders: Mapping[Cell, Path], key: str, out: Path) -> tuple[str, Path]:
+    """Write ``sweep.csv``, ``sweep.svg`` and ``sweep.png``.
 
-    keys    of the grid
-    places  cell -> folder with its seeds
-    name    figure of the history lines, after the last epoch
+    Args:
+        keys: Options that were varied.
+        folders: Cell of the grid -> folder with its seeds.
+        key: Validation metric of the history, as of the last epoch.
+        out: Folder to write to.
 
-    Raises DataError when no run has the figure.
+    Returns:
+        The table for a terminal, and the path of the PNG.
+
+    Raises:
+        DataError: No finished run has the metric.
     """
-    values = {cell: _by_seed(folder, name) for cell, folder in places.items()}
+    values = {cell: _by_seed(folder, key) for cell, folder in folders.items()}
     found = {cell: summary for cell, seeds in values.items() if (summary := summarise(list(seeds.values())))}
     if not found:
-        raise DataError(str(out), f"finished runs with {name}", "none")
-    measure = measure_of(name)
-    best_first = sorted(found, key=lambda cell: found[cell].mean if measure.lower else -found[cell].mean)
-    rows = [[*cell, _shown(found[cell], measure)] for cell in best_first]
-    text = "\n".join(aligned([[*keys, measure.title], *rows]))
+        raise DataError(str(out), f"finished runs with {key}", "none")
+    metric = validation_metric(key)
+    best_first = sorted(found, key=lambda cell: found[cell].mean if metric.lower else -found[cell].mean)
+    rows = [[*cell, format_summary(found[cell], metric, with_count=True)] for cell in best_first]
+    text = "\n".join(align([[*keys, metric.title], *rows]))
     if len(found) > 1:
-        text += f"\n\n{CAUTION.format(cells=len(found))}"
-    write_text(out / "sweep.csv", _csv(keys, values, name))
-    _, picture = draw_sweep(keys, found, measure, best_first[0], out)
+        text += f"\n\n{_CAUTION.format(cells=len(found))}"
+    write_text(out / "sweep.csv", _csv(keys, values, key))
+    chart = sweep_chart(keys, found, metric, best_first[0])
+    _, picture = save_chart(chart, svg_text(chart.figure), out)
     return text + "\n", picture
 
 
-def measure_of(name: str) -> Measure:
-    """Return how to show a figure of the validation data, and which way is better."""
-    key = name.removeprefix("valid_")
-    known = next((measure for measure in (*MEASURES, *TEXT_MEASURES) if measure.key == key), Measure(key, key))
-    return Measure(known.key, f"validation {known.name}", known.unit, known.lower, known.digits)
+def validation_metric(key: str) -> Metric:
+    """Return how to display a metric of the validation data, and which direction is better."""
+    name = key.removeprefix("valid_")
+    known = next((metric for metric in (*METRICS, *TEXT_METRICS) if metric.key == name), Metric(name, name))
+    return replace(known, name=f"validation {known.name}")
 
 
-def draw_sweep(
-    keys: Sequence[str], found: Mapping[Cell, Summary], measure: Measure, best: Cell, out: Path
-) -> list[Path]:
-    """Write sweep.svg and sweep.png: rows are the first key, columns the second, a panel for each of the rest."""
-    axes_of = [list(dict.fromkeys(cell[place] for cell in found)) for place in range(len(keys))]
-    rows, columns, *rest = [*axes_of, *([[""]] if len(keys) == 1 else [])]
+def sweep_chart(keys: Sequence[str], found: Mapping[Cell, Summary], metric: Metric, best: Cell) -> Chart:
+    """Return the grid as a heat map: rows are the first key, columns the second, a panel per value of the others."""
+    values = [list(dict.fromkeys(cell[position] for cell in found)) for position in range(len(keys))]
+    rows, columns, *rest = [*values, *([[""]] if len(keys) == 1 else [])]
     panels = list(itertools.product(*rest))
     means = [summary.mean for summary in found.values()]
-    with settings():
+    with rc_context():
         width, height = 1.9 + 0.95 * len(columns), 1.3 + 0.5 * len(rows)
-        drawing = figure(width * len(panels) + 0.9, height)
-        grid = drawing.subplots(1, len(panels), squeeze=False).flatten()
+        figure = new_figure(width * len(panels) + 0.9, height)
+        grid = figure.subplots(1, len(panels), squeeze=False).flatten()
         for axes, others in zip(grid, panels, strict=True):
             cells = [[(row, column, *others)[: len(keys)] for column in columns] for row in rows]
             matrix = np.array([[found[c].mean if c in found else np.nan for c in line] for line in cells])
-            colours = "viridis_r" if measure.lower else "viridis"
-            image = axes.imshow(matrix, cmap=colours, vmin=min(means), vmax=max(means), aspect="auto")
-            _write_cells(axes, cells, found, measure, best)
+            colors = "viridis_r" if metric.lower else "viridis"
+            image = axes.imshow(matrix, cmap=colors, vmin=min(means), vmax=max(means), aspect="auto")
+            _write_cells(axes, cells, found, metric, best)
             axes.set_xticks(range(len(columns)), columns)
             axes.set_yticks(range(len(rows)), rows)
             axes.tick_params(length=0)
             title = ", ".join(f"{key} = {value}" for key, value in zip(keys[2:], others, strict=True))
-            plain(axes, title, keys[1] if len(keys) > 1 else "", keys[0])
-        drawing.colorbar(image, ax=list(grid), label=f"{measure.title}, mean over seeds").outline.set_visible(False)
-        return save(drawing, out, "sweep")
+            set_labels(axes, title, keys[1] if len(keys) > 1 else "", keys[0])
+        figure.colorbar(image, ax=list(grid), label=f"{metric.title}, mean over seeds").outline.set_visible(False)
+    return Chart("sweep", figure, f"{metric.title} of {len(found)} cells of the grid of {', '.join(keys)}.")
 
 
 def _write_cells(
-    axes: Axes, cells: list[list[Cell]], found: Mapping[Cell, Summary], measure: Measure, best: Cell
+    axes: Axes, cells: list[list[Cell]], found: Mapping[Cell, Summary], metric: Metric, best: Cell
 ) -> None:
-    """Write the mean into each cell, dark on light and light on dark, the best one in bold."""
+    """Write the mean into each cell, white on dark and black on light, the best in bold."""
     means = [summary.mean for summary in found.values()]
     middle = (min(means) + max(means)) / 2
     for y, line in enumerate(cells):
         for x, cell in enumerate(line):
             if cell in found:
                 mean = found[cell].mean
-                dark = mean > middle if measure.lower else mean < middle
+                dark = mean > middle if metric.lower else mean < middle
                 style: dict[str, Any] = {"weight": "bold"} if cell == best else {}
-                colour = "white" if dark else INK
-                axes.text(x, y, measure.shown(mean), ha="center", va="center", color=colour, **style)
+                color = "white" if dark else INK
+                axes.text(x, y, metric.format(mean), ha="center", va="center", color=color, **style)
 
 
-def _by_seed(folder: Path, name: str) -> dict[int, float]:
-    tasks, _ = collect([folder]) if any(folder.glob("*/config.yaml")) else ([], [])
-    return {seed: value for task in tasks for group in task.groups.values() for seed, value in group.last(name).items()}
+def _by_seed(folder: Path, key: str) -> dict[int, float]:
+    experiments, _ = load_experiments([folder]) if any(folder.glob("*/config.yaml")) else ([], [])
+    groups = [group for experiment in experiments for group in experiment.groups.values()]
+    return {seed: value for group in groups for seed, value in group.last(key).items()}
 
 
-def _shown(summary: Summary, measure: Measure) -> str:
-    deviation = "" if summary.sd is None else f" ± {measure.shown(summary.sd)}"
-    return f"{measure.shown(summary.mean)}{deviation} ({summary.n})"
-
-
-def _csv(keys: Sequence[str], values: Mapping[Cell, Mapping[int, float]], name: str) -> str:
+def _csv(keys: Sequence[str], values: Mapping[Cell, Mapping[int, float]], key: str) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*keys, "seed", name])
+    writer.writerow([*keys, "seed", key])
     writer.writerows([*cell, seed, value] for cell, seeds in values.items() for seed, value in seeds.items())
     return file.getvalue()

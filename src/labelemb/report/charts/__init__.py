@@ -1,0 +1,1 @@
+"""Charts of the report: each function returns one matplotlib figure, used for the image files and for the page."""
