@@ -7,7 +7,7 @@ from statistics import mean
 
 import pytest
 
-from labelemb.report.aggregate import collect
+from labelemb.report.experiment import load_experiments
 from labelemb.report.tables import markdown_table
 from labelemb.stats.paired import paired_difference
 
@@ -21,7 +21,7 @@ def test_tables_come_from_the_histories(document: str) -> None:
     assert blocks
     for arguments, block in blocks:
         folders, _, reference = arguments.partition(" --reference ")
-        tasks, warnings = collect([ROOT / folder for folder in folders.split()])
+        tasks, warnings = load_experiments([ROOT / folder for folder in folders.split()])
         made = markdown_table(tasks, warnings, reference or None)
         lines = [line for line in block.splitlines() if line]
         assert lines

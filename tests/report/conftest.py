@@ -32,7 +32,7 @@ def write(
     signature: dict[str, Any] | None = None,
     logits: torch.Tensor | None = None,
     names: Sequence[str] | None = None,
-    figures: dict[str, float] | None = None,
+    metrics: dict[str, float] | None = None,
 ) -> RunFolder:
     """Write one run: its test errors, one per epoch, and what a test cares for besides."""
     run = RunFolder.of(out, task, method, seed)
@@ -42,7 +42,7 @@ def write(
     lines = []
     for number, error in enumerate(test):
         line: dict[str, Any] = {"epoch": number + 1, "step": 10 * (number + 1), "terms": {"hard": 1.0}}
-        line |= {"train_error": error / 2, "test_error": error, "seconds": seconds} | (figures or {})
+        line |= {"train_error": error / 2, "test_error": error, "seconds": seconds} | (metrics or {})
         if valid:
             line["valid_error"] = valid[number]
         if logits is not None:

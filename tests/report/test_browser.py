@@ -23,6 +23,7 @@ pytestmark = [
 ]
 
 HOSTILE = "</script><script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\">"
+CURVES = "#curves .panel:has(text:has-text('mnist-mlp'))"
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def page(browser: Any, report: Report) -> Iterator[Any]:
     )
     tab.set_viewport_size({"width": 1200, "height": 900})
     tab.goto(report.page.as_uri())
-    tab.wait_for_selector("#tree svg path.branch")
+    tab.wait_for_selector("#labels .near li")
     yield tab
     tab.close()
     assert complaints == []
@@ -68,102 +69,82 @@ def texts(page: Any, selector: str) -> list[str]:
     return [str(text) for text in page.locator(selector).all_text_contents()]
 
 
-def choose_animals(page: Any) -> None:
-    page.select_option("#label-source select", label="mnist-mlp, label embedding")
+def choose_animals(page: Any) -> str:
+    page.select_option("#view-chooser", label="mnist-mlp, label embedding, mean of 2 seeds")
+    return ".view:not([hidden])"
 
 
 def test_says_what_was_found(page: Any) -> None:
     cards = texts(page, ".card")
-    assert any("2.50 % → 2.00 %" in card and "0.50 points lower on each of 2 pairs of runs" in card for card in cards)
+    assert any("2.50\u00a0% → 2.00\u00a0%" in card and "0.50 points lower on each of 2 pairs" in card for card in cards)
     assert any("Only label embedding (1 seed) so far" in card for card in cards)
+    assert page.locator(".means").count() == 0, "two pairs of runs show nothing"
 
 
-def test_search_returns_the_neighbours(page: Any) -> None:
-    choose_animals(page)
-    page.fill("#near-query", "CAT")
-    assert texts(page, "#near-list .name") == ["dog", "car", "truck"]
-    assert texts(page, "#near-list .value") == ["30.0 %", "6.00 %", "4.00 %"]
-    assert "mean of 2 seeds" in page.inner_text("#near-status")
-    page.fill("#near-query", "tru")
-    assert texts(page, "#near-list .name")[0] == "car"
-    page.fill("#near-query", "a")
-    assert "cat, car" in page.inner_text("#near-status")
-    page.fill("#near-query", "zebra")
-    assert texts(page, "#near-list .name") == []
-    page.fill("#near-query", "dog")
-    page.click("#near-list button")
-    assert page.input_value("#near-query") == "cat"
+def test_search_returns_the_most_similar_labels(page: Any) -> None:
+    view = choose_animals(page)
+    page.fill(f"{view} input", "CAT")
+    assert texts(page, f"{view} .name") == ["dog", "car", "truck"]
+    assert texts(page, f"{view} .value") == ["30.0 %", "6.00 %", "4.00 %"]
+    assert "mean of 2 seeds" in page.inner_text(f"{view} .status")
+    page.fill(f"{view} input", "tru")
+    assert texts(page, f"{view} .name")[0] == "car"
+    page.fill(f"{view} input", "a")
+    assert "cat, car" in page.inner_text(f"{view} .status")
+    page.fill(f"{view} input", "zebra")
+    assert texts(page, f"{view} .name") == []
+    page.fill(f"{view} input", "dog")
+    page.click(f"{view} ol button")
+    assert page.input_value(f"{view} input") == "cat"
+
+
+def test_bars_are_shares_of_one(page: Any) -> None:
+    view = choose_animals(page)
+    page.fill(f"{view} input", "cat")
+    bar, filled = (page.locator(f"{view} {selector}").first.bounding_box()["width"] for selector in (".bar", ".bar i"))
+    assert filled / bar == pytest.approx(0.3, abs=0.01)
 
 
 def test_hostile_names_are_text(page: Any) -> None:
-    page.fill("#near-query", "one")
-    assert texts(page, "#near-list .name")[0] == HOSTILE
+    page.select_option("#view-chooser", label="hostile, label embedding, 1 seed")
+    page.fill(".view:not([hidden]) input", "one")
+    assert texts(page, ".view:not([hidden]) .name")[0] == HOSTILE
     assert page.title() == "Label embedding report"
     assert page.locator("img").count() == 0
 
 
-def test_lines_can_be_switched_off(page: Any) -> None:
-    curves = "#curves .panel:has(h3:text('mnist-mlp'))"
-    assert (page.locator(f"{curves} path.seed").count(), page.locator(f"{curves} path.mean").count()) == (4, 2)
-    page.uncheck("text=a line per seed")
-    assert (page.locator(f"{curves} path.seed").count(), page.locator(f"{curves} path.mean").count()) == (0, 2)
+def test_methods_and_quantities_can_be_chosen(page: Any) -> None:
+    lines = f"{CURVES} .chart:not([hidden]) g[id$='-mean']"
+    assert page.locator(f"{lines}:visible").count() == 2
     page.uncheck("#curves .controls label:has-text('one-hot')")
-    assert page.locator(f"{curves} path.mean").count() == 1
+    assert page.locator(f"{lines}:visible").count() == 1
     page.check("#curves .controls label:has-text('one-hot')")
-    page.select_option("#curves select", label="validation error, %")
-    assert page.locator(f"{curves} path.mean").count() == 1  # only the baseline has one here
+    page.locator(f"{CURVES} select").select_option("validation error, %")
+    assert page.locator(lines).count() == 1  # only the baseline has one here
 
 
 def test_values_by_pointer_and_by_key(page: Any) -> None:
-    panel = page.locator("#curves .panel:has(h3:text('mnist-mlp'))")
-    panel.locator("svg").focus()
+    panel = page.locator(CURVES)
+    drawing = panel.locator(".chart:not([hidden]) svg")
+    drawing.focus()
     page.keyboard.press("ArrowLeft")
-    assert "Epoch 3: one-hot 2.50 (2 seeds, 2.00 to 3.00)" in panel.locator(".readout").inner_text()
-    panel.locator("svg").hover(position={"x": 46, "y": 60})
-    assert "Epoch 1: one-hot 4.00" in panel.locator(".readout").inner_text()
-
-
-def test_heat_map_hover_zoom_order_and_own_labels(page: Any) -> None:
-    choose_animals(page)
-    canvas = page.locator("#heat canvas")
-    box = canvas.bounding_box()
-
-    def picture() -> str:
-        return str(canvas.evaluate("canvas => canvas.toDataURL()"))
-
-    canvas.hover(position={"x": box["width"] / 2, "y": 20})
-    assert "soft label of" in page.inner_text("#heat .readout")
-    page.mouse.move(0, 0)
-    pictures = [picture()]
-    page.check("#heat label:has-text('show own labels')")
-    pictures.append(picture())
-    page.select_option("#heat select", "given")
-    pictures.append(picture())
-    assert len(set(pictures)) == 3
-    canvas.hover(position={"x": 60, "y": 20})
-    assert page.inner_text("#heat .readout") == "The soft label of “cat” keeps for itself 60.0 %"
-    canvas.click(position={"x": 60, "y": 20})
-    assert page.input_value("#near-query") == "cat"
-
-
-def test_heat_map_zooms_into_many_labels(page: Any) -> None:
-    page.evaluate("""() => {
-      const size = 40, names = [...Array(size).keys()].map(String);
-      const matrix = names.map((_, i) => names.map((_, j) => (i === j ? 50000 : 10 * (i + j))));
-      const near = names.map(() => [["1", 0.1]]);
-      const heat = new HeatMap(find("#heat canvas"), find("#heat .readout"), () => {});
-      heat.show({ names, matrix, near, clustered: names.map(Number), source: "many" });
-      window.heat = heat;
-    }""")
-    canvas = page.locator("#heat canvas")
-    canvas.focus()
-    for _ in range(20):
-        page.keyboard.press("+")
-    assert page.evaluate("heat.window.size") == 5
     page.keyboard.press("ArrowRight")
-    assert page.evaluate("heat.window.x") > 17.5
-    page.keyboard.press("0")
-    assert page.evaluate("heat.window.size") == 40
+    assert "Epoch 3: one-hot 2.5 (mean of 2 seeds) · label embedding 2" in panel.locator(".readout").inner_text()
+    box = drawing.bounding_box()
+    drawing.hover(position={"x": 0.2 * box["width"], "y": 60})
+    assert "Epoch 1: one-hot 4 " in panel.locator(".readout").inner_text()
+
+
+def test_values_of_the_heat_map(page: Any) -> None:
+    panel = page.locator(f"{choose_animals(page)} .panel").first
+    panel.locator("select").select_option("order as given")
+    drawing = panel.locator(".chart:not([hidden]) svg")
+    drawing.focus()
+    for key in ("ArrowLeft", "ArrowLeft", "ArrowLeft"):  # from the top right corner to the second column
+        page.keyboard.press(key)
+    assert panel.locator(".readout").inner_text() == "The soft label of “cat” gives “cat” 60 %"
+    page.keyboard.press("ArrowRight")
+    assert panel.locator(".readout").inner_text() == "The soft label of “cat” gives “dog” 30 %"
 
 
 def test_table_sorts(page: Any) -> None:
@@ -178,17 +159,13 @@ def test_table_sorts(page: Any) -> None:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1200, "dark")])
-def test_a_screenshot_is_not_empty_and_nothing_sticks_out(page: Any, width: int, scheme: str) -> None:
+def test_nothing_sticks_out(page: Any, width: int, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 800})
     page.wait_for_timeout(100)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert len(page.screenshot(full_page=True)) > 30_000
-    colours = page.evaluate("""() => {
-      const canvas = document.querySelector("#heat canvas");
-      const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-      const seen = new Set();
-      for (let i = 0; i < pixels.length; i += 4) seen.add(`${pixels[i]},${pixels[i + 1]},${pixels[i + 2]}`);
-      return seen.size;
-    }""")
-    assert colours > 10
+    colors = page.evaluate("[...document.querySelectorAll('.chart text')].map(t => getComputedStyle(t).fill)")
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert colors
+    assert paper not in colors, "text in the color of the page"

@@ -6,31 +6,31 @@ import pytest
 
 from labelemb.errors import ConfigError
 from labelemb.report import make_report
-from labelemb.report.aggregate import Task, collect
 from labelemb.report.comparison import compare_methods, comparison_cells
+from labelemb.report.experiment import Experiment, load_experiments
 from labelemb.report.findings import findings
 from tests.report.conftest import WriteRun
 
 ERRORS = {"cross_entropy": 2.0, "label_embedding": 1.5, "label_smoothing": 1.4, "ols": 2.0}
 
 
-def task_of(write_run: WriteRun, runs: Path, seeds: int) -> Task:
+def task_of(write_run: WriteRun, runs: Path, seeds: int) -> Experiment:
     """Modes whose errors go up and down with the seed, each by itself a little."""
     for place, (method, error) in enumerate(ERRORS.items()):
         for seed in range(seeds):
             own = 0.05 * ((seed * (place + 1)) % 3 - 1)
-            write_run(method, seed, test=[error + 0.1 * seed + own], figures={"test_nll": 0.1, "test_ece": 3.0 + seed})
-    return collect([runs])[0][0]
+            write_run(method, seed, test=[error + 0.1 * seed + own], metrics={"test_nll": 0.1, "test_ece": 3.0 + seed})
+    return load_experiments([runs])[0][0]
 
 
 def test_the_correction_is_for_the_number_of_modes(write_run: WriteRun, runs: Path) -> None:
     comparison = compare_methods(task_of(write_run, runs, 10))
     assert comparison is not None
-    standings = {standing.method: standing for standing in comparison.standings}
-    assert standings["label_embedding"].paired is not None
-    assert standings["label_embedding"].paired.p == pytest.approx(2 / 2**10)
-    assert standings["label_embedding"].p == standings["label_smoothing"].p == pytest.approx(3 * 2 / 2**10)
-    assert standings["cross_entropy"].p is None
+    results = {result.method: result for result in comparison.results}
+    assert results["label_embedding"].paired is not None
+    assert results["label_embedding"].paired.p == pytest.approx(2 / 2**10)
+    assert results["label_embedding"].p == results["label_smoothing"].p == pytest.approx(3 * 2 / 2**10)
+    assert results["cross_entropy"].p is None
 
 
 @pytest.mark.parametrize(("seeds", "tested"), [(5, False), (6, False), (7, True)])
@@ -65,6 +65,6 @@ def test_figures_that_runs_have_are_columns(write_run: WriteRun, runs: Path) -> 
 def test_the_report_draws_intervals_and_takes_the_reference(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
     task_of(write_run, runs, 3)
     report = make_report([runs], tmp_path / "report", reference="label_embedding")
-    assert tmp_path / "report" / "intervals.svg" in report.figures
+    assert tmp_path / "report" / "intervals-mnist-mlp.svg" in report.figures
     assert "better than label embedding by" in report.text
     assert "--reference label_embedding" in report.page.read_text()

@@ -6,9 +6,10 @@ import torch
 
 from labelemb.errors import ConfigError, DataError
 from labelemb.report import similar
-from labelemb.report.aggregate import Group, collect
-from labelemb.report.label_map import nearest_labels
-from labelemb.report.labels import MOST_LABELS, distances, label_views
+from labelemb.report.charts.label_map import nearest_labels
+from labelemb.report.experiment import Group, load_experiments
+from labelemb.report.label_layout import label_distances
+from labelemb.report.labels import MAX_LABELS, label_views, top_pairs
 from labelemb.terms.embedding import CompressedLabelEmbedding, DenseLabelEmbedding, LabelEmbedding
 from tests.report.conftest import ANIMAL_ROWS, ANIMALS, WriteRun, soft
 
@@ -22,7 +23,7 @@ def embedding(tmp_path: Path) -> LabelEmbedding:
 
 
 def groups_of(runs: Path) -> list[Group]:
-    return [group for task in collect([runs])[0] for group in task.groups.values()]
+    return [group for task in load_experiments([runs])[0] for group in task.groups.values()]
 
 
 def test_similar_by_name(embedding: LabelEmbedding) -> None:
@@ -81,7 +82,7 @@ def test_chosen_labels_keep_their_order_and_their_probabilities(write_run: Write
     (view,), _ = label_views(groups_of(runs), ["truck", "cat"])
     assert view.names == ["truck", "cat"]
     assert view.soft_labels == pytest.approx(np.array([[0.6, 0.02], [0.04, 0.6]]), abs=1e-6)  # not rescaled
-    assert [name for name, _ in view.near[1]] == ["dog", "car", "truck"]  # over all labels
+    assert [name for name, _ in view.neighbours[1]] == ["dog", "car", "truck"]  # over all labels
     assert view.source.endswith("2 of 4 labels")
 
 
@@ -105,15 +106,25 @@ def test_clusters_join_what_is_alike(write_run: WriteRun, runs: Path) -> None:
     }
     assert [view.names[i] for i in view.order("given")] == ["cat", "car", "dog", "truck"]
     assert [view.names[i] for i in nearest_labels(view)] == ["dog", "truck", "cat", "car"]
-    spread = np.linalg.norm(view.places[:, None] - view.places[None], axis=2)
+    spread = np.linalg.norm(view.coordinates[:, None] - view.coordinates[None], axis=2)
     assert spread[0, 2] < spread[0, 1]
     assert spread[1, 3] < spread[1, 2]
 
 
+def test_pairs_are_named_only_where_entries_differ(write_run: WriteRun, runs: Path) -> None:
+    write_run("label_embedding", 0, test=[1.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
+    level = [[0.7 if i == j else 0.1 + 0.001 * (i + j) for j in range(4)] for i in range(4)]
+    write_run("label_embedding", 0, test=[1.0], task="level", logits=soft(*level), names=ANIMALS)
+    views, _ = label_views(groups_of(runs))
+    level_view, view = sorted(views, key=lambda view: view.experiment)
+    assert [pair[:2] for pair in top_pairs(view)] == [("cat", "dog"), ("car", "truck")]
+    assert top_pairs(level_view) == []
+
+
 def test_distance_by_hand() -> None:
-    apart = distances(np.array([[0.9, 0.1], [0.3, 0.7]]))
+    apart = label_distances(np.array([[0.9, 0.1], [0.3, 0.7]]))
     assert apart == pytest.approx(np.array([[0.0, -np.log(0.2)], [-np.log(0.2), 0.0]]))
-    assert np.isfinite(distances(np.eye(3))).all()
+    assert np.isfinite(label_distances(np.eye(3))).all()
 
 
 @pytest.mark.parametrize("size", [2, 3])
@@ -121,15 +132,15 @@ def test_few_and_one_hot_labels_have_a_view(write_run: WriteRun, runs: Path, siz
     write_run("label_embedding", 0, test=[1.0], logits=1000 * torch.eye(size))
     (view,), _ = label_views(groups_of(runs))
     assert view.names == [str(i) for i in range(size)]
-    assert np.isfinite(view.places).all()
+    assert np.isfinite(view.coordinates).all()
 
 
-@pytest.mark.parametrize("size", [1, MOST_LABELS + 1])
+@pytest.mark.parametrize("size", [1, MAX_LABELS + 1])
 def test_too_few_or_too_many_labels_are_told(write_run: WriteRun, runs: Path, size: int) -> None:
     write_run("label_embedding", 0, test=[1.0], logits=torch.eye(size))
     views, (warning,) = label_views(groups_of(runs))
     assert views == []
-    assert "cannot be drawn" in warning
+    assert "cannot be displayed" in warning
 
 
 def test_seeds_with_other_names_are_left_out(write_run: WriteRun, runs: Path) -> None:

@@ -1,3 +1,5 @@
+"""The report as a whole: which files, the same bytes, hostile names, odd sets of runs."""
+
 import json
 import re
 from html.parser import HTMLParser
@@ -8,36 +10,40 @@ import torch
 
 from labelemb.errors import ConfigError, DataError
 from labelemb.report import Report, make_report
-from labelemb.report.aggregate import collect
-from labelemb.report.labels import label_views
-from labelemb.report.page import PageContent, write_page
 from tests.report.conftest import ANIMAL_ROWS, ANIMALS, WriteRun, soft, write
 
 HOSTILE = [
     "</script><script>alert(1)</script>",
     "<!--<script>",
     "<img src=x onerror=alert(2)>",
-    "{{script}} & $x_1$ \u2028",
+    "{{ script }} {% for x in y %} & $x_1$ \u2028",
 ]
 
 
 class Tags(HTMLParser):
-    """Collects the tags of a page, and the text of its data."""
+    """Collects the tags of a page with their attributes, the text of its data, and all other text."""
 
     def __init__(self) -> None:
         super().__init__()
         self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
         self.data = ""
+        self.text = ""
         self.reading = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        self.attributes += attrs
+        self.ids += [value for name, value in attrs if name == "id" and value]
         self.reading = ("id", "data") in attrs
 
     def handle_data(self, data: str) -> None:
         if self.reading:
             self.data += data
             self.reading = False
+        else:
+            self.text += data
 
 
 def read(page: Path) -> Tags:
@@ -77,17 +83,10 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 def test_everything_is_written(report: Report) -> None:
     names = {path.name for path in report.page.parent.iterdir()}
-    drawings = [
-        "curves",
-        "intervals",
-        "heatmap-mnist-mlp",
-        "dendrogram-mnist-mlp",
-        "map-mnist-mlp",
-        "development-mnist-mlp",
-    ]
+    charts = ("curves", "intervals", "heatmap", "dendrogram", "map", "development", "loss")
     assert names == {
         *("report.html", "table.txt", "table.md", "table.csv"),
-        *(f"{name}.{kind}" for name in drawings for kind in ("svg", "png")),
+        *(f"{chart}-mnist-mlp.{kind}" for chart in charts for kind in ("svg", "png")),
     }
     assert {path.name for path in (report.page, *report.tables, *report.figures)} == names
     assert report.text == (report.page.parent / "table.txt").read_text(encoding="utf-8")
@@ -104,22 +103,36 @@ def test_the_page_needs_no_network(report: Report) -> None:
     text = report.page.read_text(encoding="utf-8")
     assert len(text.encode()) < 1_000_000
     assert set(re.findall(r"https?://[^\s'\"<]+", text)) <= {"http://www.w3.org/2000/svg"}
-    assert not re.search(r"""(src|href)=["'](?!data:)""", text)
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", text)
     assert "default-src 'none'" in text
     assert "innerHTML" not in text
+
+
+def test_every_id_is_there_once_and_charts_have_a_text_alternative(report: Report) -> None:
+    tags = read(report.page)
+    assert len(tags.ids) == len(set(tags.ids))
+    assert tags.tags.count("svg") == sum(name == "aria-label" and bool(value) for name, value in tags.attributes) - 1
+    assert tags.tags.count("svg") > 10
+
+
+def test_charts_of_the_page_are_those_of_the_files(report: Report) -> None:
+    """Drawn once: every path of an image file is in the page, its numbers shortened."""
+    page = report.page.read_text(encoding="utf-8")
+    for name in ("intervals-mnist-mlp", "curves-mnist-mlp"):
+        svg = (report.page.parent / f"{name}.svg").read_text(encoding="utf-8")
+        ids = re.findall(r'<g id="(m\d-[^"]+)">', svg)
+        assert ids
+        assert all(f"-{element}" in page for element in ids)
 
 
 def test_hostile_names_stay_text(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
     note = "</pre><script>alert(3)</script>"
     write_run("label_embedding", 0, test=[1.0], logits=soft(*ANIMAL_ROWS), names=HOSTILE, config={"note": note})
-    page = make_report([runs], tmp_path / "out").page
-    tags = read(page)
+    tags = read(make_report([runs], tmp_path / "out").page)
     assert tags.tags.count("script") == 2  # the data and the page's own
     assert "img" not in tags.tags
-    assert "alert(1)</script" not in page.read_text(encoding="utf-8")
-    data = json.loads(tags.data)
-    assert data["labels"][0]["names"] == HOSTILE
-    assert data["findings"][0]["notes"] == [note]
+    assert json.loads(tags.data)["views"][0]["names"] == HOSTILE
+    assert f"Data: {note}" in tags.text
 
 
 def test_a_hundred_labels_and_twenty_seeds_stay_small(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
@@ -128,18 +141,16 @@ def test_a_hundred_labels_and_twenty_seeds_stay_small(write_run: WriteRun, runs:
     for seed in range(20):
         write_run("cross_entropy", seed, test=errors, valid=errors)
         write_run("label_embedding", seed, test=errors, valid=errors, logits=logits if seed < 2 else None)
-    tasks, _ = collect([runs])
-    views, _ = label_views(list(tasks[0].groups.values()))
-    write_page(PageContent(tasks, views, [], "cluster", ""), tmp_path / "report.html")
-    assert (tmp_path / "report.html").stat().st_size < 1_000_000
+    assert make_report([runs], tmp_path / "out").page.stat().st_size < 1_200_000
 
 
 def test_only_baseline_runs(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
     write_run("cross_entropy", 0, test=[2.0])
     report = make_report([runs], tmp_path / "out")
-    assert {path.stem for path in report.figures} == {"curves"}
-    data = json.loads(read(report.page).data)
-    assert (data["labels"], data["findings"][0]["comparisons"]) == ([], [])
+    assert {path.stem for path in report.figures} == {"curves-mnist-mlp", "loss-mnist-mlp"}
+    tags = read(report.page)
+    assert "Only one-hot (1 seed) so far: nothing to compare." in tags.text
+    assert json.loads(tags.data)["views"] == []
 
 
 def test_only_embedding_runs_with_one_seed_and_one_epoch(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
@@ -158,15 +169,31 @@ def test_only_unfinished_runs(write_run: WriteRun, runs: Path, tmp_path: Path) -
     assert report.figures == ()
 
 
-def test_modes_with_labels_have_files_of_their_own(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
+def test_methods_with_labels_have_files_of_their_own(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
     for method in ("label_embedding", "frozen_embedding"):
         write_run(method, 0, test=[2.0], logits=soft(*ANIMAL_ROWS), names=ANIMALS)
-    report = make_report([runs], tmp_path / "o", labels=["cat", "dog"], order="given")
+    report = make_report([runs], tmp_path / "o", labels=["cat", "dog"], order="given", alike=0.2)
     assert {"heatmap-mnist-mlp-label_embedding", "heatmap-mnist-mlp-frozen_embedding"} <= {
         path.stem for path in report.figures
     }
-    assert json.loads(read(report.page).data)["command"] == (
-        f"labelemb report {runs} --out {tmp_path / 'o'} --labels cat,dog --order given"
+    command = f"labelemb report {runs} --out {tmp_path / 'o'} --labels cat,dog --order given --alike 0.2"
+    assert command in read(report.page).text
+
+
+def test_a_gain_that_was_not_shown_is_no_headline(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
+    """A difference of the means stands out only where the test shows one, and with what it costs."""
+    for seed in range(7):
+        for place, method in enumerate(("cross_entropy", "label_embedding", "label_smoothing")):
+            error = 2.0 - 0.5 * (place == 1) + 0.01 * ((seed * (place + 2)) % 5)
+            write_run(method, seed, test=[error], metrics={"test_ece": 1.0 + 30 * (place == 1) + 0.01 * seed})
+    report = make_report([runs], tmp_path / "out")
+    page = report.page.read_text(encoding="utf-8")
+    (headline,) = re.findall(r'<p class="means">(.*?)</p>', page)
+    assert re.sub(r"<.*?>", "", headline) == "0.50 points fewer errors; ECE 1.03 → 31.03\u00a0%"
+    run = runs / "mnist-mlp" / "label_embedding" / "seed-0"
+    assert (
+        f"label embedding: 0.50 points fewer errors, but ECE 1.03 → 31.03 %: calibrate with labelemb evaluate {run}"
+        in report.text
     )
 
 

@@ -4,24 +4,25 @@ from pathlib import Path
 
 import pytest
 
-from labelemb.report.aggregate import Task, collect
-from labelemb.report.checks import unfinished_of, warnings_of
+from labelemb.report.checks import comparability_warnings, unfinished_runs
+from labelemb.report.csv_table import csv_table
+from labelemb.report.experiment import Experiment, load_experiments
 from labelemb.report.findings import findings
-from labelemb.report.tables import csv_table, markdown_table, text_table
+from labelemb.report.tables import markdown_table, text_table
 from tests.report.conftest import WriteRun
 
 
 @pytest.fixture
-def tasks(write_run: WriteRun, runs: Path) -> list[Task]:
+def experiments(write_run: WriteRun, runs: Path) -> list[Experiment]:
     for seed, (one_hot, soft) in enumerate([(2.0, 1.5), (2.2, 1.6), (1.8, 1.1)]):
         write_run("cross_entropy", seed, test=[one_hot + 1, one_hot], valid=[1.0, 2.0], seconds=4.6)
         write_run("label_embedding", seed, test=[soft, soft], seconds=5.46)
     write_run("label_embedding", 3, test=[9.0], finished=False, config={"epochs": 2})
-    return collect([runs])[0]
+    return load_experiments([runs])[0]
 
 
-def test_text(tasks: list[Task]) -> None:
-    text = text_table(tasks)
+def test_text(experiments: list[Experiment]) -> None:
+    text = text_table(experiments)
     rows = [" ".join(line.split()) for line in text.splitlines() if line.startswith("mnist-mlp ")]
     assert rows[0] == "mnist-mlp 2.00 ± 0.20 (3) 1.40 ± 0.26 (3) 0.60 (30.0 %) 4.6 → 5.46"
     assert rows[1] == "mnist-mlp 3.00 ± 0.20 (3) – – 4.6 → 5.46"  # label_embedding has no validation split here
@@ -32,13 +33,13 @@ def test_text(tasks: list[Task]) -> None:
 
 def test_markdown_escapes_what_would_break_a_row(write_run: WriteRun, runs: Path) -> None:
     write_run("cross_entropy", 0, test=[2.0], task="a|b<i>")
-    table = markdown_table(collect([runs])[0])
+    table = markdown_table(load_experiments([runs])[0])
     assert "| a\\|b&lt;i> | 2.00 (1) |" in table
 
 
-def test_csv_holds_the_numbers_unrounded(tasks: list[Task]) -> None:
-    last, chosen = csv.DictReader(io.StringIO(csv_table(tasks)))
-    assert last["figure"] == "last"
+def test_csv_holds_the_numbers_unrounded(experiments: list[Experiment]) -> None:
+    last, chosen = csv.DictReader(io.StringIO(csv_table(experiments)))
+    assert last["metric"] == "last"
     assert float(last["cross_entropy_mean"]) == pytest.approx(2.0)
     assert float(last["label_embedding_reduction"]) == pytest.approx(0.6)
     assert float(last["label_embedding_relative_reduction"]) == pytest.approx(0.3)
@@ -46,9 +47,9 @@ def test_csv_holds_the_numbers_unrounded(tasks: list[Task]) -> None:
     assert (chosen["label_embedding_n"], chosen["label_embedding_mean"]) == ("0", "")
 
 
-def test_a_finding_is_one_sentence_with_its_interval(tasks: list[Task]) -> None:
+def test_a_finding_is_one_sentence_with_its_interval(experiments: list[Experiment]) -> None:
     # Differences 0.5, 0.6, 0.7: 0.6 ± 4.3027 * 0.1 / sqrt(3).
-    sentence, pace = findings(tasks[0])
+    sentence, pace = findings(experiments[0])
     assert pace == (
         "mnist-mlp: label embedding reaches one-hot's mean error after the last epoch (2.00 %) in epoch 1 of 2, "
         "median of 3 seeds."
@@ -74,29 +75,29 @@ def test_verdicts(write_run: WriteRun, runs: Path, one_hot: list[float], soft: l
     for seed, (first, second) in enumerate(zip(one_hot, soft, strict=True)):
         write_run("cross_entropy", seed, test=[first])
         write_run("label_embedding", seed, test=[second])
-    assert expected in findings(collect([runs])[0][0])[0]
+    assert expected in findings(load_experiments([runs])[0][0])[0]
 
 
 def test_seeds_without_a_pair(write_run: WriteRun, runs: Path) -> None:
     write_run("cross_entropy", 0, test=[2.0])
     write_run("label_embedding", 1, test=[1.0])
-    (task,) = collect([runs])[0]
-    assert "no seed was run in both methods" in findings(task)[0]
-    assert any("1 seed against 1" in line and "the 0 that both have" in line for line in warnings_of(task))
+    (task,) = load_experiments([runs])[0]
+    assert "no seed was run with both methods" in findings(task)[0]
+    assert any("1 seed against 1" in line and "the 0 that both have" in line for line in comparability_warnings(task))
 
 
 def test_warns_of_configs_that_differ_within_a_mode(write_run: WriteRun, runs: Path) -> None:
     write_run("label_embedding", 0, test=[2.0])
     write_run("label_embedding", 1, test=[2.0], config={"learning_rate": 0.1})
-    (line,) = warnings_of(collect([runs])[0][0])
+    (line,) = comparability_warnings(load_experiments([runs])[0][0])
     assert "differ in learning_rate: 0.001 (label embedding seed 0); 0.1 (label embedding seed 1)" in line
 
 
 def test_warns_of_another_recipe_and_other_data_between_modes(write_run: WriteRun, runs: Path) -> None:
     write_run("cross_entropy", 0, test=[2.0], signature={"data_digest": "d2", "threads": 2})
     write_run("label_embedding", 0, test=[2.0], config={"batch_size": 50, "tau": 1.0, "epochs": 7})
-    lines = "\n".join(warnings_of(collect([runs])[0][0]))
-    assert "did not see the same data: d2 (one-hot seed 0); d1 (label embedding seed 0)" in lines
+    lines = "\n".join(comparability_warnings(load_experiments([runs])[0][0]))
+    assert "were trained on different data: d2 (one-hot seed 0); d1 (label embedding seed 0)" in lines
     assert "epochs is 7, but 1 for one-hot" in lines
     assert "seconds per epoch come from different machines" in lines
     assert "tau" not in lines
@@ -105,11 +106,11 @@ def test_warns_of_another_recipe_and_other_data_between_modes(write_run: WriteRu
 def test_nothing_to_warn_of(write_run: WriteRun, runs: Path) -> None:
     write_run("cross_entropy", 0, test=[2.0])
     write_run("label_embedding", 0, test=[2.0])
-    (task,) = collect([runs])[0]
-    assert warnings_of(task) == []
-    assert unfinished_of(task) == []
+    (task,) = load_experiments([runs])[0]
+    assert comparability_warnings(task) == []
+    assert unfinished_runs(task) == []
 
 
 def test_notes_stand_with_the_table(write_run: WriteRun, runs: Path) -> None:
     write_run("cross_entropy", 0, test=[2.0], config={"note": "JPEG-compressed"})
-    assert "Data:\n- mnist-mlp: JPEG-compressed" in text_table(collect([runs])[0])
+    assert "Data:\n- mnist-mlp: JPEG-compressed" in text_table(load_experiments([runs])[0])

@@ -1,16 +1,17 @@
 """Language runs in the report: judged by a score of which more is better, read once; words chosen from a vocabulary."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from labelemb.report import make_report
-from labelemb.report.aggregate import collect
 from labelemb.report.comparison import compare_methods, comparison_cells
+from labelemb.report.csv_table import csv_table
+from labelemb.report.experiment import load_experiments
 from labelemb.report.findings import findings
 from labelemb.report.labels import WORDS, label_views
-from labelemb.report.page import PageContent, page_data
-from labelemb.report.tables import csv_table, text_table
+from labelemb.report.tables import text_table
 from labelemb.terms.embedding import CompressedLabelEmbedding
 from tests.report.conftest import WriteRun
 
@@ -39,11 +40,11 @@ def write_language(write_run: WriteRun, vocabulary: int = VOCABULARY) -> None:
 
 def test_more_is_better(write_run: WriteRun, runs: Path) -> None:
     write_language(write_run)
-    (task,) = collect([runs])[0]
-    assert (task.head.key, task.is_text) == ("bleu", True)
+    (task,) = load_experiments([runs])[0]
+    assert (task.primary_metric.key, task.is_text) == ("bleu", True)
     comparison = compare_methods(task)
     assert comparison is not None
-    label_embedding = comparison.standings[1]
+    label_embedding = comparison.results[1]
     assert label_embedding.absolute == pytest.approx(1.5)
     assert label_embedding.paired is not None
     assert label_embedding.paired.mean == pytest.approx(1.5)
@@ -62,7 +63,7 @@ def test_more_is_better(write_run: WriteRun, runs: Path) -> None:
 
 def test_a_test_text_is_no_row_of_test_errors(write_run: WriteRun, runs: Path) -> None:
     write_language(write_run)
-    tasks, _ = collect([runs])
+    tasks, _ = load_experiments([runs])
     text = text_table(tasks)
     assert "Test error" not in text
     assert "en-vi: all methods, the test text, read once at the end:" in text
@@ -71,7 +72,7 @@ def test_a_test_text_is_no_row_of_test_errors(write_run: WriteRun, runs: Path) -
     rows = csv_table(tasks).splitlines()
     assert any(row.startswith("en-vi,bleu,3,11.0,1.0,") for row in rows)
     write_run("cross_entropy", 0, [2.0], [2.1])
-    both = text_table(collect([runs])[0])
+    both = text_table(load_experiments([runs])[0])
     assert "Test error in percent" in both
     assert "by the test error or BLEU" in both or "by the test BLEU or error" in both
     table = both.split("Test error after the last epoch")[1].split("all methods")[0]
@@ -80,17 +81,19 @@ def test_a_test_text_is_no_row_of_test_errors(write_run: WriteRun, runs: Path) -
 
 def test_one_mode_alone_is_shown(write_run: WriteRun, runs: Path) -> None:
     write_language(write_run)
-    (task,) = collect([runs / "en-vi" / "label_embedding"])[0]
+    (task,) = load_experiments([runs / "en-vi" / "label_embedding"])[0]
     assert "label embedding  12.50 ± 1.05 (3)" in text_table([task])
 
 
 def test_words_are_chosen_from_a_large_vocabulary(write_run: WriteRun, runs: Path) -> None:
     write_language(write_run)
-    (task,) = collect([runs])[0]
+    (task,) = load_experiments([runs])[0]
     (view,), warnings = label_views(list(task.groups.values()))
     assert len(view.names) == WORDS
     assert view.names[:2] == ["aa", "ab"], "the first of the vocabulary that are made of letters"
-    assert warnings == [f"en-vi, label embedding: the {WORDS} most frequent of 294 words are drawn; choose others"]
+    assert warnings == [
+        f"en-vi, label embedding: only the {WORDS} most frequent of 294 words are displayed (others: --labels)"
+    ]
     (view,), warnings = label_views(list(task.groups.values()), ["ba", "</s>"])
     assert view.names == ["ba", "</s>"]
     assert not warnings
@@ -98,23 +101,20 @@ def test_words_are_chosen_from_a_large_vocabulary(write_run: WriteRun, runs: Pat
 
 def test_a_small_vocabulary_is_drawn_without_its_special_tokens(write_run: WriteRun, runs: Path) -> None:
     write_language(write_run, 20)
-    (task,) = collect([runs])[0]
+    (task,) = load_experiments([runs])[0]
     (view,), warnings = label_views(list(task.groups.values()))
     assert len(view.names) == 14
     assert not warnings
 
 
-def test_page_and_figures(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
+def test_page_and_charts(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
     write_language(write_run)
-    tasks, _ = collect([runs])
-    data = page_data(PageContent(tasks, [], [], "cluster", "labelemb report"))
-    (finding,) = data["findings"]
-    assert finding["comparisons"][0]["measure"] == "BLEU"
-    assert (finding["comparisons"][0]["from"], finding["comparisons"][0]["unit"]) == (11.0, "")
-    assert (data["modesBeside"][0]["measure"], data["modesBeside"][0]["lower"]) == ("BLEU", False)
-    keys = [series["key"] for series in data["curves"][0]["series"]]
-    assert {"valid_bleu", "valid_perplexity", "valid_error"} <= set(keys)
-    assert not any(key.startswith("test") for key in keys)
     made = make_report([runs], tmp_path / "report")
-    assert {"curves.svg", "intervals.svg", "heatmap-en-vi.svg"} <= {figure.name for figure in made.figures}
-    assert "validation BLEU" in (tmp_path / "report" / "curves.svg").read_text()
+    assert {"curves-en-vi.svg", "intervals-en-vi.svg", "heatmap-en-vi.svg"} <= {path.name for path in made.figures}
+    assert "validation BLEU" in (tmp_path / "report" / "curves-en-vi.svg").read_text()
+    page = made.page.read_text(encoding="utf-8")
+    options = re.findall(r"<option>(.*?)</option>", page)
+    assert options[:3] == ["validation BLEU", "validation perplexity", "validation error, %"]
+    assert not any("test" in option for option in options)
+    assert "BLEU: all sentences, cased; higher is better" in page
+    assert "ECE" not in page, "no legend of a metric that the page does not show"

@@ -1,4 +1,4 @@
-"""The report: reads run folders, and writes table, curves, heat maps and one page."""
+"""Reports of finished runs: tables, charts and one HTML page. Reads run folders only."""
 
 from labelemb.report.report import Report, make_report
 from labelemb.report.similarity import similar

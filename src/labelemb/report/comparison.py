@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import fmean
 
 from labelemb.errors import ConfigError
@@ -65,6 +66,7 @@ class MethodComparison:
         return next(result for result in self.results if result.method == method)
 
 
+@lru_cache(maxsize=64)
 def compare_methods(experiment: Experiment, reference: str | None = None) -> MethodComparison | None:
     """Compare the finished runs of all methods by the primary metric.
 

@@ -40,7 +40,7 @@ def _error_row(experiment: Experiment, selection: Selection) -> Mapping[str, obj
 
 def _score_rows(experiment: Experiment) -> list[Mapping[str, object]]:
     """Return a row per score of the generated test text."""
-    rows = []
+    rows: list[Mapping[str, object]] = []
     for metric in TEXT_METRICS if experiment.is_text else ():
         row: dict[str, object] = {"experiment": experiment.name, "metric": metric.key}
         for method, group in experiment.groups.items():

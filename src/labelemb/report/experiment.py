@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from labelemb.metrics.convergence import epochs_until
@@ -84,7 +84,7 @@ class Convergence:
     n: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # identity makes it a key of caches
 class Experiment:
     """All runs on one data set or preset, grouped by method, the baseline first."""
 
@@ -128,6 +128,7 @@ class Experiment:
         epochs = max(run.epochs_done for run in self.groups[method].runs)
         return Convergence(statistics.median(firsts), baseline.mean, epochs, len(curves))
 
+    @lru_cache(maxsize=256)  # noqa: B019 - as many as one report has; permutation tests are slow
     def error_reduction(self, method: str, selection: Selection) -> ErrorReduction | None:
         """Compare a method with the baseline, None when either has no test error."""
         if method == BASELINE or BASELINE not in self.groups or method not in self.groups:

@@ -85,22 +85,12 @@ def _rows(embedding: LabelEmbedding, logits: bool) -> Iterator[NDArray[np.float3
         yield from (values if logits else values.softmax(dim=-1)).numpy()
 
 
-<<<<<<< HEAD
 def _write_npy(file: BinaryIO, size: int, rows: Iterable[NDArray[np.float32]]) -> None:
-    """Write as numpy.save does, row by row."""
+    """Write the file format of numpy.save row by row."""
     header = {"descr": "<f4", "fortran_order": False, "shape": (size, size)}
     np.lib.format.write_array_header_1_0(file, header)
     for row in rows:
         file.write(row.astype("<f4", copy=False).tobytes())
-=======
-def _write_npy(path: Path, size: int, rows: Iterable[NDArray[np.float32]]) -> None:
-    """Write the file format of numpy.save row by row."""
-    with path.open("wb") as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": (size, size)}
-        np.lib.format.write_array_header_1_0(file, header)
-        for row in rows:
-            file.write(row.astype("<f4", copy=False).tobytes())
->>>>>>> 3e7f171 (Report: plain names and docstrings, charts that the page and the image files share)
 
 
 def _write_csv(file: BinaryIO, names: list[str], rows: Iterable[NDArray[np.float32]]) -> None:

@@ -152,7 +152,7 @@ def _displayed(group: Group, names: list[str], wanted: list[str]) -> tuple[list[
         indices = words if len(words) <= MAX_LABELS else words[:WORDS]  # a vocabulary is sorted by frequency
         if len(indices) < len(words):
             warnings.append(
-                f"{title}: only the {WORDS} most frequent of {len(words)} words are displayed; choose others with --labels"
+                f"{title}: only the {WORDS} most frequent of {len(words)} words are displayed (others: --labels)"
             )
     if not 1 < len(indices) <= MAX_LABELS:
         warnings.append(

@@ -43,7 +43,9 @@ METRICS = (
     Metric("nll", "NLL", digits=3, definition="negative log-likelihood of the true label, nats"),
     Metric("ece", "ECE", "%", definition="expected calibration error, 15 bins of equal width"),
     Metric("adaptive_ece", "adaptive ECE", "%", definition="calibration error, 15 bins of equally many examples"),
-    Metric("brier", "Brier", digits=3, definition="squared distance of the probabilities from the one-hot label, 0 to 2"),
+    Metric(
+        "brier", "Brier", digits=3, definition="squared distance of the probabilities from the one-hot label, 0 to 2"
+    ),
 )
 TEXT_METRICS = (
     BLEU,

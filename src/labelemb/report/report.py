@@ -1,31 +1,32 @@
-"""make_report: run folders in; table, figures and page out."""
+"""make_report: run folders in; tables, charts and page out."""
 
-import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from labelemb.files import write_text
-from labelemb.report.aggregate import Task, collect
-from labelemb.report.comparison import comparisons
-from labelemb.report.curves import draw_development, draw_errors
-from labelemb.report.heatmap import draw_heatmap
-from labelemb.report.intervals import draw_intervals
-from labelemb.report.label_map import draw_dendrogram, draw_map
+from labelemb.report.charts.style import Palette, save_chart
+from labelemb.report.comparison import compare_methods
+from labelemb.report.csv_table import csv_table
+from labelemb.report.examples import load_predictions
+from labelemb.report.experiment import Experiment, load_experiments
 from labelemb.report.labels import LabelView, Order, check_order, label_views
-from labelemb.report.page import PageContent, write_page
-from labelemb.report.tables import csv_table, markdown_table, text_table
+from labelemb.report.page.content import ExperimentContent, PageContent
+from labelemb.report.page.render import write_page
+from labelemb.report.panels import Panel, confusion_panel, experiment_panels, file_slug, label_panels
+from labelemb.report.tables import markdown_table, text_table
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was made.
+    """What was written.
 
-    text     the table for a terminal, with findings and warnings
-    page     the self-contained HTML page
-    tables   the table as plain text, Markdown and CSV
-    figures  SVG and PNG files
+    Attributes:
+        text: Tables for a terminal, with findings and warnings.
+        page: Self-contained HTML page.
+        tables: The tables as plain text, Markdown and CSV.
+        figures: SVG and PNG files.
     """
 
     text: str
@@ -40,51 +41,83 @@ def make_report(
     labels: Sequence[str] | None = None,
     order: Order = "cluster",
     reference: str | None = None,
+    alike: float | None = None,
 ) -> Report:
-    """Read the runs at or below the folders and write the report into ``out``; runs are only read.
+    """Read the runs at or below the folders and write a report. Nothing is written when there is an error.
 
-    labels     names of the labels to draw, in this order; None: all
-    order      of the heat maps: "cluster" or "given"
-    reference  method that the others are compared with; None: one-hot where it is there, else the first
+    Args:
+        folders: Folders with runs.
+        out: Folder to write to.
+        labels: Names of the labels to display, in this order. None: all.
+        order: Order of the heat maps: ``"cluster"`` or ``"given"``.
+        reference: Method to compare with. None: cross entropy if present, otherwise the first method.
+        alike: Largest difference in points that counts as equivalent, chosen before looking at results.
 
-    Raises DataError for folders without runs, damaged files and unknown label names (with close matches); ConfigError
-    for an unknown order and a reference that a task lacks. Nothing is written then.
+    Raises:
+        DataError: A folder has no runs, a file is damaged, or a label name is unknown (with close matches).
+        ConfigError: Unknown order, or a reference that an experiment does not have.
     """
     check_order(order)
-    places, out = [Path(folder) for folder in folders], Path(out)
-    tasks, warnings = collect(places)
-    views, more = label_views([group for task in tasks for group in task.groups.values()], labels)
+    sources, out = [Path(folder) for folder in folders], Path(out)
+    experiments, warnings = load_experiments(sources)
+    views, more = label_views([group for each in experiments for group in each.groups.values()], labels)
     warnings += more
-    text = text_table(tasks, warnings, reference)
-    page = out / "report.html"
-    tables = {"table.txt": text, "table.md": markdown_table(tasks, warnings, reference), "table.csv": csv_table(tasks)}
+    text = text_table(experiments, warnings, reference)
+    tables = {
+        "table.txt": text,
+        "table.md": markdown_table(experiments, warnings, reference),
+        "table.csv": csv_table(experiments),
+    }
+    methods = list(dict.fromkeys(method for each in experiments for method in each.groups))
+    palette = Palette(methods)
+    contents = [_content(each, views, order, palette, reference, alike) for each in experiments]
+    command = _command(sources, out, labels, order, reference, alike)
+    colors = [palette.color(method) for method in methods]
+    page = PageContent(contents, methods, colors, warnings, command, reference)
     for name, content in tables.items():
         write_text(out / name, content)
-    figures = [*_figures(tasks, views, order, out), *draw_intervals(comparisons(tasks, reference), out)]
-    command = _command(places, out, labels, order, reference)
-    write_page(PageContent(tasks, views, warnings, order, command, reference), page)
-    return Report(text, page, tuple(out / name for name in tables), tuple(figures))
+    panels = [panel for each in contents for panel in _panels(each)]
+    figures = [
+        path
+        for panel in panels
+        for choice in panel.choices
+        if choice.has_files
+        for path in save_chart(choice.chart, choice.svg, out)
+    ]
+    write_page(page, out / "report.html")
+    return Report(text, out / "report.html", tuple(out / name for name in tables), tuple(figures))
 
 
-def _figures(tasks: Sequence[Task], views: Sequence[LabelView], order: Order, out: Path) -> list[Path]:
-    paths = draw_errors(tasks, out)
-    for view in views:
-        alone = sum(other.task == view.task for other in views) == 1
-        name = _slug(view.task if alone else f"{view.task}-{view.method}")
-        paths += draw_heatmap(view, order, out, f"heatmap-{name}")
-        paths += draw_dendrogram(view, out, f"dendrogram-{name}")
-        paths += draw_map(view, out, f"map-{name}")
-    for task in tasks:
-        paths += draw_development(task, out, f"development-{_slug(task.name)}")
-    return paths
+def _content(
+    experiment: Experiment,
+    views: Sequence[LabelView],
+    order: Order,
+    palette: Palette,
+    reference: str | None,
+    alike: float | None,
+) -> ExperimentContent:
+    comparison = compare_methods(experiment, reference)
+    mine = [view for view in views if view.experiment == experiment.name]
+    panels = experiment_panels(experiment, comparison, palette, alike)
+    confusion = confusion_panel(experiment.name, load_predictions(experiment))
+    if confusion:
+        panels.append(confusion)
+    names = [file_slug(experiment.name if len(mine) == 1 else f"{experiment.name}-{view.method}") for view in mine]
+    labels = [(view, label_panels(view, order, name)) for view, name in zip(mine, names, strict=True)]
+    return ExperimentContent(experiment, comparison, panels, labels)
 
 
-def _slug(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", name)
+def _panels(content: ExperimentContent) -> list[Panel]:
+    return [*content.panels, *(panel for _, panels in content.views for panel in panels)]
 
 
 def _command(
-    folders: Sequence[Path], out: Path, labels: Sequence[str] | None, order: Order, reference: str | None
+    folders: Sequence[Path],
+    out: Path,
+    labels: Sequence[str] | None,
+    order: Order,
+    reference: str | None,
+    alike: float | None,
 ) -> str:
     words = ["labelemb", "report", *map(str, folders), "--out", str(out)]
     if labels is not None:
@@ -93,4 +126,6 @@ def _command(
         words += ["--order", order]
     if reference is not None:
         words += ["--reference", reference]
+    if alike is not None:
+        words += ["--alike", f"{alike:g}"]
     return shlex.join(words)

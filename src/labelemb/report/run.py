@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from labelemb.errors import DataError
 from labelemb.runs import Line, RunFolder
+from labelemb.runs.records import read_json
 
 Selection = Literal["last", "chosen"]
 SELECTIONS: dict[Selection, str] = {
@@ -66,6 +67,13 @@ class Run:
     def epochs_done(self) -> int:
         """Return the epoch of the last evaluation, 0 without any."""
         return int(self.history[-1]["epoch"]) if self.history else 0
+
+    @property
+    def label_names(self) -> list[str]:
+        """Return the label names from data.json, none when the run has no such file."""
+        file = self.folder.data_file
+        names = read_json(file).get("label_names", []) if file.is_file() else []
+        return [str(name) for name in names]
 
     def test_error(self, selection: Selection) -> float | None:
         """Return a test error in percent, None when the run has none.

@@ -9,6 +9,7 @@ from labelemb.report.findings import findings
 from labelemb.report.methods import BASELINE, method_rank, method_title
 from labelemb.report.metric import ERROR
 from labelemb.report.run import SELECTIONS, Selection
+from labelemb.report.tradeoffs import tradeoff_sentences
 from labelemb.stats.paired import Summary
 
 # Columns of the table of experiments; other methods have a row each in the table of all methods.
@@ -75,7 +76,7 @@ def _tables(experiments: Sequence[Experiment], reference: str | None) -> dict[st
     for found in compare_all(experiments, reference):
         if len(found.results) > 2 or len(found.metrics) > 1 or reference:
             is_error = found.primary == ERROR
-            when = "test data after the last epoch" if is_error else "the test text, evaluated once at the end"
+            when = "test data after the last epoch" if is_error else "the test text, read once at the end"
             tables[f"{found.experiment}: all methods, {when}"] = comparison_cells(found)
     return tables
 
@@ -91,9 +92,9 @@ def _error_cells(experiments: Sequence[Experiment], selection: Selection) -> lis
         if selection != "last" and not _any_error([experiment], selection):
             continue  # trained without validation data
         groups = [experiment.groups.get(method) for method in methods]
-        row = [experiment.name, *(_mean(group and group.summary(selection)) for group in groups)]
+        row = [experiment.name, *(_mean(group.summary(selection) if group else None) for group in groups)]
         row += [_reduction(experiment.error_reduction(method, selection)) for method in others]
-        seconds = [group and group.seconds for group in groups]
+        seconds = [group.seconds if group else None for group in groups]
         row.append(" → ".join(MISSING if value is None else f"{value:.3g}" for value in seconds))
         rows.append(row)
     return rows
@@ -127,6 +128,7 @@ def _sections(
         f"Findings, by the test {metrics} after the last epoch": [
             line for experiment in experiments for line in findings(experiment, reference)
         ],
+        "Gains and their costs": [line for each in experiments for line in tradeoff_sentences(each, reference)],
         "Data": [f"{experiment.name}: {note}" for experiment in experiments for note in experiment.data_notes],
         "Unfinished runs, not counted": [line for experiment in experiments for line in unfinished_runs(experiment)],
         "Warnings": [*warnings, *differences],

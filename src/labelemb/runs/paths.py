@@ -5,6 +5,7 @@ OUT/PRESET/METHOD/seed-N/
     signature.json        versions, git commit, machine, threads, seed, digest of the data
     history.jsonl         one line per evaluation
     errors-by-label.json  classification: error of each label at the last evaluation
+    predictions.npz       classification: predictions for the held-out examples by the last and the best checkpoint
     labels.safetensors    label embedding, if the method learns one
     data.json             label names, input sizes and normalization that the trained model needs
     last.pt               checkpoint to resume from
@@ -60,6 +61,11 @@ class RunPaths:
     def errors_by_label_file(self) -> Path:
         """Error of each label at the last evaluation."""
         return self.path / "errors-by-label.json"
+
+    @property
+    def predictions_file(self) -> Path:
+        """Predictions of a classification run for its held-out examples."""
+        return self.path / "predictions.npz"
 
     @property
     def scores_file(self) -> Path:

@@ -18,7 +18,7 @@ from labelemb.training.optimizers import OptimizerSettings, learning_rate_at
 
 Points = list[tuple[float, float]]
 
-MAX_LEGEND_INSIDE = 4  # methods; more are listed beside the panel
+MAX_LEGEND_INSIDE = 4  # methods; more are listed below the panel, without a line per seed
 TEST_LABEL = "test error (not used to select anything)"
 
 
@@ -62,7 +62,7 @@ def curves_of(group: Group, key: str) -> Curves | None:
 
 
 def learning_rate_curves(group: Group) -> Curves | None:
-    """Return the learning rate at each evaluation, computed from the configuration; None where that does not tell it."""
+    """Return the learning rate at each evaluation, computed from the configuration; None without one."""
     return mean_curves(group.method, {run.seed: points for run in group.runs if (points := _learning_rates(run))})
 
 
@@ -118,12 +118,15 @@ def curves_chart(
     """
     outside = len(found) > MAX_LEGEND_INSIDE
     with rc_context():
-        figure = new_figure(WIDTH + (1.6 if outside else 0), 2.9)
+        rows = -(-len(found) // 2)
+        figure = new_figure(WIDTH, 2.9 + (0.18 * rows if outside else 0))
         axes = figure.subplots()
         for curves in found:
             _draw(axes, curves, palette, quantity.with_seeds and not outside)
-        place: Any = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if outside else {"loc": "best"}
-        axes.legend(frameon=False, **place)
+        if outside:
+            figure.legend(frameon=False, loc="outside lower left", ncols=2)
+        else:
+            axes.legend(frameon=False)
         first, last = axes.dataLim.intervalx
         axes.set_xlim(*((first, last) if last > first else (first - 1, last + 1)))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -131,7 +134,7 @@ def curves_chart(
         axes.grid(axis="y", color=RULE, linewidth=0.6)
         axes.set_axisbelow(True)
         set_labels(axes, experiment.name, "epoch", quantity.name)
-        axes.yaxis.label.set_size(8)
+        axes.yaxis.label.set_fontsize(8)
     return Chart(name, figure, _description(experiment, quantity, found), axes, _readout(axes, found, palette))
 
 
@@ -170,6 +173,8 @@ def _readout(axes: Axes, found: Sequence[Curves], palette: Palette) -> dict[str,
 
 def _description(experiment: Experiment, quantity: Quantity, found: Sequence[Curves]) -> str:
     ends = [
-        f"{method_title(c.method)} ends at {c.mean[-1][1]:.4g} ({plural(len(c.seeds), 'seed')})" for c in found if c.mean
+        f"{method_title(c.method)} ends at {c.mean[-1][1]:.4g} ({plural(len(c.seeds), 'seed')})"
+        for c in found
+        if c.mean
     ]
     return f"{experiment.name}, {quantity.name} by epoch: {'; '.join(ends)}."

@@ -8,7 +8,9 @@ from labelemb.report.findings import plural, verdict
 from labelemb.report.methods import method_title
 
 
-def intervals_chart(name: str, comparison: MethodComparison, palette: Palette, alike: float | None = None) -> Chart | None:
+def intervals_chart(
+    name: str, comparison: MethodComparison, palette: Palette, alike: float | None = None
+) -> Chart | None:
     """Return the chart, None when no method shares a seed with the reference.
 
     Args:
@@ -21,7 +23,7 @@ def intervals_chart(name: str, comparison: MethodComparison, palette: Palette, a
     if not rows:
         return None
     with rc_context():
-        figure = new_figure(6.2, 1.15 + 0.34 * len(rows))
+        figure = new_figure(5.0, 1.15 + 0.34 * len(rows))
         axes = figure.subplots()
         if alike is not None:
             axes.axvspan(-alike, alike, color=RULE, alpha=0.6, linewidth=0, zorder=0, gid="equivalence")
@@ -32,12 +34,9 @@ def intervals_chart(name: str, comparison: MethodComparison, palette: Palette, a
         axes.set_ylim(len(rows) - 0.4, -0.75)
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0, labelcolor=INK)
-        than = f"than {method_title(comparison.reference)}"
-        side = "fewer points of" if comparison.primary.lower else "more points of"
-        title = f"{comparison.experiment}: {side} test {comparison.primary.name} {than}, {_seeds(rows)}"
-        set_labels(axes, title, "← worse     points, mean and 95 % interval     better →")
-        axes.title.set_x(0)
-        figure.suptitle("")
+        side = "lower" if comparison.primary.lower else "higher"
+        measured = f"points of test {comparison.primary.name} {side} than {method_title(comparison.reference)}"
+        set_labels(axes, f"{comparison.experiment}, {_seeds(rows)}", f"{measured}, 95 % interval")
     said = "; ".join(f"{method_title(r.method)} {verdict(r, comparison.primary.lower)}" for r in rows)
     return Chart(name, figure, f"Improvement over {method_title(comparison.reference)}: {said}.")
 
@@ -48,7 +47,12 @@ def _draw(axes: Axes, row: int, result: MethodResult, palette: Palette) -> None:
     if paired.low is not None and paired.high is not None:
         ends = [paired.low, paired.high]
         axes.plot(
-            ends, [row, row], color=color, linewidth=3, solid_capstyle="round", gid=palette.element_id(result.method, "interval")
+            ends,
+            [row, row],
+            color=color,
+            linewidth=3,
+            solid_capstyle="round",
+            gid=palette.element_id(result.method, "interval"),
         )
     axes.plot([paired.mean], [row], "o", color=color, markersize=7, gid=palette.element_id(result.method, "dot"))
     place = (paired.mean, row)

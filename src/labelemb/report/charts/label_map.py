@@ -6,7 +6,8 @@ from matplotlib.ticker import FuncFormatter
 from scipy.cluster.hierarchy import dendrogram
 
 from labelemb.report.charts.style import ACCENT, INK, RULE, Chart, new_figure, rc_context, set_labels, truncate
-from labelemb.report.labels import Array, LabelView
+from labelemb.report.label_layout import Array
+from labelemb.report.labels import LabelView
 
 _MANY = 30  # labels; a map of more needs a larger figure
 
@@ -44,7 +45,9 @@ def map_chart(name: str, view: LabelView) -> Chart:
     with rc_context():
         figure = new_figure(size, size * float(np.clip(height / max(width, 1e-9), 0.3, 1.2)) + 0.5)
         axes = figure.subplots()
-        for label, nearest in enumerate(nearest_labels(view)):  # two dimensions cannot keep every label near its nearest
+        for label, nearest in enumerate(
+            nearest_labels(view)
+        ):  # two dimensions cannot keep every label near its nearest
             axes.plot(*view.coordinates[[label, nearest]].T, color=ACCENT, alpha=0.25, linewidth=1.0, zorder=1)
         axes.scatter(view.coordinates[:, 0], view.coordinates[:, 1], s=14, color=ACCENT, zorder=2)
         _write_names(axes, view, 6.5 if many else 9.5, 72 * size / (1.2 * max(width, 1e-9)))
@@ -56,7 +59,9 @@ def map_chart(name: str, view: LabelView) -> Chart:
             spine.set_visible(True)
             spine.set_color(RULE)
         set_labels(axes, view.source)
-    return Chart(name, figure, f"Map of {len(view.names)} labels, {view.source}. The list of similar labels has the numbers.")
+    return Chart(
+        name, figure, f"Map of {len(view.names)} labels, {view.source}. The list of similar labels has the numbers."
+    )
 
 
 def nearest_labels(view: LabelView) -> list[int]:

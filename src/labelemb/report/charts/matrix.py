@@ -19,7 +19,12 @@ from labelemb.report.charts.style import (
 
 
 def matrix_chart(
-    name: str, matrix: NDArray[np.float64], names: Sequence[str], title: str, axis_names: tuple[str, str, str], sentence: str
+    name: str,
+    matrix: NDArray[np.float64],
+    names: Sequence[str],
+    title: str,
+    axis_names: tuple[str, str, str],
+    sentence: str,
 ) -> Chart:
     """Return a heat map with the diagonal left out. V labels.
 
@@ -63,5 +68,3 @@ def matrix_chart(
 
 def _greys() -> Any:
     return colormaps["Greys"].with_extremes(bad=MASKED)
-
-

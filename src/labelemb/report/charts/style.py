@@ -3,7 +3,7 @@
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from labelemb.files import write_atomically, write_text
 from labelemb.report.methods import method_color
 
-INK, MUTED, RULE, PAPER, ACCENT = "#1b1f24", "#57606a", "#d8dde3", "#ffffff", "#0072b2"
+INK, MUTED, RULE, PAPER, ACCENT = "#1b1f24", "#57606a", "#d8dde3", "#ffffff", "#0072b1"
 MASKED = "#dbe8f4"  # heat map cells that are left out: no shade of the scale
-# Replaced by the variables of page.css, so that charts in the page follow the color scheme.
-_VARIABLES = {INK: "--ink", MUTED: "--soft", RULE: "--line", PAPER: "--paper", ACCENT: "--accent"}
+# Replaced in the page, so that charts follow its color scheme.
+_VARIABLES = {INK: "--ink", MUTED: "--soft", RULE: "--line", ACCENT: "--accent"}
 WIDTH = 4.4  # inches: still legible at the width of a phone
 _RC: Any = {
     "figure.facecolor": PAPER,
@@ -120,6 +120,7 @@ def svg_text(figure: Figure) -> str:
         # A script that the installed fonts lack: boxes in the PNG, correct in the SVG and on the page.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format="svg", metadata={"Date": None})
+        figure.set_layout_engine("none")  # laid out: writing the PNG need not do it again
     return buffer.getvalue()
 
 
@@ -136,12 +137,13 @@ def save_chart(chart: Chart, svg: str, out: Path) -> list[Path]:
     return paths
 
 
-def inline_svg(svg: str, prefix: str) -> str:
+def inline_svg(svg: str, prefix: str, colors: Mapping[str, str]) -> str:
     """Return SVG that can stand in an HTML page: unique ids, colors of the page, no header, short numbers.
 
     Args:
         svg: What ``svg_text`` returns.
         prefix: Put before every id.
+        colors: Colors to be replaced by CSS variables, beside those of the style itself.
     """
     body = svg[svg.index("<svg ") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, count=1, flags=re.S)
@@ -151,6 +153,7 @@ def inline_svg(svg: str, prefix: str) -> str:
     body = re.sub(r' id="([^"]*)"', rf' id="{prefix}-\1"', body)
     body = re.sub(r'url\(#|href="#', lambda found: f"{found[0]}{prefix}-", body).replace("xlink:href", "href")
     body = _NUMBERS.sub(lambda found: re.sub(r"(\d\.\d)\d+", r"\1", found[0]), body)
-    for color, variable in _VARIABLES.items():
+    body = body.replace(f": {PAPER}", ": none")
+    for color, variable in (_VARIABLES | dict(colors)).items():
         body = body.replace(f": {color}", f": var({variable})")
     return re.sub(r"\n\s*", "\n", body)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from labelemb.errors import DataError
-from labelemb.report.aggregate import Convergence, collect
-from labelemb.report.checks import warnings_of
+from labelemb.report.checks import comparability_warnings
+from labelemb.report.experiment import Convergence, load_experiments
 from labelemb.stats.paired import PairedDifference, paired_difference, summarise
 from tests.report.conftest import WriteRun, write
 
@@ -57,15 +57,15 @@ def test_no_shared_seed_is_no_pair() -> None:
 
 def test_last_and_chosen_are_never_the_best_test_error(write_run: WriteRun, runs: Path) -> None:
     write_run("cross_entropy", 0, test=[1.0, 3.0, 2.0, 4.0], valid=[9.0, 5.0, 5.0, 6.0])
-    (task,), _ = collect([runs])
+    (task,), _ = load_experiments([runs])
     (run,) = task.groups["cross_entropy"].runs
-    assert run.figure("last") == 4.0
-    assert run.figure("chosen") == 3.0  # the first of the two epochs with the lowest validation error
+    assert run.test_error("last") == 4.0
+    assert run.test_error("chosen") == 3.0  # the first of the two epochs with the lowest validation error
 
 
 def test_chosen_is_absent_without_validation(write_run: WriteRun, runs: Path) -> None:
     write_run("cross_entropy", 0, test=[2.0, 1.0])
-    (task,), _ = collect([runs])
+    (task,), _ = load_experiments([runs])
     assert task.groups["cross_entropy"].summary("chosen") is None
     assert task.groups["cross_entropy"].summary("last") is not None
 
@@ -74,14 +74,14 @@ def test_reductions(write_run: WriteRun, runs: Path) -> None:
     for seed, (one_hot, soft) in enumerate([(2.0, 1.5), (2.2, 1.5), (1.8, 1.2)]):
         write_run("cross_entropy", seed, test=[one_hot])
         write_run("label_embedding", seed, test=[soft])
-    (task,), _ = collect([runs])
-    comparison = task.compare("label_embedding", "last")
+    (task,), _ = load_experiments([runs])
+    comparison = task.error_reduction("label_embedding", "last")
     assert comparison is not None
     assert comparison.absolute == pytest.approx(0.6)
     assert comparison.relative == pytest.approx(0.3)
     assert comparison.paired is not None
     assert comparison.paired.n == 3
-    assert task.compare("cross_entropy", "last") is None
+    assert task.error_reduction("cross_entropy", "last") is None
 
 
 def test_convergence_is_the_median_of_the_first_epochs(write_run: WriteRun, runs: Path) -> None:
@@ -89,7 +89,7 @@ def test_convergence_is_the_median_of_the_first_epochs(write_run: WriteRun, runs
     for seed, errors in enumerate([[3.0, 1.9, 2.5], [2.5, 2.4, 2.0], [3.0, 3.0, 3.0]]):
         write_run("label_embedding", seed, test=errors)
         write_run("frozen_embedding", seed, test=[3.0, 3.0, 2.1])
-    (task,), _ = collect([runs])
+    (task,), _ = load_experiments([runs])
     assert task.convergence("label_embedding") == Convergence(epoch=3.0, error=2.0, epochs=3, n=3)  # of 2, 3 and never
     assert task.convergence("frozen_embedding") == Convergence(epoch=math.inf, error=2.0, epochs=3, n=3)
     assert task.convergence("cross_entropy") is None
@@ -98,16 +98,16 @@ def test_convergence_is_the_median_of_the_first_epochs(write_run: WriteRun, runs
 def test_unfinished_runs_enter_no_figure(write_run: WriteRun, runs: Path) -> None:
     write_run("label_embedding", 0, test=[2.0])
     write_run("label_embedding", 1, test=[50.0], finished=False)
-    (task,), _ = collect([runs])
+    (task,), _ = load_experiments([runs])
     group = task.groups["label_embedding"]
-    assert group.by_seed("last") == {0: 2.0}
+    assert group.test_errors("last") == {0: 2.0}
     assert [run.seed for run in group.unfinished] == [1]
 
 
 def test_seconds_are_the_median_over_all_epochs(write_run: WriteRun, runs: Path) -> None:
     write_run("label_embedding", 0, test=[2.0, 2.0], seconds=1.0)
     write_run("label_embedding", 1, test=[2.0], seconds=4.0)
-    (task,), _ = collect([runs])
+    (task,), _ = load_experiments([runs])
     assert task.groups["label_embedding"].seconds == 1.0
 
 
@@ -115,7 +115,7 @@ def test_evaluations_within_an_epoch(write_run: WriteRun, runs: Path) -> None:
     run = write_run("label_embedding", 0, test=[4.0])
     halves = [{"epoch": 1 + i // 2, "step": 5 * (i + 1), "test_error": 4.0 - i, "seconds": 1.0} for i in range(4)]
     run.write_history(halves)
-    (task,), _ = collect([runs])
+    (task,), _ = load_experiments([runs])
     (read,) = task.groups["label_embedding"].runs
     assert read.curve("test_error") == [(0.5, 4.0), (1.0, 3.0), (1.5, 2.0), (2.0, 1.0)]
     assert read.seconds_per_epoch() == [2.0] * 4
@@ -128,7 +128,7 @@ def test_seconds_per_epoch_of_evaluations_that_lie_anyhow(write_run: WriteRun, r
         {"epoch": -(-step // 100), "step": step, "seconds": 1.5, "test_error": 1.0} for step in (150, 300, 450, 600)
     ]
     run.write_history(lines)
-    (task,), _ = collect([runs])
+    (task,), _ = load_experiments([runs])
     assert task.groups["label_embedding"].seconds == pytest.approx(1.0)
 
 
@@ -138,7 +138,7 @@ def test_runs_of_the_published_scripts_have_their_task_and_mode(tmp_path: Path) 
         place = tmp_path / "data" / "iwslt15" / log
         place.parent.mkdir(parents=True, exist_ok=True)
         run.path.rename(place)
-    (task,), warnings = collect([tmp_path / "data"])
+    (task,), warnings = load_experiments([tmp_path / "data"])
     assert (task.name, list(task.groups), warnings) == ("iwslt15", ["cross_entropy", "label_embedding"], [])
 
 
@@ -146,26 +146,28 @@ def test_figures_that_are_not_finite_are_left_out_and_told(write_run: WriteRun, 
     run = write_run("label_embedding", 3, test=[4.0, 3.0])
     lines = [line | {"test_nll": nll} for line, nll in zip(run.history(), (0.5, float("nan")), strict=True)]
     run.write_history(lines)
-    (task,), _ = collect([runs])
+    (task,), _ = load_experiments([runs])
     (read,) = task.groups["label_embedding"].runs
     assert (read.curve("test_nll"), task.groups["label_embedding"].last("test_nll")) == ([(1.0, 0.5)], {})
-    assert any("test_nll of seed 3 is not finite after the last epoch; it is left out" in w for w in warnings_of(task))
+    assert any(
+        "test_nll of seed 3 is not finite after the last epoch; left out" in w for w in comparability_warnings(task)
+    )
 
 
 def test_a_seed_that_is_there_twice_counts_once(tmp_path: Path) -> None:
     write(tmp_path / "a", "label_embedding", 0, test=[2.0], finished=False)
     write(tmp_path / "b", "label_embedding", 0, test=[3.0])
-    (task,), warnings = collect([tmp_path / "a", tmp_path / "b"])
-    assert task.groups["label_embedding"].by_seed("last") == {0: 3.0}
+    (task,), warnings = load_experiments([tmp_path / "a", tmp_path / "b"])
+    assert task.groups["label_embedding"].test_errors("last") == {0: 3.0}
     assert len(warnings) == 1
-    assert "there twice" in warnings[0]
+    assert "found twice" in warnings[0]
 
 
 def test_modes_in_order_and_tasks_apart(write_run: WriteRun, runs: Path) -> None:
     for method in ("zebra", "frozen_embedding", "label_embedding", "cross_entropy"):
         write_run(method, 0, test=[1.0])
     write_run("label_embedding", 0, test=[1.0], task="digits")
-    tasks, _ = collect([runs])
+    tasks, _ = load_experiments([runs])
     assert {task.name: list(task.groups) for task in tasks} == {
         "digits": ["label_embedding"],
         "mnist-mlp": ["cross_entropy", "label_embedding", "frozen_embedding", "zebra"],
@@ -174,4 +176,4 @@ def test_modes_in_order_and_tasks_apart(write_run: WriteRun, runs: Path) -> None
 
 def test_a_folder_without_runs(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="a folder with runs"):
-        collect([tmp_path])
+        load_experiments([tmp_path])

@@ -1,0 +1,141 @@
+"""Single predictions: confusion matrix, most confused labels, examples that changed. N examples, V labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelemb.errors import DataError
+from labelemb.report.experiment import Experiment, Group
+from labelemb.runs.predictions import Predictions, read_predictions
+
+SPLIT = "last/test"  # the test predictions after the last epoch
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class GroupPredictions:
+    """Test predictions of one method.
+
+    Attributes:
+        method: Name of the method.
+        label_names: Names of the V labels.
+        labels: True labels, (N,).
+        by_seed: Seed -> predictions.
+    """
+
+    method: str
+    label_names: list[str]
+    labels: NDArray[np.int64]
+    by_seed: dict[int, Predictions]
+
+    def correct(self, seeds: Sequence[int]) -> NDArray[np.bool_]:
+        """Return whether each prediction is correct, (seeds, N)."""
+        return np.stack([self.by_seed[seed].correct for seed in seeds])
+
+    def confusion(self) -> Array:
+        """Return the percentage of examples of each label (row) predicted as each label, (V, V), mean over seeds."""
+        size = len(self.label_names)
+        counts = np.zeros((size, size))
+        for predictions in self.by_seed.values():
+            np.add.at(counts, (self.labels, predictions.predicted.astype(np.int64)), 1)
+        totals = counts.sum(axis=1, keepdims=True)
+        shares: Array = 100 * counts / np.where(totals > 0, totals, 1)
+        return shares
+
+
+@dataclass(frozen=True)
+class ConfusedPair:
+    """A label that is often predicted as another one.
+
+    Attributes:
+        label: Name of the true label.
+        predicted: Name of the predicted label.
+        percent: Share of the examples of the label, mean over seeds.
+        examples: Test examples most often confused this way: index and number of seeds.
+    """
+
+    label: str
+    predicted: str
+    percent: float
+    examples: list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class ChangedExample:
+    """A test example that one method predicts correctly more often than the other.
+
+    Attributes:
+        index: Index in the test set.
+        label: Name of its label.
+        reference_errors: Number of seeds in which the reference is wrong.
+        method_errors: Number of seeds in which the method is wrong.
+    """
+
+    index: int
+    label: str
+    reference_errors: int
+    method_errors: int
+
+
+def load_predictions(experiment: Experiment) -> list[GroupPredictions]:
+    """Return the test predictions of each method that has them.
+
+    Raises:
+        DataError: A file is damaged, or the runs of a method were evaluated on different examples.
+    """
+    found = [group_predictions for group in experiment.groups.values() if (group_predictions := _load(group))]
+    for other in found[1:]:
+        if not np.array_equal(other.labels, found[0].labels):
+            raise DataError(
+                f"{experiment.name}, {other.method}", "predictions for the same test examples", "other labels"
+            )
+    return found
+
+
+def confused_pairs(predictions: GroupPredictions, count: int = 8, examples: int = 4) -> list[ConfusedPair]:
+    """Return the label pairs with the largest share of confusions, largest first."""
+    confusion = predictions.confusion()
+    np.fill_diagonal(confusion, 0)
+    order = np.argsort(-confusion, axis=None, kind="stable")[:count]
+    pairs = []
+    for row, column in zip(*np.unravel_index(order, confusion.shape), strict=True):
+        if confusion[row, column] > 0:
+            hits = sum((p.predicted == column) & (predictions.labels == row) for p in predictions.by_seed.values())
+            worst = np.argsort(-np.asarray(hits), kind="stable")[:examples]
+            names = predictions.label_names
+            shown = [(int(index), int(hits[index])) for index in worst if hits[index]]
+            pairs.append(ConfusedPair(names[row], names[column], float(confusion[row, column]), shown))
+    return pairs
+
+
+def changed_examples(
+    reference: GroupPredictions, other: GroupPredictions, count: int = 8
+) -> tuple[list[ChangedExample], list[ChangedExample]]:
+    """Return the examples with the largest change on shared seeds: those that got better, and those that got worse."""
+    seeds = sorted(reference.by_seed.keys() & other.by_seed.keys())
+    before, after = ((~one.correct(seeds)).sum(axis=0) for one in (reference, other))
+
+    def largest(gain: NDArray[np.int64]) -> list[ChangedExample]:
+        order = [int(index) for index in np.argsort(-gain, kind="stable")[:count] if gain[index] > 0]
+        names = reference.label_names
+        return [ChangedExample(i, names[reference.labels[i]], int(before[i]), int(after[i])) for i in order]
+
+    return largest(before - after), largest(after - before)
+
+
+def _load(group: Group) -> GroupPredictions | None:
+    by_seed = {
+        run.seed: found for run in group.runs if (found := read_predictions(run.folder.predictions_file).get(SPLIT))
+    }
+    if not by_seed:
+        return None
+    first = next(iter(by_seed.values()))
+    if any(not np.array_equal(first.label, other.label) for other in by_seed.values()):
+        raise DataError(f"{group.experiment}, {group.method}", "predictions for the same test examples", "other labels")
+    labels = first.label.astype(np.int64)
+    size = 1 + max(int(max(p.label.max(initial=0), p.predicted.max(initial=0))) for p in by_seed.values())
+    names = next((names for run in group.runs if (names := run.label_names)), [])
+    names = names if len(names) >= size else [str(label) for label in range(size)]
+    return GroupPredictions(group.method, names, labels, by_seed)
