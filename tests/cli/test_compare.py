@@ -41,7 +41,7 @@ def test_compare_trains_what_is_missing(session: Callable[[str], str]) -> None:
     finding = r"- digits: label embedding against label smoothing: [^\n]*2 paired seeds, too few seeds for a test"
     assert re.search(finding, said), said
     assert "--reference label_smoothing" in Path("runs/digits/report/report.html").read_text()
-    assert Path("runs/digits/report/intervals.png").is_file()
+    assert Path("runs/digits/report/intervals-digits.png").is_file()
     said = session("compare digits --method label_smoothing,label_embedding --seeds 2 --reference label_embedding")
     assert "4 of 4 runs were done before" in said
     assert "label smoothing against label embedding" in said

@@ -34,9 +34,9 @@ def test_interval_by_hand() -> None:
 
 
 def test_a_handful_of_equal_differences_gives_no_interval() -> None:
-    assert paired_difference({0: 2.0, 1: 3.0}, {0: 1.0, 1: 2.0}) == PairedDifference(1.0, None, None, 2)
+    assert paired_difference({0: 2.0, 1: 3.0}, {0: 1.0, 1: 2.0}) == PairedDifference(1.0, None, None, 2, sd=0.0)
     six = paired_difference(dict.fromkeys(range(6), 2.0), dict.fromkeys(range(6), 1.0))
-    assert six == PairedDifference(1.0, 1.0, 1.0, 6, 2 / 2**6)
+    assert six == PairedDifference(1.0, 1.0, 1.0, 6, 2 / 2**6, 0.0)
 
 
 def test_modes_that_are_alike_are_seldom_said_to_differ() -> None:

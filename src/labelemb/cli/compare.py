@@ -96,11 +96,11 @@ def _answer_question(folders: Sequence[Path], reference: str, console: Console) 
     pair = [folder for folder in folders if folder.name in QUESTION]
     if reference in QUESTION or len(pair) < len(QUESTION):
         return
-    from labelemb.report.aggregate import collect
+    from labelemb.report.experiment import load_experiments
     from labelemb.report.findings import findings
 
-    tasks, _ = collect(pair)
-    for line in (line for task in tasks for line in findings(task, QUESTION[0])):
+    experiments, _ = load_experiments(pair)
+    for line in (line for experiment in experiments for line in findings(experiment, QUESTION[0])):
         say(console, f"- {line}")
     console.print()
 

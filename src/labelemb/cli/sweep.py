@@ -112,10 +112,10 @@ def _cells(grid: Mapping[str, Sequence[str]], method: str, request: Request) -> 
 
 def _metric(name: str | None, request: Request) -> str:
     """Return the validation metric to rank by. Raises ConfigError for any other."""
-    from labelemb.report.measures import MEASURES_OF  # imports matplotlib, which takes a second
+    from labelemb.report.metric import METRICS_OF  # imports matplotlib, which takes a second
 
     chosen = name or request.recipe.config().fit_settings.best[0].figure
-    known = [f"valid_{measure.key}" for measure in MEASURES_OF[request.preset.task]]
+    known = [f"valid_{metric.key}" for metric in METRICS_OF[request.preset.task]]
     if chosen not in known:
         raise ConfigError("metric", f"one of the validation data ({', '.join(known)})", repr(chosen))
     return chosen

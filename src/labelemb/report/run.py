@@ -72,7 +72,7 @@ class Run:
     def label_names(self) -> list[str]:
         """Return the label names from data.json, none when the run has no such file."""
         file = self.folder.data_file
-        names = read_json(file).get("label_names", []) if file.is_file() else []
+        names = read_json(file, dict[str, Any]).get("label_names", []) if file.is_file() else []
         return [str(name) for name in names]
 
     def test_error(self, selection: Selection) -> float | None:
