@@ -1,19 +1,22 @@
 """Warnings about runs that are unfinished or not comparable."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from typing import Any
 
+from labelemb.methods import METHODS
 from labelemb.report.experiment import Experiment, Group
 from labelemb.report.findings import plural
 from labelemb.report.methods import method_title
 from labelemb.report.run import Run, is_finite
+from labelemb.terms.objective import Objective
 
 # What may differ between methods: the loss, and where and how it is computed. Everything else must be equal.
 _METHOD_KEYS = {
-    *("method", "seed", "tau", "alpha", "beta", "mix", "cap", "reduction", "soft_start", "soft_decay", "terms"),
-    *("soft_temperature", "soft_scale"),
-    *("smoothing", "embedding", "label_matrix", "ols_weight", "ps_kd_weight", "tf_kd_weight", "tf_kd_tau"),
-    *("relaxation", "label_confusion_alpha", "impl", "device", "tracker", "note"),
+    *("method", "seed"),
+    *(field.name for field in fields(Objective)),
+    *(key for method in METHODS.values() for key in method.keys),
+    *("impl", "device", "tracker", "note"),
 }
 
 

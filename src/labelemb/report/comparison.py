@@ -6,8 +6,9 @@ from functools import lru_cache
 from statistics import fmean
 
 from labelemb.errors import ConfigError
+from labelemb.methods import BASELINE
 from labelemb.report.experiment import Experiment
-from labelemb.report.methods import BASELINE, method_title
+from labelemb.report.methods import method_title
 from labelemb.report.metric import ERROR, METRICS, TEXT_METRICS, Metric
 from labelemb.stats.paired import PairedDifference, Summary, holm, paired_difference, summarise
 

@@ -4,8 +4,9 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 
+from labelemb.methods import BASELINE
 from labelemb.report.experiment import Experiment
-from labelemb.report.methods import BASELINE, method_rank
+from labelemb.report.methods import method_rank
 from labelemb.report.metric import TEXT_METRICS
 from labelemb.report.run import SELECTIONS, Selection
 from labelemb.stats.paired import summarise

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from labelemb.methods import BASELINE
 from labelemb.metrics.convergence import epochs_until
-from labelemb.report.methods import BASELINE, method_rank, method_title
+from labelemb.report.methods import method_rank, method_title
 from labelemb.report.metric import ERROR, PRIMARY_TEXT_METRICS, Metric
 from labelemb.report.run import Run, Selection, is_finite
 from labelemb.runs import find_runs

@@ -2,9 +2,10 @@
 
 import math
 
+from labelemb.methods import BASELINE
 from labelemb.report.comparison import ALPHA, MethodResult, compare_methods, format_p
 from labelemb.report.experiment import Convergence, Experiment
-from labelemb.report.methods import BASELINE, method_title
+from labelemb.report.methods import method_title
 
 
 def plural(count: int, noun: str) -> str:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from labelemb.methods import BASELINE
 from labelemb.report.checks import comparability_warnings, unfinished_runs
 from labelemb.report.comparison import MISSING, compare_all, comparison_cells
 from labelemb.report.experiment import ErrorReduction, Experiment
 from labelemb.report.findings import findings
-from labelemb.report.methods import BASELINE, method_rank, method_title
+from labelemb.report.methods import method_rank, method_title
 from labelemb.report.metric import ERROR
 from labelemb.report.run import SELECTIONS, Selection
 from labelemb.report.tradeoffs import tradeoff_sentences

@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from labelemb.errors import ConfigError
+from labelemb.methods import BASELINE
 from labelemb.report.charts.style import RULE, WIDTH, Chart, Palette, new_figure, rc_context, set_labels
 from labelemb.report.experiment import Experiment, Group
 from labelemb.report.findings import plural
-from labelemb.report.methods import BASELINE, method_title
+from labelemb.report.methods import method_title
 from labelemb.report.run import Run
 from labelemb.training.optimizers import OptimizerSettings, learning_rate_at
 
