@@ -1,12 +1,14 @@
 """Errors that name the argument, what was expected, what was given and, where there is one, the remedy."""
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from numbers import Integral
 from types import TracebackType
 from typing import Self
 
 LONGEST = 500  # characters of a value in a message
+LARGEST_INT = 2**31 - 1  # of an option
 
 
 def printable(text: object) -> str:
@@ -17,7 +19,10 @@ def printable(text: object) -> str:
     >>> printable("a\n b\x1b[2J")
     'a b\\x1b[2J'
     """
-    line = " ".join(str(text).split())
+    try:
+        line = " ".join(str(text).split())
+    except ValueError:  # Python refuses to write a whole number of more than 4300 digits
+        return "a number of thousands of digits"
     if line.isprintable():
         return line
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
@@ -74,10 +79,12 @@ class SeveralConfigErrors(ConfigError):  # noqa: N818 - it is several
         return type(self), (self.errors,)
 
 
-def check_at_least_one(argument: str, value: object) -> None:
-    """Raise ConfigError unless ``value`` is a whole number >= 1."""
+def check_at_least_one(argument: str, value: object, most: int = LARGEST_INT) -> None:
+    """Raise ConfigError unless ``value`` is a whole number from 1 to ``most``."""
     if not isinstance(value, Integral) or value < 1:
         raise ConfigError(argument, "a whole number >= 1", value)
+    if int(value) > most:
+        raise ConfigError(argument, f"a whole number of at most {most:,}", value)
 
 
 def nearest(word: object, known: Iterable[str]) -> str:
@@ -113,6 +120,14 @@ class Choices:
     def expect_one_of(self, argument: str, value: object, known: Sequence[object]) -> None:
         """Add an error unless ``value`` is one of the known values."""
         self.expect(value in known, argument, " or ".join(map(str, known)), repr(value))
+
+    def expect_numbers(self, values: Mapping[str, object]) -> None:
+        """Add an error for each number that is not finite or too large for an index, whatever it is for."""
+        for name, value in values.items():
+            if isinstance(value, float):
+                self.expect(math.isfinite(value), name, "a finite number", value)
+            elif isinstance(value, int):
+                self.expect(abs(value) <= LARGEST_INT, name, f"a whole number of at most {LARGEST_INT:,}", value)
 
     def include(self, make: Callable[[], object]) -> None:
         """Call ``make`` and add the configuration errors that it raises."""

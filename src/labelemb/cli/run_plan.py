@@ -23,6 +23,8 @@ from labelemb.tasks.vision import datasets
 from labelemb.training.device import leave_processes
 from labelemb.training.multirun import FIGURES, PlannedRun, closing_line, run_all
 
+MOST = {"seeds": 10_000, "jobs": 1024, "threads": 1024}
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -118,7 +120,7 @@ def seeds_of(chosen: Any, preset: Preset) -> list[int]:
     """Return the seeds that --seed or --seeds asks for, else the preset's. Raises ConfigError, UsageError."""
     for name in ("seeds", "jobs", "threads"):
         if getattr(chosen, name) is not None:
-            check_at_least_one(name, getattr(chosen, name))
+            check_at_least_one(name, getattr(chosen, name), MOST[name])
     if chosen.seeds is not None and chosen.seed is not None:
         raise UsageError("seed: give --seed N for one run or --seeds N for the runs 0 to N-1, not both")
     if chosen.seeds is not None:

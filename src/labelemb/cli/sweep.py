@@ -1,6 +1,7 @@
 """``labelemb sweep``: train a grid of options and rank it by validation data."""
 
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from labelemb.cli.training_options import TrainingCommand, config_values
 from labelemb.errors import ConfigError
 from labelemb.methods import methods_using
 
+MOST_CELLS = 1000
 GRID = "KEY=VALUE,VALUE,... of options of the run, each key once"
 
 
@@ -99,6 +101,9 @@ def _cells(grid: Mapping[str, Sequence[str]], method: str, request: Request) -> 
     """Return a variant per combination. Raises ConfigError for values of a wrong type, unused keys, equal values."""
     if unused := [key for key in grid if methods_using(key) and method not in methods_using(key)]:
         raise ConfigError("grid", f"keys that method {method} uses", ", ".join(unused))
+    count = math.prod(len(values) for values in grid.values())
+    if count > MOST_CELLS:
+        raise ConfigError("grid", f"at most {MOST_CELLS:,} combinations", f"{count:,}")
     cells = []
     for values in itertools.product(*grid.values()):
         keys = config_values(request.recipe.config, dict(zip(grid, values, strict=True)), "grid")

@@ -5,8 +5,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from labelemb.documents import parse_yaml, read_bounded
 from labelemb.errors import ConfigError, nearest
 
 
@@ -40,18 +39,18 @@ def preset_names() -> list[str]:
 def read_preset(name: str) -> Preset:
     """Read a preset of the package by name, or a YAML file of the user's own by path.
 
-    Raises ConfigError for an unknown name and for a file that is no mapping with a task.
+    Raises:
+        ConfigError: The name is unknown, or the file is not a mapping with a task.
+        DataError: The file cannot be read.
     """
     own = name.endswith((".yaml", ".yml"))
     if not own and name not in preset_names():
         known = preset_names()
         raise ConfigError("preset", f"one of {', '.join(known)}, or a YAML file", repr(name), nearest(name, known))
+    expected = "a readable YAML file"
     file = Path(name) if own else resources.files(__package__) / f"{name}.yaml"
-    try:
-        text = file.read_text(encoding="utf-8")
-        values = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError("preset", f"a readable YAML file at {file}", " ".join(str(error).split())) from error
+    text = read_bounded(file, expected) if isinstance(file, Path) else file.read_text(encoding="utf-8")
+    values = parse_yaml(text, str(file), expected)
     if not isinstance(values, dict) or not isinstance(values.get("task"), str):
         raise ConfigError("preset", f"keys in {file}, 'task: NAME' among them", type(values).__name__)
     return Preset(Path(name).stem if own else name, values.pop("task"), text, values)

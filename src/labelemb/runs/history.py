@@ -28,7 +28,7 @@ def read_history(path: Path) -> list[Line]:
     return lines
 
 
-def check_history(path: Path, lines: Sequence[Any]) -> None:
+def check_history(path: Path | str, lines: Sequence[Any]) -> None:
     """Raise DataError unless each line is one of a history and later than the line before.
 
     Args:

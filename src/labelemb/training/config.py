@@ -1,17 +1,19 @@
 """The configuration that all tasks share: keys, their documentation and their checks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, get_type_hints
 
-from labelemb.errors import Choices, ConfigError
+from labelemb.errors import Choices, ConfigError, DataError
 from labelemb.functional import TERMS
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.method import MethodOptions
 from labelemb.methods import METHODS, methods_using, option_classes
 from labelemb.ops.backends import Implementation, check_implementation
-from labelemb.runs import embedding_file
+from labelemb.runs import RunFolder, embedding_file
+from labelemb.runs.schema import check_schema
 from labelemb.terms.objective import Cap, Mix, Objective
 from labelemb.training.device import Precision, best_precision, check_tracker
 from labelemb.training.loop import FitSettings
@@ -105,8 +107,11 @@ class TrainingConfig(AllMethodOptions):
 
     def check_values(self, choices: Choices) -> None:
         """Report invalid values to ``choices``; a task's config overrides this to check its own keys as well."""
+        choices.expect_numbers(vars(self))
         for name in ("epochs", "batch_size", "gradient_accumulation_steps"):
             choices.expect(getattr(self, name) >= 1, name, "a whole number >= 1", getattr(self, name))
+        pieces, most = self.gradient_accumulation_steps, self.batch_size
+        choices.expect(pieces <= most, "gradient_accumulation_steps", f"at most batch_size ({most})", pieces)
         choices.expect(self.seed >= 0, "seed", "a whole number >= 0", self.seed)
         choices.expect_one_of("method", self.method, self.methods)
         for options in option_classes():
@@ -163,6 +168,32 @@ class TrainingConfig(AllMethodOptions):
         defaults = self.defaults()
         changes: dict[str, Any] = {key: defaults[key] for key in unused}
         return replace(self, **changes | {"precision": precision})
+
+    @classmethod
+    def read(cls, run: RunFolder, required: Sequence[str] = ()) -> Self:
+        """Read the configuration of a run; keys that this version does not know are left out.
+
+        Args:
+            run: A run folder.
+            required: Keys without which the run is of another task.
+
+        Raises:
+            DataError: A required key is missing, or a value has the wrong type or range.
+        """
+        content = run.config()
+        if missing := [key for key in required if key not in content]:
+            raise DataError(str(run.config_file), f"a run with {', '.join(required)}", f"no {missing[0]}")
+        types = {field.name: cls.types()[field.name] for field in fields(cls) if field.name in content}
+        values = {key: check_schema(f"{run.config_file}, {key}", kind, content[key]) for key, kind in types.items()}
+        try:
+            return cls(**values)
+        except ConfigError as error:
+            raise DataError(str(run.config_file), "values in range", error) from error
+
+    @classmethod
+    def types(cls) -> dict[str, Any]:
+        """Return the type of each option."""
+        return get_type_hints(cls)
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from labelemb.errors import DataError
 from labelemb.runs import Line, RunFolder
-from labelemb.training.checkpoint import load_checkpoint, save_checkpoint
+from labelemb.training.checkpoint import load_checkpoint, load_history, load_optimizer, load_weights, save_checkpoint
 from labelemb.training.optimizers import OptimizerSettings, build_optimizer, learning_rate_at
 from labelemb.training.progress import TrainingProgress
 from labelemb.training.seeding import stream_seed
@@ -251,13 +252,17 @@ class TrainState:
         """Take up the last checkpoint, if there is one; return the history so far."""
         if not run.last_checkpoint.is_file():
             return []
-        content = load_checkpoint(run.last_checkpoint)
-        self.own_model.load_state_dict(content["model"])
-        self.own_loss.load_state_dict(content["loss"])
-        self.optimizer.load_state_dict(content["optimizer"])
+        path = run.last_checkpoint
+        content = load_checkpoint(path)
+        history = load_history(content, self.settings.epochs * self.task.steps_per_epoch, path)
+        load_weights(self.own_model, content, "model", path)
+        load_weights(self.own_loss, content, "loss", path)
+        load_optimizer(self.optimizer, content, path)
         if self.accelerator.scaler is not None:
-            self.accelerator.scaler.load_state_dict(content["scaler"])
-        history: list[Line] = content["history"]
+            try:
+                self.accelerator.scaler.load_state_dict(content["scaler"])
+            except (KeyError, RuntimeError, TypeError) as error:
+                raise DataError(f"{path}, scaler", "the state of a gradient scaler", error) from error
         if self.accelerator.is_main_process:
             run.write_history(history)
         return history

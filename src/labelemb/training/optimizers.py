@@ -55,6 +55,7 @@ class OptimizerSettings:
 
     def __post_init__(self) -> None:
         with Choices() as choices:
+            choices.expect_numbers(vars(self))
             choices.expect_one_of("optimizer", self.optimizer, get_args(OptimizerName))
             choices.expect_one_of("schedule", self.schedule, get_args(Schedule))
             for name in ("learning_rate", "head_learning_rate", "loss_learning_rate"):

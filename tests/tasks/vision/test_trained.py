@@ -158,10 +158,10 @@ def test_a_damaged_or_missing_file_is_said(own: RunFolder, tmp_path: Path) -> No
     with pytest.raises(DataError, match="held out no validation data"):
         TrainedModel(run, "best")
     torch.save({"model": {"head.weight": torch.zeros(2)}}, run.last_checkpoint)
-    with pytest.raises(DataError, match="the weights of a mlp"):
+    with pytest.raises(DataError, match="the weights of a Mlp"):
         TrainedModel(run)
     run.data_file.write_text('{"label_names": 3}')
-    with pytest.raises(DataError, match="label names, image shape and normalisation"):
+    with pytest.raises(DataError, match="data.json, label_names: expected a valid list, got 3"):
         TrainedModel(run)
     run.data_file.unlink()
     with pytest.raises(DataError, match="no such file"):

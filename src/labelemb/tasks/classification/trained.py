@@ -1,6 +1,5 @@
 """The part of a trained classifier that images and texts share. N examples, V labels."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -8,9 +7,10 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from labelemb.documents import parse_json, read_bounded
 from labelemb.errors import DataError
 from labelemb.runs import RunFolder
-from labelemb.training.checkpoint import load_checkpoint
+from labelemb.training.checkpoint import load_checkpoint, load_weights
 
 Checkpoint = Literal["last", "best"]
 
@@ -34,7 +34,8 @@ class TrainedClassifier:
     ) -> None:
         self.run, self.config, self.label_names = run, run.config(), tuple(label_names)
         self.device = torch.device(device)
-        load_weights(model, checkpoint_file(run, checkpoint), str(self.config.get("model")))
+        file = checkpoint_file(run, checkpoint)
+        load_weights(model, load_checkpoint(file), "model", file)
         self.model = model.to(self.device).eval()
 
     def autocast(self) -> torch.autocast:
@@ -56,18 +57,6 @@ def checkpoint_file(run: RunFolder, checkpoint: Checkpoint) -> Path:
     return file
 
 
-def load_weights(model: nn.Module, file: Path, kind: str) -> None:
-    """Load the weights of a checkpoint into a model.
-
-    Raises:
-        DataError: If they do not fit.
-    """
-    try:
-        model.load_state_dict(load_checkpoint(file)["model"])
-    except (KeyError, RuntimeError) as error:
-        raise DataError(str(file), f"the weights of a {kind}", " ".join(str(error).split())) from error
-
-
 def read_data_file(run: RunFolder, what: str) -> Mapping[str, Any]:
     """Read data.json of a run folder: what the model must know about its input.
 
@@ -79,12 +68,9 @@ def read_data_file(run: RunFolder, what: str) -> Mapping[str, Any]:
         DataError: If the file is missing or is not a JSON object.
     """
     file = run.data_file
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(str(file), what, "no such file", "It is written after the first epoch") from error
-    except (OSError, ValueError) as error:
-        raise DataError(str(file), what, error) from error
+    if not file.exists():
+        raise DataError(str(file), what, "no such file", "It is written after the first epoch")
+    content = parse_json(read_bounded(file, what), str(file), what)
     if not isinstance(content, dict):
         raise DataError(str(file), what, type(content).__name__)
     return content

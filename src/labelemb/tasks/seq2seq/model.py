@@ -13,6 +13,8 @@ from labelemb.tasks.seq2seq.decoding import Decoding
 from labelemb.tasks.seq2seq.recurrent import State, run_ragged, run_step
 from labelemb.tasks.seq2seq.vocab import PAD, UNK
 
+MOST_LAYERS = 256
+
 
 class Memory(NamedTuple):
     """What an encoder leaves: its states (B, S, D), and mask (B, S) bool, True where a source token is."""
@@ -57,6 +59,8 @@ class ModelDims:
 
     def __post_init__(self) -> None:
         with Choices() as choices:
+            choices.expect_numbers(vars(self))
+            choices.expect(self.layers <= MOST_LAYERS, "layers", f"at most {MOST_LAYERS}", self.layers)
             for name in ("embedding_size", "hidden_size", "layers"):
                 choices.expect(getattr(self, name) >= 1, name, "a whole number >= 1", getattr(self, name))
             choices.expect(0 <= self.dropout < 1, "dropout", "a number from 0 to below 1", self.dropout)

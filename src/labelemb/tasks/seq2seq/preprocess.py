@@ -57,6 +57,7 @@ class PreprocessOptions:
 
     def __post_init__(self) -> None:
         with Choices() as choices:
+            choices.expect_numbers(vars(self))
             for name in ("src_vocab_size", "tgt_vocab_size"):
                 value = getattr(self, name)
                 expected = f"a whole number > {len(SPECIAL)}, the special tokens, or 0"

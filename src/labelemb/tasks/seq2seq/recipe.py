@@ -10,7 +10,8 @@ from labelemb.runs import RunFolder
 from labelemb.tasks.seq2seq import iwslt15, numbers
 from labelemb.tasks.seq2seq.config import Seq2SeqConfig
 from labelemb.tasks.seq2seq.corpus import Corpus, find_corpus
-from labelemb.tasks.seq2seq.task import Seq2SeqTask
+from labelemb.tasks.seq2seq.task import Seq2SeqTask, build_model
+from labelemb.training.model_size import check_model_size
 from labelemb.training.runner import check_run, train_run
 
 
@@ -39,6 +40,7 @@ def check(config: Seq2SeqConfig, run: RunFolder, data_folder: Path | None = None
     Raises ConfigError (also when the folder holds another run), DataError.
     """
     corpus = load_corpus(config.corpus, data_folder)
+    check_model_size("hidden_size", lambda: build_model(config, corpus.tokenizer))
     with torch.device("meta"):
         _build(config, corpus)
     check_run(config, run, corpus.digest)

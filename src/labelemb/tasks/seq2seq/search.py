@@ -15,6 +15,8 @@ from labelemb.tasks.seq2seq.decoding import Decoding, Searchable
 from labelemb.tasks.seq2seq.vocab import BOS, EOS, PAD, UNK, Vocabulary
 from labelemb.terms.reduction import upcast
 
+MOST_HYPOTHESES, MOST_TOKENS = 1024, 2**16
+
 
 @dataclass(frozen=True)
 class Hypothesis:
@@ -48,6 +50,9 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         with Choices() as choices:
+            choices.expect_numbers(vars(self))
+            for name, most in (("beam_size", MOST_HYPOTHESES), ("max_length", MOST_TOKENS)):
+                choices.expect(getattr(self, name) <= most, name, f"at most {most:,}", getattr(self, name))
             choices.expect(self.beam_size >= 1, "beam_size", "a whole number >= 1", self.beam_size)
             choices.expect(self.max_length >= 1, "max_length", "a whole number >= 1", self.max_length)
             choices.expect(self.length_penalty >= 0, "length_penalty", "a number >= 0", self.length_penalty)

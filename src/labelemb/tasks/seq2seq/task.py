@@ -32,7 +32,7 @@ from labelemb.tasks.seq2seq.translate import translate
 from labelemb.tasks.seq2seq.vocab import PAD
 from labelemb.terms.embedding import CompressedLabelEmbedding
 from labelemb.terms.reduction import world_size
-from labelemb.training.checkpoint import load_checkpoint, nearest_hint
+from labelemb.training.checkpoint import load_checkpoint, load_weights, nearest_hint
 from labelemb.training.seeding import drawing_from, stream_seed
 from labelemb.training.task import Shard
 
@@ -143,13 +143,10 @@ def restore(file: str, model: nn.Module, loss: nn.Module | None = None) -> None:
     if not path.is_file():
         raise DataError("restore", "a checkpoint", f"no such file: {path}", nearest_hint(path))
     content = load_checkpoint(path)
-    device = next(model.parameters()).device  # "meta" where it is only seen whether it fits
-    try:
-        model.load_state_dict({name: weight.to(device) for name, weight in content["model"].items()})
-        if loss is not None and loss.state_dict().keys() == content["loss"].keys():
-            loss.load_state_dict({name: weight.to(device) for name, weight in content["loss"].items()})
-    except (KeyError, RuntimeError, TypeError, AttributeError) as error:
-        raise DataError(str(path), "the weights of such a model", " ".join(str(error).split())[:200]) from error
+    load_weights(model, content, "model", path)
+    saved = content.get("loss")
+    if loss is not None and isinstance(saved, dict) and loss.state_dict().keys() == saved.keys():
+        load_weights(loss, content, "loss", path)
 
 
 def make_loss(config: Seq2SeqConfig, corpus: Corpus, steps_per_epoch: int) -> Loss:

@@ -1,7 +1,7 @@
 """A trained language run put to use: lines in, lines out; scores of a text."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from labelemb.tasks.seq2seq.tokenizer import Tokenizer
 from labelemb.tasks.seq2seq.translate import translate
 from labelemb.tasks.seq2seq.vocab import PAD
 from labelemb.training.checkpoint import nearest_hint
+from labelemb.training.model_size import check_model_size
 
 AHEAD = 16  # batches: of that many lines those of like lengths go together
 
@@ -60,6 +61,7 @@ class TrainedTranslator:
         self.config = read_config(self.run)
         self.tokenizer = Tokenizer.read(self.run.path)
         self.device = torch.device(device)
+        check_model_size(f"{self.run.config_file}, hidden_size", lambda: build_model(self.config, self.tokenizer))
         self.model = build_model(self.config, self.tokenizer)
         restore(str(self._file(source, checkpoint)), self.model)
         self.model.to(self.device).eval()
@@ -141,9 +143,4 @@ class TrainedTranslator:
 
 def read_config(run: RunFolder) -> Seq2SeqConfig:
     """Return the config of a language run. Raises DataError for another run."""
-    content = run.config()
-    if "corpus" not in content:
-        raise DataError(str(run.path), "a language run", "another one")
-    known = {field.name for field in fields(Seq2SeqConfig)}
-    config = Seq2SeqConfig(**{key: value for key, value in content.items() if key in known})
-    return replace(config, restore=None)
+    return replace(Seq2SeqConfig.read(run, required=("corpus",)), restore=None)

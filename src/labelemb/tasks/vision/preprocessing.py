@@ -2,12 +2,28 @@
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Annotated
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from labelemb.errors import DataError
 from labelemb.files import write_text
 from labelemb.runs import RunFolder
+from labelemb.runs.schema import Finite, check_schema
 from labelemb.tasks.classification.trained import read_data_file
 from labelemb.tasks.vision.images import ImageData
+
+LARGEST_SIDE = 10_000  # pixels
+
+
+class _Content(TypedDict):
+    """The schema of data.json."""
+
+    label_names: Annotated[list[str], Field(min_length=1)]
+    image_shape: Annotated[list[Annotated[int, Field(ge=1, le=LARGEST_SIDE)]], Field(min_length=3, max_length=3)]
+    mean: list[Finite]
+    std: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]]
 
 
 @dataclass(frozen=True)
@@ -43,10 +59,11 @@ class Preprocessing:
             DataError: If the file is missing or damaged.
         """
         what = "label names, image shape and normalisation of an image model"
-        content = read_data_file(run, what)
-        try:
-            channels, height, width = map(int, content["image_shape"])
-            mean, std = (tuple(map(float, content[name])) for name in ("mean", "std"))
-            return cls(tuple(map(str, content["label_names"])), (channels, height, width), mean, std)
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(str(run.data_file), what, error) from error
+        content = check_schema(run.data_file, _Content, read_data_file(run, what))
+        names, (channels, height, width) = tuple(content["label_names"]), content["image_shape"]
+        if len(set(names)) != len(names):
+            raise DataError(f"{run.data_file}, label_names", "distinct names", "a repeated one")
+        for key in ("mean", "std"):
+            if len(content[key]) != channels:
+                raise DataError(f"{run.data_file}, {key}", f"{channels} values, one per channel", len(content[key]))
+        return cls(names, (channels, height, width), tuple(content["mean"]), tuple(content["std"]))

@@ -1,15 +1,19 @@
 """The vision recipe: from a config to a finished run folder."""
 
+import math
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
+from labelemb.memory import check_memory
 from labelemb.runs import RunFolder
 from labelemb.tasks.vision import datasets
 from labelemb.tasks.vision.config import VisionConfig
 from labelemb.tasks.vision.datasets import DataOptions
 from labelemb.tasks.vision.images import ImageData
+from labelemb.tasks.vision.models import build_model
 from labelemb.tasks.vision.task import VisionTask
+from labelemb.training.model_size import check_model_size
 from labelemb.training.runner import check_run, train_run
 
 
@@ -25,6 +29,10 @@ def check(config: VisionConfig, run: RunFolder, data_folder: Path | None = None)
     Raises ConfigError (also when the folder holds another run), DataError.
     """
     data = load_data(config.dataset, data_folder, config.data_options)
+    make = partial(build_model, config.model, data.image_shape, len(data.label_names), config.width)
+    check_model_size("width", make)
+    rows = min(config.batch_size, len(data.train))
+    check_memory("batch_size", f"a batch of {rows} images", rows * 4 * math.prod(data.image_shape))
     _try_to_build(replace(config, seed=0), data_folder)
     check_run(config, run, data.digest)
 

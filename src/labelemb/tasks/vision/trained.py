@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,14 @@ from labelemb.runs import RunFolder
 from labelemb.tasks.classification.evaluation import Evaluation, evaluate_logits, top_labels
 from labelemb.tasks.classification.labels import match_labels
 from labelemb.tasks.classification.trained import Checkpoint, TrainedClassifier
+from labelemb.tasks.vision.config import VisionConfig
 from labelemb.tasks.vision.datasets import DataOptions, load
 from labelemb.tasks.vision.datasets.custom import SPLITS, image_files, read_folders
 from labelemb.tasks.vision.datasets.decode import read_image
 from labelemb.tasks.vision.images import ImageData, Images, Normalise
 from labelemb.tasks.vision.models import build_model
 from labelemb.tasks.vision.preprocessing import Preprocessing
+from labelemb.training.model_size import check_model_size
 
 BATCH_SIZE = 500
 
@@ -37,11 +40,13 @@ class TrainedModel(TrainedClassifier):
     """
 
     def __init__(self, run: RunFolder, checkpoint: Checkpoint = "last", device: str = "cpu") -> None:
-        config = run.config()
+        config = VisionConfig.read(run, required=("dataset", "model"))
         self.preprocessing = facts = Preprocessing.read(run)
-        model = build_model(config["model"], facts.image_shape, len(facts.label_names), config.get("width"))
+        make = partial(build_model, config.model, facts.image_shape, len(facts.label_names), config.width)
+        check_model_size(f"{run.config_file}, width", make)
+        model = make()
         super().__init__(run, facts.label_names, model, checkpoint, device)
-        channels_last = bool(config.get("channels_last"))
+        channels_last = config.channels_last
         if channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._normalise = Normalise(facts.mean, facts.std, self.device, channels_last)
@@ -131,9 +136,8 @@ def thumbnails_of(run: RunFolder, folder: Path | None = None) -> Tensor:
     Raises:
         DataError: As ``datasets.load`` does for the run's data set.
     """
-    config, facts = run.config(), Preprocessing.read(run)
-    options = DataOptions(**{name: config[name] for name in ("label_level", "image_size") if name in config})
-    train = load(str(config.get("dataset")), folder, options).train
+    config, facts = VisionConfig.read(run, required=("dataset",)), Preprocessing.read(run)
+    train = load(config.dataset, folder, DataOptions(config.label_level, config.image_size)).train
     shown = torch.zeros(len(facts.label_names), *facts.image_shape, dtype=torch.uint8)
     labels, first = np.unique(train.labels.numpy(), return_index=True)
     shown[torch.from_numpy(labels)] = train.pixels[torch.from_numpy(first)]
