@@ -62,7 +62,7 @@ def test_names_of_weights(weights: object) -> None:
 
 
 def test_state_of_another_data_set_is_not_broadcast() -> None:
-    one, many = (PSKDLoss(3, samples=samples, epochs=2) for samples in (1, 8))
+    one, many = (PSKDLoss(3, num_samples=samples, epochs=2) for samples in (1, 8))
     state = one.state_dict()
     with pytest.raises(DataError, match="last.pt, loss, past"):
         load_weights(many, {"loss": state}, "loss", Path("last.pt"))
