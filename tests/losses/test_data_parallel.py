@@ -9,7 +9,7 @@ import torch.multiprocessing as mp
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from labelemb import LinearCrossEntropyLoss, Objective
+from labelemb import LabelEmbeddingLoss, LinearCrossEntropyLoss, Objective
 from labelemb.functional import TERMS
 
 from .reference import make_case
@@ -67,3 +67,33 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
             torch.testing.assert_close(total, want_total, msg=lambda text, name=name, cut=cut: f"{name} {cut}: {text}")
             for got, want in zip(gradients, want_gradients, strict=True):
                 torch.testing.assert_close(got, want, msg=lambda text, name=name, cut=cut: f"{name} {cut}: {text}")
+
+
+def alone_in_a_group(part: int, folder: str) -> None:
+    """Each of two processes is a data-parallel group of its own: denominators are those of its own rows."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=part, world_size=2)
+    group = [dist.new_group([0]), dist.new_group([1])][part]
+    case = make_case(Objective.vision())
+    rows = slice(0, 3) if part == 0 else slice(3, None)
+    arguments = (case.hidden.detach()[rows], case.head, case.targets[rows])
+    totals = {}
+    for impl in ("eager", "chunked"):
+        loss = LabelEmbeddingLoss(4, 5, impl=impl, process_group=group).double()
+        loss.load_state_dict(case.loss.state_dict())
+        totals[impl] = loss(*arguments).loss.detach()
+        one_hot = LinearCrossEntropyLoss(impl=impl, process_group=group)
+        totals[f"cross entropy {impl}"] = one_hot(*arguments).loss.detach()
+    torch.save(totals, f"{folder}/group-{part}.pt")
+    dist.destroy_process_group()
+
+
+def test_rows_are_counted_in_the_group_that_is_given(tmp_path: Path) -> None:
+    mp.spawn(alone_in_a_group, args=(str(tmp_path),), nprocs=2)
+    for part, rows in enumerate((slice(0, 3), slice(3, None))):
+        case = make_case(Objective.vision())
+        arguments = (case.hidden[rows], case.head, case.targets[rows])
+        wanted = {"": case.loss(*arguments), "cross entropy ": LinearCrossEntropyLoss()(*arguments)}
+        for name, total in torch.load(tmp_path / f"group-{part}.pt").items():
+            want = wanted[name.removesuffix("eager").removesuffix("chunked")].loss.detach()
+            torch.testing.assert_close(total, want)

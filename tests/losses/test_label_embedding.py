@@ -1,6 +1,7 @@
 """The loss against an independent reference and against its own laws."""
 
 import copy
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
@@ -317,6 +318,17 @@ def test_compiled_gradients_are_the_same() -> None:
     torch.compile(case.loss, fullgraph=True, backend="aot_eager")(case.hidden, case.head, case.targets).loss.backward()
     for name, gradient in case.gradients().items():
         torch.testing.assert_close(gradient, eager[name])
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
+@pytest.mark.parametrize("form", ["vision", "tempered"])
+def test_compiled_by_inductor(form: str) -> None:
+    case, plain = make_case(FORMS[form]), make_case(FORMS[form])
+    plain.loss(plain.hidden, plain.head, plain.targets).loss.backward()
+    compiled = torch.compile(case.loss, fullgraph=True)
+    compiled(case.hidden, case.head, case.targets).loss.backward()
+    for name, gradient in plain.gradients().items():
+        torch.testing.assert_close(case.gradients()[name], gradient)
 
 
 class TestRefusals:
