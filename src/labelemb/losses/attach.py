@@ -13,7 +13,9 @@ from labelemb.errors import ConfigError
 if TYPE_CHECKING:
     from labelemb.losses.base import Loss
 
-MIN_LEARNING_RATE = 1e-3  # below, a label embedding hardly moves within an epoch (docs/training-loop.md)
+# Measured on digits (docs/training-loop.md): at the rates of fine-tuning a label embedding stays where it starts.
+TRAINING_RATE = 1e-3  # that of the published programs
+FINE_TUNING_RATE = 1e-2
 
 
 class StepCounter:
@@ -81,7 +83,9 @@ def _set_learning_rate(optimizer: Optimizer, group: dict[str, Any], lr: float | 
         own = old != optimizer.defaults.get("lr")  # the user chose one for this group
         if own or not isinstance(old, float | int | Tensor) or _has_scheduler(optimizer):
             return
-        lr = max([MIN_LEARNING_RATE, *(float(other["lr"]) for other in optimizer.param_groups)])
+        lr = max(float(other["lr"]) for other in optimizer.param_groups)
+        if lr < TRAINING_RATE:
+            lr = FINE_TUNING_RATE
     group["lr"] = torch.full_like(old, lr) if isinstance(old, Tensor) else lr
     if "initial_lr" in group:
         group["initial_lr"] = group["lr"]

@@ -135,8 +135,8 @@ class Loss(nn.Module, ABC):
 
         Args:
             optimizer: The optimizer of the model.
-            lr: Learning rate of the loss's parameters. None: the optimizer's, but at least 1e-3, since at the rates
-                of fine-tuning a label embedding does not move.
+            lr: Learning rate of the loss's parameters. None: the optimizer's (the largest of its groups) where that is
+                1e-3 or more; below, at the rates of fine-tuning, where a label embedding would not move, 1e-2.
 
         Raises:
             ConfigError: For something else than an optimizer, or one that has a scheduler already.
@@ -147,7 +147,7 @@ class Loss(nn.Module, ABC):
             >>> optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5)
             >>> loss = LabelEmbeddingLoss(8, 3).attach(optimizer)
             >>> [(group["lr"], group["weight_decay"]) for group in optimizer.param_groups]
-            [(5e-05, 0.01), (0.001, 0.0)]
+            [(5e-05, 0.01), (0.01, 0.0)]
         """
         attach_loss(self, optimizer, lr)
         return self
