@@ -101,6 +101,12 @@ def test_the_new_method_trains() -> None:
     assert list(loss.state_dict()) == ["seen"]
 
 
+def test_the_model_with_its_loss() -> None:
+    names: dict[str, Any] = {}
+    exec(code_blocks("docs/integrations.md")[0], names)
+    assert names["model"].loss.steps == 1
+
+
 def test_the_loss_for_large_vocabularies() -> None:
     (block,) = code_blocks("docs/large-vocabulary.md")
     names = {name: getattr(labelemb, name) for name in labelemb.__all__}
@@ -131,10 +137,24 @@ def text_files(folder: Path) -> None:
         (folder / f"{name}.vi").write_text("".join(f"{' '.join(say[word] for word in line)}\n" for line in lines))
 
 
+def run_block(document: str, number: int, folder: Path) -> None:
+    """Run a shell block that follows ``<!-- runs -->``, with labelemb and python3 those of the tests."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    block = re.findall(r"<!-- runs -->\n```sh\n(.*?)```\n<!-- end -->", text, flags=re.S)[number]
+    (folder / "bin").mkdir()
+    for name, call in {"labelemb": "-m labelemb ", "python3": ""}.items():
+        program = folder / "bin" / name
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} {call}"$@"\n')
+        program.chmod(0o755)
+    path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-e", "-c", block], cwd=folder, capture_output=True, text=True, env=os.environ | {"PATH": path}
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_the_commands_of_the_translation_document_run(number: int, tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "translation.md").read_text(encoding="utf-8")
-    block = re.findall(r"<!-- runs -->\n```sh\n(.*?)```\n<!-- end -->", text, flags=re.S)[number]
     text_files(tmp_path)
     for script in (ROOT / "scripts" / "nlp").iterdir():
         if script.is_file():
@@ -145,15 +165,13 @@ def test_the_commands_of_the_translation_document_run(number: int, tmp_path: Pat
     for key, value in small.items():
         config = re.sub(rf"^{key}: \S+", f"{key}: {value}", config, flags=re.M)
     (tmp_path / "iwslt.yaml").write_text(config)
-    (tmp_path / "bin").mkdir()
-    for name, call in {"labelemb": "-m labelemb ", "python3": ""}.items():
-        program = tmp_path / "bin" / name
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} {call}"$@"\n')
-        program.chmod(0o755)
-    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["sh", "-e", "-c", block], cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PATH": path}
-    )
-    assert done.returncode == 0, done.stderr
+    run_block("docs/translation.md", number, tmp_path)
     out = tmp_path / ("test.out" if number == 0 else "data/iwslt15/label_embedding/prediction.txt")
     assert len(out.read_text(encoding="utf-8").splitlines()) == 12
+
+
+def test_the_commands_of_the_text_classification_document_run(tmp_path: Path) -> None:
+    rows = [f"{verb} {number},{verb}" for verb in ("buy", "sell", "return") for number in range(30)]
+    (tmp_path / "intents.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    run_block("docs/text-classification.md", 0, tmp_path)
+    assert (tmp_path / "report" / "report.html").is_file()
