@@ -32,10 +32,14 @@ def _to_mathml(formula: re.Match[str]) -> str:
 
 def _methods() -> str:
     rows = [
-        [f"`{method.name}`<br>{method.title}", html.escape(method.formula), _options(method), method.citation]
+        [
+            f"`{method.name}`<br>{method.title}",
+            f"{html.escape(method.formula)}<br><small>{method.citation}</small>",
+            _options(method),
+        ]
         for method in METHODS.values()
     ]
-    return _table(["`--method`<br>name in reports", "loss of an example", "options", "source"], rows)
+    return _table(["`--method`<br>name in reports", "loss of an example, source", "options"], rows)
 
 
 def _capabilities() -> str:
