@@ -15,12 +15,12 @@ WORDS = {
 
 
 def sentences(count: int, seed: int = 0) -> list[tuple[str, str]]:
-    """Return ``count`` texts of each label, of 4 to 12 words."""
+    """Return ``count`` texts of each label, of 4 to 7 words."""
     draw = np.random.default_rng(seed)
     rows = []
     for label, words in WORDS.items():
         for _ in range(count):
-            chosen = [*draw.choice(words, 2), *draw.choice(["the", "a", "is", "here", "there"], draw.integers(2, 11))]
+            chosen = [*draw.choice(words, 2), *draw.choice(["the", "a", "is", "here", "there"], draw.integers(2, 6))]
             rows.append((" ".join(draw.permutation(chosen)), label))
     return rows
 
