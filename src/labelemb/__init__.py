@@ -1,5 +1,7 @@
 """labelemb: soft labels that a network learns while it trains."""
 
+from typing import TYPE_CHECKING, Any
+
 from labelemb import functional
 from labelemb.losses.baselines.label_confusion import LabelConfusionLoss
 from labelemb.losses.baselines.label_relaxation import LabelRelaxationLoss
@@ -50,4 +52,17 @@ __all__ = [
     "capture_head_input",
     "functional",
     "global_sum",
+    "load_run",
 ]
+
+if TYPE_CHECKING:
+    from labelemb.tasks.loading import load_run as load_run
+
+
+def __getattr__(name: str) -> Any:
+    """Import ``load_run`` when it is asked for: it needs the extra ``train``."""
+    if name == "load_run":
+        from labelemb.tasks.loading import load_run
+
+        return load_run
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

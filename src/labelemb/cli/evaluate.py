@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,11 +45,13 @@ def parser(arguments: Sequence[str]) -> Parser:
     made.add_argument("--data", type=str, help=data)
     add_checkpoint(made, "last, or best by validation data; of a translation run also best by a score, such as bleu")
     made.add_argument("--json", action="store_true", help="print JSON")
-    images = made.add_argument_group("options of image runs")
-    images.add_argument("--dataset", type=str, help="another data set; imagefolder:PATH and hub:ID are allowed")
+    images = made.add_argument_group("options of classification runs")
+    images.add_argument(
+        "--dataset", type=str, help="another data set; imagefolder:PATH, hub:ID and csv:PATH are allowed"
+    )
     calibrate = (
-        "divide the logits by the temperature that minimises the NLL of the validation images; the error stays, "
-        "NLL and ECE (expected calibration error) change"
+        "divide the logits by the temperature that minimises the NLL of the validation data; the error stays, "
+        "NLL and ECE (expected calibration error) change; predict and export use it from then on"
     )
     images.add_argument("--calibrate", action="store_true", help=calibrate)
     text = made.add_argument_group("options of translation runs")
@@ -64,10 +67,10 @@ def parser(arguments: Sequence[str]) -> Parser:
 def run(chosen: Any) -> int:
     """Evaluate the run and print the result."""
     if is_text_run(Path(chosen.run)):
-        _refuse(chosen, IMAGE_OPTIONS, "image runs")
+        _refuse(chosen, IMAGE_OPTIONS, "classification runs")
         return _evaluate_text(chosen)
     _refuse(chosen, TEXT_OPTIONS, "translation runs")
-    return _evaluate_images(chosen)
+    return _evaluate_classifier(chosen)
 
 
 def _refuse(chosen: Any, options: Mapping[str, Any], owners: str) -> None:
@@ -77,27 +80,38 @@ def _refuse(chosen: Any, options: Mapping[str, Any], owners: str) -> None:
             raise ConfigError(name, f"nothing, since it is an option of {owners}", repr(getattr(chosen, name)))
 
 
-def _evaluate_images(chosen: Any) -> int:
+def _evaluate_classifier(chosen: Any) -> int:
     from labelemb.metrics.calibration import pinned
+    from labelemb.tasks.text.trained import TrainedTextModel
 
     model = load_classifier(chosen)
     own, other = str(model.config.get("dataset")), chosen.dataset
-    common = os.environ.get("LABELEMB_DATA")  # holds named data sets only
-    images = model.test_images(other, _folder(chosen.data or (common if ":" not in (other or own) else None)))
+    common = os.environ.get("LABELEMB_DATA")
     temperature = 1.0
+    if isinstance(model, TrainedTextModel):
+        data = _folder(chosen.data or common)
+        texts = model.test_texts(other, data)
+        if chosen.calibrate:
+            temperature = model.fit_temperature(data)
+        evaluate, unit = partial(model.evaluate, texts), "texts"
+    else:  # LABELEMB_DATA holds named data sets only
+        images = model.test_images(other, _folder(chosen.data or (common if ":" not in (other or own) else None)))
+        if chosen.calibrate:
+            temperature = model.fit_temperature(_folder(chosen.data or common) if ":" not in own else None)
+        evaluate, unit = partial(model.evaluate, images), "images"
     if chosen.calibrate:
-        temperature = model.temperature(_folder(chosen.data or common) if ":" not in own else None)
-    found = model.evaluate(images, temperature)
+        model.keep_temperature(temperature)
+    found = evaluate(temperature)
     if chosen.json:
         print(json.dumps(asdict(found), ensure_ascii=False, indent=2))
         return 0
     top5 = f"  top-5 error {found.error_top5:.2f} %" if len(found.errors_by_label) > 5 else ""
-    print(f"{found.count} images  error {found.error:.2f} %{top5}  nll {found.nll:.3f}  ECE {found.ece:.2f} %")
+    print(f"{found.count} {unit}  error {found.error:.2f} %{top5}  nll {found.nll:.3f}  ECE {found.ece:.2f} %")
     if chosen.calibrate:
-        before = model.evaluate(images)
+        before = evaluate(1.0)
         print(f"temperature {temperature:.3f}; without it nll {before.nll:.3f}  ECE {before.ece:.2f} %")
         if pinned(temperature):
-            print("the temperature is at its limit: the validation images are all correct, or too often wrong")
+            print("the temperature is at its limit: the validation examples are all correct, or too often wrong")
     worst = sorted(found.errors_by_label.items(), key=lambda pair: -pair[1])[:WORST]
     print("most often wrong: " + ", ".join(f"{name} {error:.1f} %" for name, error in worst))
     return 0

@@ -1,24 +1,35 @@
-"""``labelemb predict``: classify images with a trained model."""
+"""``labelemb predict``: classify images or texts with a trained model."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
 from labelemb.cli.trained_model import add_checkpoint, load_classifier
+from labelemb.errors import ConfigError
+
+if TYPE_CHECKING:
+    from labelemb.tasks.text.trained import TrainedTextModel
 
 
 def parser(arguments: Sequence[str]) -> Parser:
     """Return the parser."""
     made = Parser(
-        "Classify images with a trained model: list the most probable labels of each.",
+        "Classify images, or the lines of the standard input, with a trained model: print the most probable labels.",
         "example:\n  $ labelemb predict runs/cifar10-small/label_embedding/seed-0 cat.png ship.png\n"
-        "  cat.png   cat 56.0 %  dog 30.9 %  frog 3.1 %\n  ship.png  ship 84.0 %  automobile 7.5 %  airplane 6.1 %",
+        "  cat.png   cat 56.0 %  dog 30.9 %  frog 3.1 %\n  ship.png  ship 84.0 %  automobile 7.5 %  airplane 6.1 %\n"
+        "  $ labelemb predict runs/intents/label_embedding/seed-0 < lines.txt",
     )
     made.add_argument("run", type=str, help="a run folder")
-    made.add_argument("images", type=str, nargs="+", help="image files, or folders of them")
+    made.add_argument(
+        "images",
+        type=str,
+        nargs="*",
+        default=[],
+        help="image files, or folders of them; texts are read from the standard input, one a line",
+    )
     made.add_argument("--top", type=int, default=3, help="labels per image")
     add_checkpoint(made, "last, or best: of the epoch with the lowest validation error")
     made.add_argument("--json", action="store_true", help="print JSON")
@@ -27,22 +38,53 @@ def parser(arguments: Sequence[str]) -> Parser:
 
 def run(chosen: Any) -> int:
     """Print the predictions."""
-    from labelemb.tasks.vision.trained import find_images
+    from labelemb.tasks.text.trained import TrainedTextModel
 
     model = load_classifier(chosen)
+    if isinstance(model, TrainedTextModel):
+        return _predict_texts(model, chosen)
+    from labelemb.tasks.vision.trained import find_images
+
+    if not chosen.images:
+        raise ConfigError("images", "image files, or folders of them", "none")
     files = find_images([Path(image) for image in chosen.images])
     predictions = model.predict(files, chosen.top)
     if chosen.json:
-        rows = [
-            {"image": str(file), "labels": [{"label": name, "probability": p} for name, p in labels]}
-            for file, labels in zip(files, predictions, strict=True)
-        ]
-        print(json.dumps(rows, ensure_ascii=False, indent=2))
+        _print_json("image", map(str, files), predictions)
         return 0
     width = max(len(str(file)) for file in files)
     for file, labels in zip(files, predictions, strict=True):
-        print(f"{file!s:{width}}  " + "  ".join(f"{name} {100 * p:.1f} %" for name, p in labels))
+        print(f"{file!s:{width}}  {_spelled(labels)}")
     return 0
+
+
+def _predict_texts(model: "TrainedTextModel", chosen: Any) -> int:
+    """Print the labels of each line of the standard input."""
+    from labelemb.tasks.text.files import read_stdin_lines
+
+    if chosen.images:
+        hint = f"labelemb predict {chosen.run} < {chosen.images[0]}"
+        raise ConfigError("images", "none: a text model reads lines from the standard input", chosen.images[0], hint)
+    lines = read_stdin_lines()
+    predictions = model.predict(lines, chosen.top) if lines else []
+    if chosen.json:
+        _print_json("text", lines, predictions)
+        return 0
+    for labels in predictions:
+        print(_spelled(labels))
+    return 0
+
+
+def _spelled(labels: Sequence[tuple[str, float]]) -> str:
+    return "  ".join(f"{name} {100 * p:.1f} %" for name, p in labels)
+
+
+def _print_json(kind: str, items: Iterable[str], predictions: Sequence[Sequence[tuple[str, float]]]) -> None:
+    rows = [
+        {kind: item, "labels": [{"label": name, "probability": p} for name, p in labels]}
+        for item, labels in zip(items, predictions, strict=True)
+    ]
+    print(json.dumps(rows, ensure_ascii=False, indent=2))
 
 
 COMMAND = Command(parser, run)

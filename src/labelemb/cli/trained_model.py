@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from labelemb.errors import ConfigError
 from labelemb.runs import RunFolder
 
 if TYPE_CHECKING:
     from labelemb.tasks.seq2seq.search import SearchSettings
     from labelemb.tasks.seq2seq.trained import TrainedTranslator
+    from labelemb.tasks.text.trained import TrainedTextModel
     from labelemb.tasks.vision.trained import TrainedModel
 
 SEARCH = ("beam_size", "max_length", "length_penalty")
@@ -34,14 +34,11 @@ def is_text_run(source: Path) -> bool:
     return run.config_file.is_file() and "corpus" in run.config()
 
 
-def load_classifier(chosen: Any) -> "TrainedModel":
-    """Load the image classifier that ``run`` and ``--checkpoint`` name. Raises ConfigError, DataError."""
-    from labelemb.tasks.classification.trained import Checkpoint
-    from labelemb.tasks.vision.trained import TrainedModel
+def load_classifier(chosen: Any) -> "TrainedModel | TrainedTextModel":
+    """Load the classifier that ``run`` and ``--checkpoint`` name. Raises ConfigError, DataError."""
+    from labelemb.tasks.loading import load_classifier as load
 
-    if chosen.checkpoint not in get_args(Checkpoint):
-        raise ConfigError("checkpoint", " or ".join(get_args(Checkpoint)), repr(chosen.checkpoint))
-    return TrainedModel(RunFolder(Path(chosen.run)), chosen.checkpoint, _device())
+    return load(chosen.run, chosen.checkpoint, _device())
 
 
 def load_translator(chosen: Any) -> "TrainedTranslator":

@@ -1,11 +1,14 @@
 """Text classification end to end: training, resuming, predicting."""
 
+import io
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import labelemb
 from labelemb.cli.main import main
 from labelemb.runs import RunFolder
 from labelemb.tasks.text.batch import EncodedTexts, batches_by_length, padding_ratio
@@ -99,6 +102,37 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert not (tmp_path / "runs" / "other").exists()
     assert main(["train", "text", "--out", str(tmp_path / "runs")]) == 2
     assert "dataset: expected csv:PATH" in capsys.readouterr().err
+
+
+def test_predict_and_evaluate(
+    config: TextConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    train(config, run)
+    model = labelemb.load_run(run.path)
+    assert model.label_names == ("bird", "fruit", "tool")
+
+    def predict(content: bytes, *options: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        code = main(["predict", str(run.path), *options])
+        return code, *capsys.readouterr()
+
+    code, said, _ = predict(b"a heron here\n\na hammer the saw\n", "--top", "1")
+    assert (code, [line.split()[0] for line in said.splitlines()][::2]) == (0, ["bird", "tool"])
+    rows = json.loads(predict(b"a heron here\n", "--json")[1])
+    assert (rows[0]["text"], rows[0]["labels"][0]["label"]) == ("a heron here", "bird")
+    assert predict(b"") == (0, "", "")
+    assert "line 2: expected text in UTF-8" in predict(b"a\n\xff\n")[2]
+    assert "reads lines from the standard input" in predict(b"", "x.png")[2]
+    before = rows[0]["labels"][0]["probability"]
+    assert main(["evaluate", str(run.path), "--calibrate", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["error"] == pytest.approx(run.history()[-1]["test_error"])
+    assert labelemb.load_run(run.path).temperature == found["temperature"] != 1
+    assert json.loads(predict(b"a heron here\n", "--json")[1])[0]["labels"][0]["probability"] != before
+    assert main(["similar", str(run.path), "bird"]) == 0
+    (run.path / "temperature.json").write_text('{"temperature": -1}')
+    assert "temperature.json: expected" in predict(b"a heron here\n")[2]
 
 
 def test_options_out_of_range(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_calibrated_probabilities_fit_the_validation_images_best(
     run = RunFolder(tmp_path / "run")
     train(VisionConfig(width=16, epochs=3, learning_rate=0.01, channels_last=False), run)
     model = TrainedModel(run)
-    temperature, valid = model.temperature(), load("digits", None).valid
+    temperature, valid = model.fit_temperature(), load("digits", None).valid
     assert valid is not None
     best = model.evaluate(valid, temperature).nll
     assert all(best < model.evaluate(valid, temperature * factor).nll for factor in (0.97, 1.03, 1 / temperature))

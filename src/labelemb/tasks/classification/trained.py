@@ -9,6 +9,7 @@ from torch import nn
 
 from labelemb.documents import parse_json, read_bounded
 from labelemb.errors import DataError
+from labelemb.files import write_text
 from labelemb.runs import RunFolder
 from labelemb.training.checkpoint import load_checkpoint, load_weights
 
@@ -37,6 +38,31 @@ class TrainedClassifier:
         file = checkpoint_file(run, checkpoint)
         load_weights(model, load_checkpoint(file), "model", file)
         self.model = model.to(self.device).eval()
+
+    @property
+    def temperature_file(self) -> Path:
+        """Where a fitted temperature is kept."""
+        return self.run.path / "temperature.json"
+
+    @property
+    def temperature(self) -> float:
+        """Temperature that predictions divide the logits by: the fitted one of the run, or 1.
+
+        Raises:
+            DataError: If the file of the temperature is damaged.
+        """
+        if not self.temperature_file.is_file():
+            return 1.0
+        expected = '{"temperature": a number > 0}'
+        content = parse_json(read_bounded(self.temperature_file, expected), str(self.temperature_file), expected)
+        value = content.get("temperature") if isinstance(content, dict) else None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+            raise DataError(str(self.temperature_file), expected, content)
+        return float(value)
+
+    def keep_temperature(self, temperature: float) -> None:
+        """Keep a fitted temperature in the run folder; predictions and exported models use it."""
+        write_text(self.temperature_file, json.dumps({"temperature": temperature}) + "\n")
 
     def autocast(self) -> torch.autocast:
         """Return the autocast context of the precision that the run was trained in."""

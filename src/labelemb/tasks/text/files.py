@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -81,6 +82,20 @@ def read_hub(name: str, columns: Columns) -> dict[str, list[Row]]:
     if "train" not in splits:
         raise DataError(f"hub:{name}", "a split 'train'", ", ".join(found) or "none")
     return {split: list(_hub_rows(rows, columns, f"hub:{name}, {split}")) for split, rows in splits.items()}
+
+
+def read_stdin_lines() -> list[str]:
+    """Return the lines of the standard input.
+
+    Raises:
+        DataError: If they are not UTF-8.
+    """
+    content = sys.stdin.buffer.read()
+    try:
+        return content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(f"stdin, line {line}", "text in UTF-8", f"byte 0x{content[error.start]:02x}") from error
 
 
 def _decode(path: Path) -> str:

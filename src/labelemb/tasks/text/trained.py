@@ -38,7 +38,8 @@ class TrainedTextModel(TrainedClassifier):
 
     def __init__(self, run: RunFolder, checkpoint: Checkpoint = "last", device: str = "cpu") -> None:
         self.text_config = config = read_config(run)
-        names = Preprocessing.read(run).label_names
+        self.preprocessing = Preprocessing.read(run)
+        names = self.preprocessing.label_names
         saved = str(encoder_folder(run))
         self.tokenizer: Tokenizer = PretrainedTokenizer(saved) if config.is_pretrained else NgramTokenizer()
         super().__init__(run, names, build_model(config, len(names), saved), checkpoint, device)
@@ -58,13 +59,15 @@ class TrainedTextModel(TrainedClassifier):
     def predict(self, lines: Sequence[str], top: int = 3) -> list[list[tuple[str, float]]]:
         """Return for each text the ``top`` most probable labels with their probabilities, most probable first.
 
+        A fitted temperature of the run is used.
+
         Raises:
             ConfigError: If ``top`` is less than 1.
         """
         check_at_least_one("top", top)
-        return top_labels(self.logits(lines), self.label_names, top)
+        return top_labels(self.logits(lines) / self.temperature, self.label_names, top)
 
-    def temperature(self, folder: Path | None = None) -> float:
+    def fit_temperature(self, folder: Path | None = None) -> float:
         """Fit a temperature to the validation texts of the run.
 
         Args:

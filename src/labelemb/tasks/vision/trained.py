@@ -63,7 +63,7 @@ class TrainedModel(TrainedClassifier):
     def predict(self, files: Sequence[Path], top: int = 3) -> list[list[tuple[str, float]]]:
         """Return for each image the ``top`` most probable labels with their probabilities, most probable first.
 
-        Images are centre-cropped and resized like the training images.
+        A fitted temperature of the run is used. Images are centre-cropped and resized like the training images.
 
         Raises:
             DataError: If a file is not an image.
@@ -72,9 +72,9 @@ class TrainedModel(TrainedClassifier):
         check_at_least_one("top", top)
         channels, height, width = self.preprocessing.image_shape
         pixels = np.stack([read_image(file, channels, (height, width)) for file in files])
-        return top_labels(self.logits(torch.from_numpy(pixels)), self.label_names, top)
+        return top_labels(self.logits(torch.from_numpy(pixels)) / self.temperature, self.label_names, top)
 
-    def temperature(self, folder: Path | None = None) -> float:
+    def fit_temperature(self, folder: Path | None = None) -> float:
         """Fit a temperature to the validation images of the run.
 
         Args:
