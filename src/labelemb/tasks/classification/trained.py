@@ -1,5 +1,6 @@
 """The part of a trained classifier that images and texts share. N examples, V labels."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
