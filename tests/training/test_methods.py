@@ -58,7 +58,7 @@ def fit_some(config: VisionConfig, run: RunFolder, evaluate_every: int | None = 
     return task
 
 
-def figures(run: RunFolder) -> list[Line]:
+def metrics(run: RunFolder) -> list[Line]:
     return [{key: value for key, value in line.items() if key not in TIMINGS} for line in run.history()]
 
 
@@ -67,7 +67,7 @@ def test_a_chunked_run_follows_the_eager_run(method: str, tmp_path: Path) -> Non
     eager, chunked = (RunFolder(tmp_path / impl) for impl in ("eager", "chunked"))
     fit_some(replace(CONFIG, method=method, impl="eager"), eager)
     fit_some(replace(CONFIG, method=method, impl="chunked"), chunked)
-    for one, other in zip(figures(eager), figures(chunked), strict=True):
+    for one, other in zip(metrics(eager), metrics(chunked), strict=True):
         numbers = {key for key, value in one.items() if isinstance(value, float)}
         assert one.keys() == other.keys()
         assert len(numbers) > 3
@@ -113,7 +113,7 @@ def test_killed_in_the_middle_of_an_epoch_and_resumed(
             with pytest.raises(KeyboardInterrupt):
                 fit_some(config, runs[1], 2)
     fit_some(config, runs[1], 2)
-    assert figures(runs[0]) == figures(runs[1])
+    assert metrics(runs[0]) == metrics(runs[1])
     states = [load_checkpoint(run.last_checkpoint)["loss"] for run in runs]
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
@@ -160,7 +160,7 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
             torch.testing.assert_close(states[1][name], value, rtol=0.02, atol=2e-3)
 
 
-def test_all_modes_start_alike_and_see_the_same_batches(tmp_path: Path) -> None:
+def test_all_methods_start_alike_and_see_the_same_batches(tmp_path: Path) -> None:
     data, first = load_data("digits", None), None
     for method in METHODS:
         task = VisionTask(replace(config_of(method, tmp_path), augment="crop-flip"), data)

@@ -30,13 +30,13 @@ OVERRIDES = ["--epochs", "4", "--batch_size", "100", "--width", "64", "--learnin
 TIMINGS = {"seconds", "images_per_second"}
 
 
-def figures(run: RunFolder) -> list[dict[str, Any]]:
+def metrics(run: RunFolder) -> list[dict[str, Any]]:
     return [{key: value for key, value in line.items() if key not in TIMINGS} for line in run.history()]
 
 
 def assert_same(a: RunFolder, b: RunFolder) -> None:
     """Bit for bit, timings aside."""
-    assert figures(a) == figures(b)
+    assert metrics(a) == metrics(b)
     for file in ("last_checkpoint", "best_checkpoint"):
         one, other = (load_checkpoint(getattr(run, file)) for run in (a, b))
         for module in ("model", "loss"):
@@ -170,7 +170,7 @@ def test_another_config_in_the_folder_is_refused(whole: RunFolder) -> None:
         train(replace(CONFIG, tau=1.0), whole)
 
 
-def test_two_modes_start_alike_and_see_the_same_batches() -> None:
+def test_two_methods_start_alike_and_see_the_same_batches() -> None:
     data = load_data("digits", None)
     tasks = [VisionTask(replace(CONFIG, method=method), data) for method in ("cross_entropy", "label_embedding")]
     for one, other in zip(*(task.model.parameters() for task in tasks), strict=True):
@@ -285,7 +285,7 @@ def test_the_embedding_gets_no_weight_decay() -> None:
     assert any(parameter is task.loss.embedding.weight for parameter in optimizer.param_groups[1]["params"])
 
 
-def test_a_matrix_reports_failures_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_runs_report_failures_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = [
         "train",
         "digits",

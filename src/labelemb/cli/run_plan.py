@@ -21,7 +21,7 @@ from labelemb.runs import RunFolder
 from labelemb.tasks.text.files import KINDS as TEXT_FILES
 from labelemb.tasks.vision import datasets
 from labelemb.training.device import leave_processes
-from labelemb.training.multirun import FIGURES, PlannedRun, closing_line, run_all
+from labelemb.training.multirun import METRICS, PlannedRun, closing_line, run_all
 
 MOST = {"seeds": 10_000, "jobs": 1024, "threads": 1024}
 
@@ -134,7 +134,7 @@ def data_of(chosen: Any) -> Path | None:
     return Path(data).expanduser() if data else None
 
 
-def make_plan(request: Request, variants: Iterable[Variant], metrics: Sequence[str] = FIGURES) -> list[PlannedRun]:
+def make_plan(request: Request, variants: Iterable[Variant], metrics: Sequence[str] = METRICS) -> list[PlannedRun]:
     """Return the runs of all variants, ordered by seed, so that an unfinished comparison is paired as far as it goes.
 
     Args:

@@ -119,7 +119,7 @@ def _metric(name: str | None, request: Request) -> str:
     """Return the validation metric to rank by. Raises ConfigError for any other."""
     from labelemb.report.metric import METRICS_OF  # imports matplotlib, which takes a second
 
-    chosen = name or request.recipe.config().fit_settings.best[0].figure
+    chosen = name or request.recipe.config().fit_settings.best[0].metric
     known = [f"valid_{metric.key}" for metric in METRICS_OF[request.preset.task]]
     if chosen not in known:
         raise ConfigError("metric", f"one of the validation data ({', '.join(known)})", repr(chosen))

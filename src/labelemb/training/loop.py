@@ -1,4 +1,4 @@
-"""fit: the one training loop, on Accelerate (devices, mixed precision, several processes and machines, trackers)."""
+"""The training loop, on Accelerate: devices, mixed precision, several processes and machines, trackers."""
 
 import contextlib
 import time
@@ -23,35 +23,38 @@ from labelemb.training.task import Batch, Shard, Task
 
 @dataclass(frozen=True)
 class CheckpointCriterion:
-    """A figure of the history line that chooses a checkpoint, and how.
+    """The metric that selects a checkpoint to keep.
 
-    figure   a line that lacks it is never chosen
-    name     the checkpoint's (``RunFolder.best_by``); "": best.pt
-    highest  whether the highest wins, or the lowest; of equals the first
+    Args:
+        metric: Key of the history line; a line without it is never selected.
+        name: Name of the checkpoint (``RunFolder.best_by``); ``""``: ``best.pt``.
+        highest: Whether the highest value is the best instead of the lowest. Of equal values the first is kept.
     """
 
-    figure: str
+    metric: str
     name: str = ""
     highest: bool = False
 
-    def is_last(self, history: Sequence[Line]) -> bool:
-        """Say whether the last line is the best so far."""
+    def selects_last(self, history: Sequence[Line]) -> bool:
+        """Return whether the last line is the best so far."""
         sign = -1 if self.highest else 1
-        values = [sign * line[self.figure] for line in history if self.figure in line]
-        return self.figure in history[-1] and values[-1] < min(values[:-1], default=float("inf"))
+        values = [sign * line[self.metric] for line in history if self.metric in line]
+        return self.metric in history[-1] and values[-1] < min(values[:-1], default=float("inf"))
 
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How long, in what pieces, and what is best.
+    """Settings of ``fit``.
 
-    epochs          passes over the training data
-    seed            drives dropout here; model, data order and augmentation draw from it in the task
-    optimizer       see ``OptimizerSettings``
-    evaluate_every  steps between evaluations, a history line each; None: once per epoch
-    save_every      steps between checkpoints to go on from, at the evaluation that follows; None: at each evaluation
-    gradient_accumulation_steps   pieces a batch is cut into (gradient accumulation)
-    best            what chooses a checkpoint to keep
+    Args:
+        epochs: Passes over the training data.
+        seed: Seed of dropout. The task seeds the model, the data order and augmentation.
+        optimizer: Optimizer and learning-rate schedule.
+        evaluate_every: Optimizer steps between evaluations, each of which writes a history line; None: one per epoch.
+        save_every: Optimizer steps between checkpoints to resume from, written at the next evaluation; None: one per
+            evaluation.
+        gradient_accumulation_steps: Micro-batches per optimizer step.
+        best: Criteria of the checkpoints to keep.
     """
 
     epochs: int
@@ -65,7 +68,7 @@ class FitSettings:
 
 @dataclass
 class RunningSums:
-    """Sums over the steps since the last evaluation, on the device: nothing waits for it before ``means``."""
+    """Sums since the last evaluation. They stay on the device, so that no step waits for it."""
 
     steps: int = 0
     size: int = 0
@@ -73,19 +76,19 @@ class RunningSums:
     correct: Tensor | int = 0
     count: Tensor | int = 0
 
-    def add(self, batch: Batch, terms: dict[str, Tensor], correct: Tensor, count: Tensor) -> None:
-        """Add one micro-batch."""
+    def add(self, batch: Batch, output: Any) -> None:
+        """Add one micro-batch and its ``LossOutput``."""
         self.size += batch.size
-        for name, value in terms.items():
+        for name, value in output.terms.items():
             self.terms[name] = self.terms.get(name, torch.zeros_like(value)) + value
-        self.correct, self.count = self.correct + correct, self.count + count
+        self.correct, self.count = self.correct + output.correct, self.count + output.count
 
 
 def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelerator) -> None:
-    """Train until the last epoch, or go on where a killed process stopped; the run folder ends up the same.
+    """Train to the last epoch, resuming from the run's last checkpoint if there is one.
 
-    Bit for bit: checkpoints are written at evaluations, and what is drawn afterwards depends on the seed and the
-    position alone.
+    A resumed run ends with the same bits as an uninterrupted one: checkpoints are written at evaluations, and random
+    numbers drawn after that depend on the seed and the position only.
     """
     accelerator.init_trackers("labelemb")
     state = TrainState.prepare(task, settings, accelerator)
@@ -96,33 +99,33 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
     title, main = "/".join(run.path.parts[-3:]), accelerator.is_main_process
     with TrainingProgress(title, settings.epochs, task.steps_per_epoch, step, shown=main) as progress:
         while step < total_steps:
-            # Reseeded here, so that dropout after a resume is what it would have been.
+            # Reseeded at each evaluation, so that dropout after a resume is that of an uninterrupted run.
             torch.manual_seed(stream_seed(settings.seed, "dropout", len(history), accelerator.process_index))
             end = min(step + period, total_steps)
             sums, start = RunningSums(), time.perf_counter()
-            for pieces in islice(_batches(task, step, state.shard), end - step):
+            for micro_batches in islice(_batches(task, step, state.shard), end - step):
                 rate = learning_rate_at(step, total_steps, task.steps_per_epoch, settings.optimizer)
-                terms = state.step(pieces, rate, sums)
+                terms = state.step(micro_batches, rate, sums)
                 step += 1
                 if step % task.steps_per_epoch == 0:
-                    state.own_loss.epoch_end()
+                    state.unwrapped_loss.epoch_end()
                 progress.step(step, terms, sums.correct, sums.count)
             line = state.evaluate(sums, step, start)
-            state.own_loss.sync()
+            state.unwrapped_loss.sync()
             history.append(line)
             if main:
                 state.save(run, history, last=step == total_steps)
             progress.line(line)
             accelerator.log({key: value for key, value in line.items() if key != "terms"} | line["terms"], step=step)
             accelerator.wait_for_everyone()
-    for tracker in accelerator.trackers:  # end_training would also end the process group that the next run needs
+    for tracker in accelerator.trackers:  # end_training() would also destroy the process group that the next run needs
         tracker.finish()
     if main:
         run.finish({"epochs": settings.epochs, "steps": step})
 
 
 def _batches(task: Task, step: int, shard: Shard) -> Iterator[Sequence[Batch]]:
-    """Yield batches from that step on, epoch after epoch."""
+    """Yield batches from a step on, epoch after epoch."""
     epoch, start = divmod(step, task.steps_per_epoch)
     while True:
         yield from task.batches(epoch, start, shard)
@@ -131,9 +134,11 @@ def _batches(task: Task, step: int, shard: Shard) -> Iterator[Sequence[Batch]]:
 
 @dataclass
 class TrainState:
-    """Model, loss and optimiser, prepared for the device and the processes at hand.
+    """Model, loss and optimizer, prepared for the device and the processes.
 
-    own_model, own_loss  the modules themselves, without the wrapper of data parallelism
+    Attributes:
+        unwrapped_model: The model without the wrapper of data parallelism.
+        unwrapped_loss: The loss without it.
     """
 
     task: Task
@@ -141,38 +146,43 @@ class TrainState:
     accelerator: Accelerator
     model: nn.Module
     loss: nn.Module
-    own_model: Any
-    own_loss: Any
+    unwrapped_model: Any
+    unwrapped_loss: Any
     optimizer: Optimizer
     shard: Shard
 
     @classmethod
     def prepare(cls, task: Task, settings: FitSettings, accelerator: Accelerator) -> "TrainState":
-        """Move data, model and loss to the device and wrap them for the processes at hand."""
+        """Move data, model and loss to the device and wrap them for data parallelism."""
         task.setup(accelerator.device)
         model, loss = task.model, task.loss.to(accelerator.device)
         optimizer = build_optimizer(model, loss, settings.optimizer)
         model, optimizer = accelerator.prepare(model, optimizer)
-        if any(parameter.requires_grad for parameter in loss.parameters()):
-            loss = accelerator.prepare(loss)  # data parallelism refuses a module with nothing to train
+        if any(parameter.requires_grad for parameter in loss.parameters()):  # DDP refuses a module without parameters
+            loss = accelerator.prepare(loss)
         shard = Shard(accelerator.process_index, accelerator.num_processes, settings.gradient_accumulation_steps)
-        own_model, own_loss = accelerator.unwrap_model(model), accelerator.unwrap_model(loss)
-        return cls(task, settings, accelerator, model, loss, own_model, own_loss, optimizer, shard)
+        unwrapped = accelerator.unwrap_model(model), accelerator.unwrap_model(loss)
+        return cls(task, settings, accelerator, model, loss, *unwrapped, optimizer, shard)
 
-    def step(self, pieces: Sequence[Batch], rate: float, sums: RunningSums) -> dict[str, Tensor]:
-        """Take one optimiser step on the micro-batches of a batch; return the loss terms of the last one."""
-        num_items_in_batch = self._rows(pieces) if len(pieces) > 1 else None
-        for number, batch in enumerate(pieces):
+    def step(self, micro_batches: Sequence[Batch], rate: float, sums: RunningSums) -> dict[str, Tensor]:
+        """Take one optimizer step; return the loss terms of the last micro-batch."""
+        num_items_in_batch = self._count_rows(micro_batches) if len(micro_batches) > 1 else None
+        for number, batch in enumerate(micro_batches):
             with contextlib.ExitStack() as stack:
-                if number < len(pieces) - 1:  # gradients travel between processes once per step
+                if number < len(micro_batches) - 1:  # all-reduce gradients once per step
                     for module in (self.model, self.loss):
                         stack.enter_context(self.accelerator.no_sync(module))
                 with self.accelerator.autocast():
                     hidden = self.model(*batch.inputs)
-                    counts = {"num_items_in_batch": num_items_in_batch, "index": batch.index}
-                    output = self.loss(hidden, self.own_model.head, batch.targets, **counts)
+                    output = self.loss(
+                        hidden,
+                        self.unwrapped_model.head,
+                        batch.targets,
+                        num_items_in_batch=num_items_in_batch,
+                        index=batch.index,
+                    )
                 self.accelerator.backward(output.loss)
-            sums.add(batch, output.terms, output.correct, output.count)
+            sums.add(batch, output)
         if self.settings.optimizer.max_grad_norm:
             parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
             self.accelerator.clip_grad_norm_(parameters, self.settings.optimizer.max_grad_norm)
@@ -180,14 +190,13 @@ class TrainState:
             group["lr"] = rate * group.get("lr_scale", 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.own_loss.step()
         sums.steps += 1
         terms: dict[str, Tensor] = output.terms
         return terms
 
-    def _rows(self, pieces: Sequence[Batch]) -> Tensor:
-        """Count the rows of a whole batch over its pieces and all processes."""
-        counts = [(batch.labels != self.task.ignore_index).sum() for batch in pieces]
+    def _count_rows(self, micro_batches: Sequence[Batch]) -> Tensor:
+        """Return the number of rows of a batch over its micro-batches and all processes."""
+        counts = [(batch.labels != self.task.ignore_index).sum() for batch in micro_batches]
         return self._total(torch.stack(counts).sum())
 
     def _total(self, counts: Tensor) -> Tensor:
@@ -195,68 +204,77 @@ class TrainState:
         return total
 
     def evaluate(self, sums: RunningSums, step: int, start: float) -> Line:
-        """Close the steps since the last evaluation and make a history line of them."""
+        """Return the history line of the steps since the last evaluation.
+
+        Args:
+            sums: Sums over these steps.
+            step: Number of steps so far.
+            start: ``time.perf_counter()`` at the first of them.
+        """
         names = list(sums.terms)
         means = [self.accelerator.reduce(sums.terms[name] / sums.steps, reduction="mean") for name in names]
         correct, count = self._total(torch.stack([torch.as_tensor(sums.correct), torch.as_tensor(sums.count)])).tolist()
         size = int(self._total(torch.tensor(sums.size, device=self.accelerator.device)))
-        seconds = time.perf_counter() - start  # the values above were read back: the device has finished
-        model = self.own_model
-        self._take_buffers_of_the_first()
-        for module in (model, self.own_loss):
+        seconds = time.perf_counter() - start  # reading the values above has waited for the device
+        model = self.unwrapped_model
+        self._broadcast_buffers()
+        for module in (model, self.unwrapped_loss):
             module.eval()
         with torch.no_grad(), self.accelerator.autocast():
-            figures = self.task.evaluate(model, self.shard, self._total)
-        for module in (model, self.own_loss):
+            metrics = self.task.evaluate(model, self.shard, self._total)
+        for module in (model, self.unwrapped_loss):
             module.train()
         return {
             "epoch": -(-step // self.task.steps_per_epoch),
             "step": step,
             "terms": {name: float(value) for name, value in zip(names, means, strict=True)},
             "train_error": 100 * (1 - correct / max(count, 1)),
-            **figures,
+            **metrics,
             "seconds": seconds,
             f"{self.task.unit}_per_second": size / seconds,
         }
 
-    def _take_buffers_of_the_first(self) -> None:
-        """Let all processes score the model that is saved: batch statistics went apart in the last step."""
+    def _broadcast_buffers(self) -> None:
+        """Let all processes evaluate the model that is saved: their batch statistics differ after the last step."""
         if self.accelerator.num_processes > 1:
-            for buffer in self.own_model.buffers():
+            for buffer in self.unwrapped_model.buffers():
                 torch.distributed.broadcast(buffer, src=0)
 
     def save(self, run: RunFolder, history: list[Line], last: bool) -> None:
-        """Write what the evaluation leaves; the checkpoint to go on from, which decides where that is, comes last.
+        """Write artifacts and checkpoints; the checkpoint to resume from is written last.
 
-        last  whether the run ends here
+        Args:
+            run: The run folder.
+            history: Its lines so far.
+            last: Whether this is the end of the run.
         """
-        weights = {"model": self.own_model.state_dict(), "loss": self.own_loss.state_dict()}
+        weights = {"model": self.unwrapped_model.state_dict(), "loss": self.unwrapped_loss.state_dict()}
         self.task.save_artifacts(run)
-        for best in self.settings.best:
-            if best.is_last(history):
-                save_checkpoint(run.best_by(best.name), {**weights, "line": history[-1]})
-                run.keep_output(best.name)
-        if last or self._is_due(history):
+        for criterion in self.settings.best:
+            if criterion.selects_last(history):
+                save_checkpoint(run.best_by(criterion.name), {**weights, "line": history[-1]})
+                run.keep_output(criterion.name)
+        if last or self._is_save_due(history):
             scaler = self.accelerator.scaler
             content = {"optimizer": self.optimizer.state_dict(), "scaler": scaler.state_dict() if scaler else {}}
             save_checkpoint(run.last_checkpoint, {**weights, **content, "history": history})
         run.write_history(history)
 
-    def _is_due(self, history: Sequence[Line]) -> bool:
-        """Say whether a multiple of ``save_every`` was passed since the evaluation before."""
+    def _is_save_due(self, history: Sequence[Line]) -> bool:
+        """Return whether a multiple of ``save_every`` was passed since the previous evaluation."""
         every = self.settings.save_every or 1
         before = history[-2]["step"] if len(history) > 1 else 0
         return bool(history[-1]["step"] // every > before // every)
 
     def restore(self, run: RunFolder) -> list[Line]:
-        """Take up the last checkpoint, if there is one; return the history so far."""
+        """Load the last checkpoint, if there is one; return the history so far."""
         if not run.last_checkpoint.is_file():
             return []
         path = run.last_checkpoint
         content = load_checkpoint(path)
         history = load_history(content, self.settings.epochs * self.task.steps_per_epoch, path)
-        load_weights(self.own_model, content, "model", path)
-        load_weights(self.own_loss, content, "loss", path)
+        load_weights(self.unwrapped_model, content, "model", path)
+        load_weights(self.unwrapped_loss, content, "loss", path)
         load_optimizer(self.optimizer, content, path)
         if self.accelerator.scaler is not None:
             try:

@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from labelemb.errors import Choices
+from labelemb.losses.base import Loss
 
 OptimizerName = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "step", "cosine", "one-cycle", "linear"]
@@ -68,18 +69,23 @@ class OptimizerSettings:
             choices.expect(self.decay_every >= 1, "decay_every", "a number of epochs >= 1", self.decay_every)
 
 
-def build_optimizer(model: nn.Module, loss: nn.Module, settings: OptimizerSettings) -> Optimizer:
-    """Return one optimizer over model and loss.
+def build_optimizer(model: nn.Module, loss: Loss, settings: OptimizerSettings) -> Optimizer:
+    """Return one optimizer over model and loss, with the loss attached (``Loss.attach``), so that its steps are counted.
 
     Each parameter group has ``lr_scale``, the ratio of its learning rate to ``settings.learning_rate``.
     """
     groups = [group for group in _groups(model, loss, settings) if group["params"]]
-    rate = settings.learning_rate
-    if settings.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=rate, fused=True)
-    if settings.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=rate, fused=True)
-    return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum, nesterov=settings.momentum > 0, fused=True)
+    rate, momentum = settings.learning_rate, settings.momentum
+    optimizer: Optimizer
+    match settings.optimizer:
+        case "adam":
+            optimizer = torch.optim.Adam(groups, lr=rate, fused=True)
+        case "adamw":
+            optimizer = torch.optim.AdamW(groups, lr=rate, fused=True)
+        case "sgd":
+            optimizer = torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=momentum > 0, fused=True)
+    loss.attach(optimizer, lr=rate)  # the loop sets the learning rates at each step
+    return optimizer
 
 
 def _groups(model: nn.Module, loss: nn.Module, settings: OptimizerSettings) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What a person sees while a run trains: one line that moves, and one line that stays per evaluation."""
+"""Progress of a run on a terminal: a progress bar, and one line per evaluation."""
 
 import multiprocessing
 import re
@@ -12,13 +12,20 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 from torch import Tensor
 
-SHOWN = re.compile(r"(train|valid|test)_(?!nll|brier|ece|adaptive_ece)")  # those are for the report
+SHOWN = re.compile(r"(train|valid|test)_(?!nll|brier|ece|adaptive_ece)")  # the report shows those
 
 
 class TrainingProgress:
-    """A bar on a terminal; silent elsewhere and in worker processes. Reads device values twice a second at the most.
+    """A progress bar on a terminal; prints nothing elsewhere or in worker processes.
 
-    shown  False: silent, whatever the terminal (all processes of a distributed run but one)
+    Device values are read at most twice a second.
+
+    Args:
+        title: Name of the run.
+        epochs: Epochs of the run.
+        steps_per_epoch: Optimizer steps of an epoch.
+        step: Number of steps done before.
+        shown: Whether to print at all; False on all but one process of a distributed run.
     """
 
     def __init__(self, title: str, epochs: int, steps_per_epoch: int, step: int, shown: bool = True) -> None:
@@ -48,24 +55,24 @@ class TrainingProgress:
         self._progress.stop()
 
     def step(self, step: int, terms: Mapping[str, Tensor], correct: Tensor | int, count: Tensor | int) -> None:
-        """Show a step: its loss terms, and the training error since the last evaluation. Most calls return at once."""
+        """Update the bar with loss terms and the training error since the last evaluation, at most twice a second."""
         now = time.monotonic()
-        then, before = self._last
-        if not self._live or now - then < 0.5:
+        last_time, last_step = self._last
+        if not self._live or now - last_time < 0.5:
             return
         self._last = (now, step)
-        figures = [
-            f"{(step - before) / (now - then):.0f} steps/s",
+        shown = [
+            f"{(step - last_step) / (now - last_time):.0f} steps/s",
             f"error {100 * (1 - int(correct) / max(int(count), 1)):.1f} %",
         ]
-        figures += [f"{name} {float(value):.3f}" for name, value in terms.items()]
-        self._progress.update(self._bar, completed=step, epoch=self._epoch(step), note="  ".join(figures))
+        shown += [f"{name} {float(value):.3f}" for name, value in terms.items()]
+        self._progress.update(self._bar, completed=step, epoch=self._epoch(step), note="  ".join(shown))
 
     def line(self, line: Mapping[str, Any]) -> None:
-        """Show a history line, for good."""
+        """Print a history line."""
         if self._live:
-            figures = [f"{key} {value:.2f}" for key, value in line.items() if SHOWN.match(key)]
-            text = f"epoch {line['epoch']:3}  {'  '.join(figures)}  {line['seconds']:.1f} s"
+            metrics = [f"{key} {value:.2f}" for key, value in line.items() if SHOWN.match(key)]
+            text = f"epoch {line['epoch']:3}  {'  '.join(metrics)}  {line['seconds']:.1f} s"
             self._console.print(text, highlight=False, soft_wrap=True)
 
     def _epoch(self, step: int) -> int:

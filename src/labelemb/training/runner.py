@@ -1,4 +1,4 @@
-"""The road of every run, whatever its task: claim its folder, train it to its end."""
+"""Train a run of any task: lock its run folder, then train or resume."""
 
 import contextlib
 import hashlib
@@ -15,20 +15,24 @@ from labelemb.training.task import Task
 
 
 def check_run(config: TrainingConfig, run: RunFolder, data_digest: str) -> None:
-    """Raise ConfigError when the folder holds a run with another config, or of other data or files."""
+    """Raise ConfigError if the folder holds a run with another config or of other data or files."""
     run.check(asdict(config), {"data_digest": data_digest, **_file_digests(config)}, config.defaults())
 
 
 def train_run(
     task: Task, config: TrainingConfig, run: RunFolder, data_digest: str, facts: Mapping[str, str] | None = None
 ) -> None:
-    """Claim the run folder and ``fit``, from wherever a killed process left it; a finished run is left untouched.
+    """Lock the run folder, then train or resume; a finished run is left as it is.
 
-    config       every choice, resolved: a folder with another one is refused
-    data_digest  what identifies the data
-    facts        what else the signature must say: "note" stands beside every figure in the report
+    Args:
+        task: Model, loss and data.
+        config: The resolved config; a folder with another config is refused.
+        run: The run folder.
+        data_digest: Digest of the data.
+        facts: Further entries of the provenance; the report shows "note" beside the run's results.
 
-    Raises ConfigError when the folder holds another run, another job trains there, or not all processes see it.
+    Raises:
+        ConfigError: The folder holds another run, is in use, or is not shared by all processes.
     """
     accelerator = make_accelerator(config.precision, config.device, config.tracker, run.path)
     main = accelerator.is_main_process
@@ -45,7 +49,7 @@ def train_run(
 
 
 def _file_digests(config: TrainingConfig) -> dict[str, str]:
-    """Identify the files that a run starts from."""
+    """Return a digest of each file that the run reads."""
     digests = {}
     for key, path in config.files.items():
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""What the loop asks of a task. Whatever fits these protocols trains, saves, resumes and scales."""
+"""The interface between the training loop and a task: ``Task``, ``Batch`` and ``Shard``."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,14 @@ from labelemb.terms.output import Targets
 
 @dataclass(frozen=True)
 class Shard:
-    """A process's share of each batch: every ``count``-th row from ``index`` on, cut into micro-batches.
+    """The rows of each batch that a process trains on: every ``count``-th from ``index`` on, in micro-batches.
 
-    Shares may be uneven or empty: the losses divide by global counts.
+    Shards may be uneven or empty: the losses divide by global counts.
+
+    Args:
+        index: Rank of the process.
+        count: Number of processes.
+        gradient_accumulation_steps: Micro-batches per batch.
     """
 
     index: int = 0
@@ -24,61 +29,51 @@ class Shard:
     gradient_accumulation_steps: int = 1
 
     def pieces(self, rows: Tensor) -> list[Tensor]:
-        """Cut the rows (N,) of a batch: this process's part, in ``gradient_accumulation_steps`` pieces."""
+        """Return this process's rows of a batch, shape ``(N,)``, as ``gradient_accumulation_steps`` micro-batches."""
         mine = rows[self.index :: self.count]
-        return (
-            list(torch.tensor_split(mine, self.gradient_accumulation_steps))
-            if self.gradient_accumulation_steps > 1
-            else [mine]
-        )
+        steps = self.gradient_accumulation_steps
+        return list(torch.tensor_split(mine, steps)) if steps > 1 else [mine]
 
 
 class Batch(Protocol):
-    """A micro-batch on the device.
-
-    inputs   what the model is called with
-    targets  what the loss is called with: the labels, or ``MixedTargets``
-    labels   int64, shaped like the hidden state without its last axis; ``ignore_index`` of the loss where no row is
-    index    int64, which training sample each row is, for losses that remember samples; None where nothing counts them
-    size     how many units (images, words) it holds
-    """
+    """A micro-batch on the device."""
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """Return the arguments of the model."""
+        """Arguments of the model."""
         ...
 
     @property
     def targets(self) -> Targets:
-        """Return what the loss is called with."""
+        """Targets of the loss: the labels, or ``MixedTargets``."""
         ...
 
     @property
     def labels(self) -> Tensor:
-        """Return one label a row."""
+        """Labels, int64, of the shape of the hidden state without its last axis; ``ignore_index`` for padding."""
         ...
 
     @property
     def index(self) -> Tensor | None:
-        """Return the numbers of the samples."""
+        """Index of each row's training example, int64, of the shape of ``labels``; None if examples have no index."""
         ...
 
     @property
     def size(self) -> int:
-        """Return the number of units."""
+        """Number of units (``Task.unit``), such as images or words."""
         ...
 
 
 class Task(Protocol):
-    """Model, loss and data of one run.
+    """Model, loss and data of a run.
 
-    model            ``model(*batch.inputs)`` returns the hidden state in front of ``model.head``, an nn.Linear
-    loss             ``loss(hidden, head, targets, num_items_in_batch, index)`` returns total, terms, correct, count
-                     (LossOutput); ``loss.step()`` follows each optimiser step, ``loss.epoch_end()`` the last one
-                     of an epoch, ``loss.sync()`` precedes each checkpoint, in all processes
-    unit             what ``Batch.size`` counts, "images" say
-    steps_per_epoch  batches of one pass over the training data
-    ignore_index     target of rows that are not rows
+    Attributes:
+        model: ``model(*batch.inputs)`` returns the hidden state in front of ``model.head``, an ``nn.Linear``.
+        loss: A loss of the library. The loop attaches it to the optimizer, calls ``epoch_end()`` after each epoch and
+            ``sync()`` before each checkpoint, on all processes.
+        unit: What ``Batch.size`` counts, such as "images".
+        steps_per_epoch: Number of batches of an epoch.
+        ignore_index: Target value to ignore, as in ``nn.CrossEntropyLoss``.
     """
 
     model: nn.Module
@@ -88,17 +83,23 @@ class Task(Protocol):
     ignore_index: int
 
     def setup(self, device: torch.device) -> None:
-        """Get the data ready for that device; the loop moves model and loss itself."""
+        """Prepare the data for the device; the loop moves model and loss."""
         ...
 
     def batches(self, epoch: int, start: int, shard: Shard) -> Iterator[Sequence[Batch]]:
-        """Yield the batches of an epoch from number ``start`` on, each as the micro-batches of that share."""
+        """Yield the batches of an epoch from batch ``start`` on, each as the micro-batches of the shard."""
         ...
 
     def evaluate(self, model: nn.Module, shard: Shard, total: Callable[[Tensor], Tensor]) -> Mapping[str, float]:
-        """Return the figures of a history line; ``total`` sums a tensor of counts over the processes."""
+        """Return the metrics of a history line.
+
+        Args:
+            model: The model, without wrappers, in ``eval()`` mode.
+            shard: The rows that this process evaluates.
+            total: Sums a tensor over the processes.
+        """
         ...
 
     def save_artifacts(self, run: RunFolder) -> None:
-        """Write what the run leaves besides its checkpoint: the label embedding, where there is one."""
+        """Write the files of a run besides its checkpoints, such as the label embedding."""
         ...

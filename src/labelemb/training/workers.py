@@ -1,4 +1,7 @@
-"""Worker processes that each do one thing after another; a dead one takes nothing with it but what it was doing."""
+"""Run tasks in worker processes; if a worker crashes, only its current task fails.
+
+``concurrent.futures`` and pebble do not guarantee that: after some kills their whole pool is broken.
+"""
 
 import contextlib
 import multiprocessing
@@ -24,9 +27,13 @@ ABRUPT = "its process ended abruptly (killed, or out of memory)"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a piece of work ended: its number in the list, the seconds it took, and why it failed, or None.
+    """How a task ended.
 
-    traceback  of a failure that is no mistake in what was asked
+    Args:
+        number: Index of the task.
+        seconds: Duration.
+        failure: Why it failed, or None.
+        traceback: Traceback of an unexpected failure, one that is not a ``LabelembError``.
     """
 
     number: int
@@ -37,31 +44,36 @@ class Outcome:
 
 @dataclass
 class Worker:
-    """A process, the line to it, and the number of what it is doing."""
+    """A worker process, the connection to it and the index of its current task."""
 
     process: BaseProcess
-    line: Connection
+    connection: Connection
     number: int
 
 
-def do_all(work: Sequence[Callable[[], object]], jobs: int, threads: int) -> Iterator[Outcome | None]:
-    """Do everything, ``jobs`` at a time, each in a process with that many threads; yield each outcome as it comes.
+def do_all(tasks: Sequence[Callable[[], object]], jobs: int, threads: int) -> Iterator[Outcome | None]:
+    """Run all tasks, ``jobs`` at a time, and yield each outcome when it is there.
 
-    Yields None once a second when nothing ended. The work must pickle. The processes die with this one, and when the
-    iterator is closed.
+    Yields None once a second while nothing ends. The worker processes die with this process, and when the iterator is
+    closed.
+
+    Args:
+        tasks: Picklable functions.
+        jobs: Number of worker processes.
+        threads: Torch threads of each.
     """
-    waiting = deque(enumerate(work))
+    waiting = deque(enumerate(tasks))
     workers: list[Worker] = []
     try:
         while waiting or workers:
             while waiting and len(workers) < jobs:
                 workers.append(_start(*waiting.popleft(), threads))
-            ready = wait([worker.line for worker in workers], timeout=1.0)
+            ready = wait([worker.connection for worker in workers], timeout=1.0)
             if not ready:
                 yield None
-            for worker in [worker for worker in workers if worker.line in ready]:
-                outcome, alive = _outcome(worker)
-                if not (alive and waiting and _hand(worker, waiting)):
+            for worker in [worker for worker in workers if worker.connection in ready]:
+                outcome, alive = _receive(worker)
+                if not (alive and waiting and _send_next(worker, waiting)):
                     workers.remove(worker)
                     _stop(worker)
                 yield outcome
@@ -71,63 +83,63 @@ def do_all(work: Sequence[Callable[[], object]], jobs: int, threads: int) -> Ite
 
 
 def _start(number: int, task: Callable[[], object], threads: int) -> Worker:
-    here, there = CONTEXT.Pipe()
-    process = CONTEXT.Process(target=_serve, args=(there, threads))
+    connection, remote = CONTEXT.Pipe()
+    process = CONTEXT.Process(target=_serve, args=(remote, threads))
     process.start()
-    there.close()
-    with contextlib.suppress(OSError):  # dead already: its line says so when it is asked for the outcome
-        here.send(task)
-    return Worker(process, here, number)
+    remote.close()
+    with contextlib.suppress(OSError):  # if it is dead already, _receive will report that
+        connection.send(task)
+    return Worker(process, connection, number)
 
 
-def _hand(worker: Worker, waiting: deque[tuple[int, Callable[[], object]]]) -> bool:
-    """Give the worker what is next; False, and nothing taken, when it has died since its last answer."""
+def _send_next(worker: Worker, waiting: deque[tuple[int, Callable[[], object]]]) -> bool:
+    """Send the next task; return False, leaving it in the queue, if the worker has died since its last outcome."""
     try:
-        worker.line.send(waiting[0][1])
+        worker.connection.send(waiting[0][1])
     except OSError:
         return False
     worker.number, _ = waiting.popleft()
     return True
 
 
-def _outcome(worker: Worker) -> tuple[Outcome, bool]:
-    """Take the answer of a worker; it is alive unless the line is cut."""
+def _receive(worker: Worker) -> tuple[Outcome, bool]:
+    """Return the outcome of the worker's task, and whether the worker is alive."""
     try:
-        seconds, failure, trace = worker.line.recv()
+        seconds, failure, trace = worker.connection.recv()
     except (EOFError, ConnectionResetError):
         return Outcome(worker.number, 0.0, ABRUPT), False
     return Outcome(worker.number, seconds, failure, trace), True
 
 
 def _stop(worker: Worker) -> None:
-    worker.line.close()
-    worker.process.kill()  # what it was doing resumes from its checkpoint
+    worker.connection.close()
+    worker.process.kill()  # a killed run resumes from its checkpoint
     worker.process.join()
 
 
-def _serve(line: Connection, threads: int) -> None:
-    """Do what comes down the line, until it is cut."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+def _serve(connection: Connection, threads: int) -> None:
+    """Run the tasks that arrive until the connection is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     torch.set_num_threads(threads)
     _die_with_parent()
     while True:
         try:
-            task = line.recv()
+            task = connection.recv()
         except EOFError:
             return
         start = time.perf_counter()
         failure, trace = None, None
         try:
             task()
-        except Exception as error:  # told to the person in front of the parent, who sees every run's fate
+        except Exception as error:  # reported to the user by the parent
             failure = " ".join(str(error).split())
             if not isinstance(error, LabelembError):
                 failure, trace = f"{type(error).__name__}: {failure}", traceback.format_exc()
-        line.send((time.perf_counter() - start, failure, trace))
+        connection.send((time.perf_counter() - start, failure, trace))
 
 
 def _die_with_parent() -> None:
-    """End this process when its parent dies: an orphan would hold its run folder against the same command."""
+    """End this process when its parent dies: an orphan would keep its run folder locked."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
