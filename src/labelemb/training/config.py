@@ -50,7 +50,7 @@ class TrainingConfig(AllMethodOptions):
         momentum: Momentum of ``sgd``.
         weight_decay: Weight decay of the model's parameters; the loss's own parameters never get any.
         max_grad_norm: Maximum norm of all gradients together, those of the loss included; 0 disables clipping.
-        schedule: Learning-rate schedule: ``constant``, ``step``, ``cosine``, ``one-cycle`` or ``linear`` (with warm-up).
+        schedule: ``constant``, ``step``, ``cosine``, ``one-cycle`` or ``linear`` (with warm-up).
         decay_factor: Schedule ``step``: factor of each decay.
         decay_every: Schedule ``step``: epochs between decays.
         tau: Temperature of the auxiliary head's prediction, the target of the label embedding.

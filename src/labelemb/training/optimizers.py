@@ -70,7 +70,7 @@ class OptimizerSettings:
 
 
 def build_optimizer(model: nn.Module, loss: Loss, settings: OptimizerSettings) -> Optimizer:
-    """Return one optimizer over model and loss, with the loss attached (``Loss.attach``), so that its steps are counted.
+    """Return one optimizer over model and loss; the loss is attached (``Loss.attach``), so its steps are counted.
 
     Each parameter group has ``lr_scale``, the ratio of its learning rate to ``settings.learning_rate``.
     """
