@@ -46,4 +46,4 @@ def test_it_trains(name: str, version: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = re.search(r"test error ([\d.]+) %", done.stdout)
     assert found, done.stdout
-    assert float(found[1]) < 25
+    assert float(found[1]) < 40  # guessing is wrong for 90 %
