@@ -17,12 +17,13 @@ from labelemb.losses.frozen import FrozenLabelEmbeddingLoss
 from labelemb.losses.head_input import capture_head_input
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.loss_model import LossModel
-from labelemb.losses.rank_local import PendingState
 from labelemb.losses.row_loss import RowLoss, SoftTargetLoss
 from labelemb.terms.embedding import CompressedLabelEmbedding, DenseLabelEmbedding, LabelEmbedding
 from labelemb.terms.objective import Objective
 from labelemb.terms.output import LossOutput, MixedTargets
+from labelemb.terms.rank_local import PendingState
 from labelemb.terms.reduction import global_sum
+from labelemb.terms.running_mean import RunningMeanLabelEmbedding
 from labelemb.version import __version__
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "PSKDLoss",
     "PendingState",
     "RowLoss",
+    "RunningMeanLabelEmbedding",
     "SoftLabelMatrixLoss",
     "SoftTargetLoss",
     "TfKDLoss",

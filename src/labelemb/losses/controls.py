@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from labelemb.errors import ConfigError, ShapeError
 from labelemb.functional import matched_smoothing
-from labelemb.losses.rank_local import RankLocalState
+from labelemb.terms.rank_local import RankLocalState
 
 MAX_SHUFFLED_LABELS = torch.iinfo(torch.int16).max
 

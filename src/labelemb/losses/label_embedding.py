@@ -20,6 +20,7 @@ from labelemb.terms.objective import Objective
 from labelemb.terms.output import LossOutput
 from labelemb.terms.reduction import Group
 from labelemb.terms.rows import Rows
+from labelemb.terms.running_mean import RunningMeanLabelEmbedding
 
 
 class LabelEmbeddingLoss(Loss):
@@ -31,6 +32,9 @@ class LabelEmbeddingLoss(Loss):
     The loss has parameters: train them (``attach``) and save its ``state_dict`` with the model's. It holds the label
     embedding, the auxiliary head and the number of steps.
 
+    With ``Objective(embedding_update="running_mean")`` call ``epoch_end()`` after each epoch: there the label embedding
+    changes.
+
     With ``num_items_in_batch`` (gradient accumulation) and the reduction "mean", the embedding term keeps the
     denominator of its own micro-batch, the rows that the auxiliary head predicts right, since those of later
     micro-batches are not known yet: k micro-batches give the embedding gradients k times as large, which Adam
@@ -39,12 +43,13 @@ class LabelEmbeddingLoss(Loss):
     Args:
         hidden_size: D, size of the state in front of the classifier.
         num_labels: V.
-        embedding: The label embedding; None: ``DenseLabelEmbedding(num_labels)``, the identity at the start.
+        embedding: The label embedding; None: ``DenseLabelEmbedding(num_labels)``, the identity at the start, or
+            ``RunningMeanLabelEmbedding(num_labels)`` where the objective asks for it.
         objective: Options of the five terms; None: ``Objective.vision()``.
         ignore_index: Target value to ignore (padding), as in ``nn.CrossEntropyLoss``.
         impl: "eager": plain torch, logits materialised; "chunked": same value and gradients, a chunk of rows at a time,
             for large V; "fused": the same with Triton kernels; "auto": eager for few labels, a head that is no plain
-            ``nn.Linear`` or a control, else fused where it runs, else chunked.
+            ``nn.Linear``, a control or a running mean, else fused where it runs, else chunked.
         validate_args: Whether to check for labels out of range and NaN; None: on a CPU only (a GPU would wait).
         chunk_bytes: Memory for the buffers of "chunked" and "fused"; None: a default for the device.
         control: Optional transform of the soft targets; training of the embedding is unchanged. "eager" only.
@@ -98,18 +103,22 @@ class LabelEmbeddingLoss(Loss):
         if shard is not None:
             raise ConfigError("shard", "None: sharded labels are not supported yet", repr(shard))
         self.hidden_size = hidden_size
-        self.embedding = embedding if embedding is not None else DenseLabelEmbedding(num_labels)
+        chosen = objective if objective is not None else Objective.vision()
+        if embedding is None:
+            running = chosen.embedding_update == "running_mean"
+            embedding = RunningMeanLabelEmbedding(num_labels) if running else DenseLabelEmbedding(num_labels)
+        self.embedding = embedding
         self.auxiliary = nn.Linear(hidden_size, num_labels)
         self.impl, self.chunk_bytes, self.control, self.process_group = impl, chunk_bytes, control, process_group
         self.steps = self._uncounted_calls = 0
-        self.objective = objective if objective is not None else Objective.vision()
+        self.objective = chosen
 
     @property
     def objective(self) -> Objective:
         """The options of the terms; may be replaced at any time.
 
         Raises:
-            ConfigError: When set to one whose soft term decays, with impl "fused".
+            ConfigError: When set to one that the implementation or the kind of label embedding does not allow.
         """
         return self._objective
 
@@ -118,6 +127,13 @@ class LabelEmbeddingLoss(Loss):
         if objective.soft_end is not None and self.impl == "fused":
             hint = "The fused kernels are compiled for constant weights"
             raise ConfigError("impl", "eager, chunked or auto for a soft term that decays", repr(self.impl), hint)
+        running = objective.embedding_update == "running_mean"
+        if running and self.impl not in ("auto", "eager"):
+            raise ConfigError("impl", "eager or auto with embedding_update 'running_mean'", repr(self.impl))
+        if running != isinstance(self.embedding, RunningMeanLabelEmbedding):
+            wanted = "a RunningMeanLabelEmbedding" if running else "another kind"
+            expected = f"{wanted} with embedding_update {objective.embedding_update!r}"
+            raise ConfigError("embedding", expected, type(self.embedding).__name__)
         self._objective = self._current_objective = objective
         self._set_steps(self.steps)
 
@@ -128,7 +144,8 @@ class LabelEmbeddingLoss(Loss):
         inputs = ObjectiveInputs(
             rows, head, self._current_objective, self.auxiliary, self.embedding, self.process_group
         )
-        eager = self.control is not None or (self.impl == "auto" and not is_plain_linear(head))
+        running = isinstance(self.embedding, RunningMeanLabelEmbedding)
+        eager = running or self.control is not None or (self.impl == "auto" and not is_plain_linear(head))
         backend = select_backend(
             "eager" if eager else self.impl,
             self.auxiliary.out_features,
@@ -146,8 +163,15 @@ class LabelEmbeddingLoss(Loss):
         self._set_steps(self.steps + 1)
 
     def epoch_end(self) -> None:
-        """Mark the end of an epoch; warns once where the label embedding has not left its initialisation."""
+        """Mark the end of an epoch: updates a running mean; warns once where a trained embedding has not moved."""
         self._monitor.end_epoch(self)
+        if isinstance(self.embedding, RunningMeanLabelEmbedding):
+            self.embedding.end_epoch(self.process_group)
+
+    def sync(self) -> None:
+        """All-reduce the sums of a running mean. Call it on every rank before saving the ``state_dict``."""
+        if isinstance(self.embedding, RunningMeanLabelEmbedding):
+            self.embedding.sync(self.process_group)
 
     def _check_steps(self) -> None:
         """Warn once where the objective goes by steps and training has gone on for long without any being counted."""

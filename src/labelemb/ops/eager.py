@@ -19,6 +19,7 @@ from labelemb.functional import (
 from labelemb.ops.inputs import ObjectiveInputs
 from labelemb.terms.output import LossOutput
 from labelemb.terms.reduction import TermWeights, masked_sum, upcast
+from labelemb.terms.running_mean import RunningMeanLabelEmbedding
 
 SoftTargetTransform = Callable[[Tensor, Tensor], Tensor]  # soft labels (N, V) and labels (N,) -> soft labels (N, V)
 
@@ -41,6 +42,13 @@ def label_embedding_loss(inputs: ObjectiveInputs, control: SoftTargetTransform |
     log_p1, log_p2, log_q = (torch.log_softmax(z, dim=1) for z in (z1, z2, e))
     learnable = is_correct(z2, labels) & mask  # (N,)
 
+    known, unknown = mask, None  # rows with a soft label; rows without one
+    if isinstance(inputs.embedding, RunningMeanLabelEmbedding):
+        known = mask & inputs.embedding.known[labels]
+        unknown = mask & ~known if objective.mix == "convex" else None
+        if inputs.embedding.training and torch.is_grad_enabled():
+            inputs.embedding.observe(distillation_targets(z2, objective.tau), labels, learnable)
+
     sums: dict[str, Tensor] = {}
     if "hard" in terms:
         sums["hard"] = masked_sum(cross_entropy(log_p1, labels), mask)
@@ -49,7 +57,7 @@ def label_embedding_loss(inputs: ObjectiveInputs, control: SoftTargetTransform |
         targets = q if control is None else control(q, labels)
         t = objective.soft_temperature
         log_p = log_p1 if t == 1 else torch.log_softmax(z1 / t, dim=1)
-        sums["soft"] = masked_sum(soft_cross_entropy(log_p, targets), mask)
+        sums["soft"] = masked_sum(soft_cross_entropy(log_p, targets), known)
     if "aux" in terms:
         sums["aux"] = masked_sum(cross_entropy(log_p2, labels), mask)
     if "embedding" in terms:
@@ -59,7 +67,8 @@ def label_embedding_loss(inputs: ObjectiveInputs, control: SoftTargetTransform |
         sums["cap"] = masked_sum(confidence_cap(log_p2, labels, objective.alpha, objective.cap), mask)
 
     weights = TermWeights.of(rows, objective, z1.dtype, inputs.group)
-    values = weights.weigh(sums, weights.embedding(learnable.sum()))
+    alone = None if unknown is None else masked_sum(cross_entropy(log_p1, labels), unknown)
+    values = weights.weigh(sums, weights.embedding(learnable.sum()), alone)
     total = torch.stack(list(values.values())).sum()
     return LossOutput(
         loss=attach_zero_grads(total, *unused_parameters(inputs)),

@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -49,7 +49,7 @@ class LabelEmbedding(nn.Module, ABC):
         """Return the soft labels: softmax of ``matrix()`` over its last axis, shape ``(V, V)``, fp32 or wider."""
         return torch.softmax(upcast(self.matrix()), dim=-1)
 
-    def select(self, names: Sequence[str]) -> Self:
+    def select(self, names: Sequence[str]) -> "LabelEmbedding":
         """Return a new embedding of the labels with these names, in this order, without the others.
 
         Soft labels of a subset are those of the whole, renormalised.
@@ -72,7 +72,7 @@ class LabelEmbedding(nn.Module, ABC):
         return selected
 
     @abstractmethod
-    def _select(self, labels: Tensor) -> Self:
+    def _select(self, labels: Tensor) -> "LabelEmbedding":
         """Return a copy with the rows and columns of these labels, shape ``(K,)``, alone."""
 
     def save(self, path: Path | str, label_names: Sequence[str] | None = None) -> None:
@@ -91,8 +91,12 @@ class LabelEmbedding(nn.Module, ABC):
         metadata = {"format": FORMAT, "kind": self.kind}
         if names is not None:
             metadata["label_names"] = json.dumps(names, ensure_ascii=False)
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self._tensors().items()}
         write_tensors(path, tensors, metadata)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Return what a file holds, by name."""
+        return dict(self.state_dict())
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -127,22 +131,32 @@ class LabelEmbedding(nn.Module, ABC):
 
 
 class DenseLabelEmbedding(LabelEmbedding):
-    """E as one ``(V, V)`` parameter, ``weight``; starts as the identity, as published for vision.
+    """E as one ``(V, V)`` parameter, ``weight``.
 
     Args:
         num_labels: V.
+        init: "identity", as published for vision, which for many labels is almost uniform; or a number eps between 0
+            and 1: the soft labels start as label smoothing with eps, ``E[y] = log((1 - eps) onehot(y) + eps / V)``.
 
     Raises:
-        ConfigError: For ``num_labels`` below 1.
+        ConfigError: For ``num_labels`` below 1, or another ``init``.
+
+    Example:
+        >>> DenseLabelEmbedding(2, init=0.1).soft_labels()
+        tensor([[0.9500, 0.0500],
+                [0.0500, 0.9500]], grad_fn=<SoftmaxBackward0>)
     """
 
     kind = "dense"
 
-    def __init__(self, num_labels: int) -> None:
+    def __init__(self, num_labels: int, init: Literal["identity"] | float = "identity") -> None:
         super().__init__()
         check_at_least_one("num_labels", num_labels)
+        if init != "identity" and not (isinstance(init, float) and 0 < init < 1):
+            raise ConfigError("init", "'identity' or a number between 0 and 1", repr(init))
         self.num_labels = num_labels
-        self.weight = nn.Parameter(torch.eye(num_labels))
+        eye = torch.eye(num_labels)
+        self.weight = nn.Parameter(eye if isinstance(init, str) else ((1 - init) * eye + init / num_labels).log())
 
     def rows(self, labels: Tensor) -> Tensor:
         """Return E[labels]: int64 ``(K,)`` -> ``(K, V)``."""
@@ -152,8 +166,8 @@ class DenseLabelEmbedding(LabelEmbedding):
         """Return E itself, shape ``(V, V)``."""
         return self.weight
 
-    def _select(self, labels: Tensor) -> Self:
-        return self._from_tensors({"weight": self.weight.detach()[labels][:, labels]})
+    def _select(self, labels: Tensor) -> LabelEmbedding:
+        return DenseLabelEmbedding._from_tensors({"weight": self.weight.detach()[labels][:, labels]})
 
     @classmethod
     def _from_tensors(cls, tensors: dict[str, Tensor]) -> Self:
@@ -193,7 +207,7 @@ class CompressedLabelEmbedding(LabelEmbedding):
         logits: Tensor = self.decoder(self.codes(labels))
         return logits.relu()
 
-    def _select(self, labels: Tensor) -> Self:
+    def _select(self, labels: Tensor) -> LabelEmbedding:
         decoder = {f"decoder.{name}": part.detach()[labels] for name, part in self.decoder.named_parameters()}
         return self._from_tensors({"codes.weight": self.codes.weight.detach()[labels], **decoder})
 

@@ -10,6 +10,7 @@ from labelemb.functional import TERMS
 Mix = Literal["convex", "sum"]
 Cap = Literal["hinge", "absolute"]
 Reduction = Literal["mean", "token"]
+EmbeddingUpdate = Literal["gradient", "running_mean"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class Objective:
         soft_temperature: Temperature > 0 of the model's logits in the soft term. 1, as published, asks the unsoftened
             prediction to match a teacher softened by ``tau``; equal to ``tau`` both sides are softened, as in
             knowledge distillation (Hinton, Vinyals, Dean 2015, arXiv 1503.02531), and predictions stay sharp.
+        embedding_update: ``"gradient"``: the embedding term trains the label embedding, as published;
+            ``"running_mean"``: at the end of each epoch it becomes the mean of the softened predictions
+            (``RunningMeanLabelEmbedding``). Then the embedding term is off, and for a label without a mean yet the hard
+            term has the weight of the soft one as well (in a convex mix).
         soft_scale: Factor > 0 of the soft term. Its gradient shrinks with ``1 / soft_temperature`` (and, for small
             logits, with its square): ``soft_temperature ** 2`` keeps the size.
 
@@ -61,9 +66,11 @@ class Objective:
     terms: frozenset[str] = frozenset(TERMS)
     soft_temperature: float = 1.0
     soft_scale: float = 1.0
+    embedding_update: EmbeddingUpdate = "gradient"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "terms", frozenset(self.terms))
+        off = {"embedding"} if self.embedding_update == "running_mean" else set()
+        object.__setattr__(self, "terms", frozenset(self.terms) - off)
         unknown = sorted(map(str, self.terms - set(TERMS)))
         for name in ("tau", "alpha", "beta", "soft_start", "soft_end", "soft_temperature", "soft_scale"):
             value = getattr(self, name)
@@ -78,6 +85,7 @@ class Objective:
             choices.expect_one_of("mix", self.mix, get_args(Mix))
             choices.expect_one_of("cap", self.cap, get_args(Cap))
             choices.expect_one_of("reduction", self.reduction, get_args(Reduction))
+            choices.expect_one_of("embedding_update", self.embedding_update, get_args(EmbeddingUpdate))
             choices.expect(self.soft_start >= 0, "soft_start", "a number of steps >= 0", self.soft_start)
             end = self.soft_end
             choices.expect(end is None or end > self.soft_start, "soft_end", "a step after soft_start, or None", end)
@@ -98,6 +106,30 @@ class Objective:
     def seq2seq(cls) -> "Objective":
         """Return the form published for LCSTS and IWSLT15 en-vi; its soft term starts at optimizer step 20,000."""
         return cls(mix="sum", cap="absolute", reduction="token", soft_start=20_000)
+
+    @classmethod
+    def recommended(cls, steps: int | None = None) -> "Objective":
+        """Return the form that made fewer errors than one-hot and label smoothing on every held-out set of the search.
+
+        Temperature 2 on both sides, the label embedding as a running mean, no confidence cap, and a soft term that
+        decays to 0 by the end of training. Held-out error (expected calibration error), %: banking77 with 10 examples
+        per intent, 4 seeds: 15.1 (2.6), one-hot 16.0 (1.9), best of two online label smoothings 15.2 (9.1); MNIST with
+        100 images per label, 3 seeds: 7.1 (2.4), 8.9 (5.3), 7.2 (0.7). It is not better everywhere: with 5 examples per
+        intent its calibration is worse than one-hot (9.4 against 3.5), and tuned online smoothing makes as few errors.
+
+        Args:
+            steps: Optimizer steps of the whole training, counted by ``loss.attach(optimizer)``; None: no decay.
+
+        Raises:
+            ConfigError: For ``steps`` below 1.
+
+        Example:
+            >>> Objective.recommended(1000).at(500).hard_weight
+            0.75
+        """
+        terms = frozenset({"hard", "soft", "aux"})
+        objective = cls(soft_temperature=2.0, soft_scale=4.0, embedding_update="running_mean", terms=terms)
+        return objective if steps is None else objective.with_soft_decay(1.0, steps)
 
     @classmethod
     def low_data(cls, steps: int) -> "Objective":

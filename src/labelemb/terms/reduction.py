@@ -85,12 +85,16 @@ class TermWeights:
             return world_size(self.group) / (global_sum(learnable.to(self.row.dtype), self.group) + 1e-8)
         return self.row
 
-    def weigh(self, sums: Mapping[str, Tensor], embedding: Tensor) -> dict[str, Tensor]:
+    def weigh(
+        self, sums: Mapping[str, Tensor], embedding: Tensor, hard_without_soft: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Return each term as it enters the loss, 0 where it is off.
 
         Args:
             sums: Name -> sum over the rows of this process, scalar; at least for the terms in use.
             embedding: Factor of the embedding term.
+            hard_without_soft: Sum of the hard term over rows without a soft label, where it has the weight of the soft
+                term as well; None: there are no such rows.
         """
         weights = self.objective.weights
         factors = {
@@ -101,4 +105,7 @@ class TermWeights:
             "cap": self.cap,
         }
         zero = torch.zeros_like(self.row)
-        return {name: factors[name] * sums[name] if name in self.objective.terms else zero for name in TERMS}
+        values = {name: factors[name] * sums[name] if name in self.objective.terms else zero for name in TERMS}
+        if hard_without_soft is not None and {"hard", "soft"} <= self.objective.terms:
+            values["hard"] = values["hard"] + self.objective.soft_weight * self.row * hard_without_soft
+        return values

@@ -14,7 +14,7 @@ from labelemb.methods import METHODS, methods_using, option_classes
 from labelemb.ops.backends import Implementation, check_implementation
 from labelemb.runs import RunFolder, embedding_file
 from labelemb.runs.schema import check_schema
-from labelemb.terms.objective import Cap, Mix, Objective
+from labelemb.terms.objective import Cap, EmbeddingUpdate, Mix, Objective
 from labelemb.training.device import Precision, best_precision, check_tracker
 from labelemb.training.loop import FitSettings
 from labelemb.training.optimizers import OptimizerName, OptimizerSettings, Schedule
@@ -62,6 +62,8 @@ class TrainingConfig(AllMethodOptions):
         soft_temperature: Temperature of the model's prediction in the soft term; 1 as published, tau to soften both
             sides alike.
         soft_scale: Factor of the soft term, beside its weight in the mix.
+        embedding_update: How the label embedding is learned: ``gradient`` (as published) or ``running_mean`` of the
+            auxiliary head's softened predictions, made at the end of each epoch.
         terms: Comma-separated terms of the label-embedding loss: hard, soft, aux, embedding, cap.
         impl: Implementation of the loss: ``auto``, ``eager``, ``chunked`` or ``fused``.
         precision: ``fp32``, ``bf16`` or ``fp16`` (autocast); ``auto``: bf16 where the hardware supports it.
@@ -95,6 +97,7 @@ class TrainingConfig(AllMethodOptions):
     soft_start: int = 0
     soft_temperature: float = 1.0
     soft_scale: float = 1.0
+    embedding_update: EmbeddingUpdate = "gradient"
     terms: str = ",".join(TERMS)
     impl: Implementation = "eager"
     precision: Precision = "fp32"

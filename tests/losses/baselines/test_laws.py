@@ -10,10 +10,10 @@ import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
 from labelemb.errors import ConfigError, DataError, ShapeError
-from labelemb.losses.rank_local import RankLocalState
 from labelemb.losses.row_loss import RowLoss
 from labelemb.methods import METHODS
 from labelemb.terms.output import MixedTargets
+from labelemb.terms.rank_local import RankLocalState
 
 from .cases import CASES, LABELS, ROWS, make_case
 

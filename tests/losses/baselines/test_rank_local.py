@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from labelemb import OnlineLabelSmoothingLoss
-from labelemb.losses.rank_local import PendingState, SavedState
+from labelemb.terms.rank_local import PendingState, SavedState
 
 
 def test_it_follows_the_device_and_wide_dtypes_but_never_gets_narrow() -> None:

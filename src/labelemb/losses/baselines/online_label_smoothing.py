@@ -7,8 +7,8 @@ from torch import Tensor
 
 from labelemb.functional import is_correct
 from labelemb.losses.method import LossContext, Method, MethodOptions
-from labelemb.losses.rank_local import PendingState
 from labelemb.losses.row_loss import SoftTargetLoss, check_weight
+from labelemb.terms.rank_local import PendingState
 from labelemb.terms.reduction import global_sum
 from labelemb.terms.rows import Rows
 

@@ -9,9 +9,9 @@ from torch.nn import functional as F
 from labelemb.errors import ConfigError, DataError, check_at_least_one
 from labelemb.losses.epoch_count import EpochCount
 from labelemb.losses.method import LossContext, Method, MethodOptions
-from labelemb.losses.rank_local import PendingState, SavedState
 from labelemb.losses.row_loss import SoftTargetLoss, check_weight
 from labelemb.losses.validation import wants_validation
+from labelemb.terms.rank_local import PendingState, SavedState
 from labelemb.terms.reduction import global_sum
 from labelemb.terms.rows import Rows
 
