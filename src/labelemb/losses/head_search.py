@@ -77,6 +77,15 @@ def check_logits_unchanged(model: nn.Module) -> None:
             raise ConfigError("model", "logits that are the output of the head", f"{name}={value}", hint)
 
 
+def gather_parameters(head: nn.Module) -> None:
+    """All-gather the parameters of a head that ``fully_shard`` was called on itself; the loss reads its weight.
+
+    FSDP frees them again after the backward pass. A head in the root's group is gathered by the forward pass.
+    """
+    if hasattr(head, "unshard"):  # an FSDPModule; importing its class would load torch.distributed.fsdp
+        head.unshard()  # type: ignore[operator]
+
+
 def _identity(hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     return hidden
 

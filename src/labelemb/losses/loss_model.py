@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from labelemb.errors import ConfigError
 from labelemb.losses.base import Loss
-from labelemb.losses.head_search import bypassed, check_logits_unchanged, find_head
+from labelemb.losses.head_search import bypassed, check_logits_unchanged, find_head, gather_parameters
 from labelemb.terms.output import LossOutput
 
 Hidden = Callable[..., Tensor]
@@ -115,7 +115,9 @@ class LossModel(nn.Module):
         hidden = self._hidden_states(args, kwargs, labels)
         if self.shift_labels:
             hidden, labels = hidden[..., :-1, :], labels[..., 1:]
-        output = self.loss(hidden, self.head, labels, num_items_in_batch=num_items_in_batch, index=index)
+        head = self.head
+        gather_parameters(head)
+        output = self.loss(hidden, head, labels, num_items_in_batch=num_items_in_batch, index=index)
         if not torch.compiler.is_compiling():
             self.last_output = output
         found = {"loss": output.loss}

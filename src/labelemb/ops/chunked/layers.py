@@ -40,6 +40,11 @@ class ChunkLinear:
                 name, "an nn.Linear with its own forward for chunked and fused", type(layer).__name__, hint
             )
         assert isinstance(layer, nn.Linear)
+        if hasattr(layer.weight, "full_tensor"):  # a DTensor; importing its class would load torch.distributed.tensor
+            hint = "Unshard it first (labelemb.LossModel does, fully_shard's head.unshard()), or use impl='eager'"
+            raise ConfigError(
+                f"{name}.weight", "the whole weight for chunked and fused", "a shard of it (DTensor)", hint
+            )
         self.num_labels = layer.weight.shape[0]
         self.tensors: list[Tensor] = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
         weight, *bias = (tensor.detach().to(dtype) for tensor in self.tensors)

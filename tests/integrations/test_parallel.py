@@ -1,0 +1,86 @@
+"""LossModel in two processes: DistributedDataParallel, fully_shard and the Trainer of transformers against one process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+SCRIPT = """
+import sys, torch, torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from labelemb import LabelEmbeddingLoss, LossModel, Objective
+
+kind, impl, out = sys.argv[1:]
+dist.init_process_group("gloo")
+rank, world = dist.get_rank(), dist.get_world_size()
+torch.manual_seed(0)
+net = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 5)).double()
+loss = LabelEmbeddingLoss(8, 5, objective=Objective(reduction="token"), impl=impl).double()
+model = LossModel(net, loss)
+if kind == "ddp":
+    wrapped = DistributedDataParallel(model)
+else:
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+    mesh = init_device_mesh("cpu", (world,))
+    if kind == "fsdp-head":
+        fully_shard(net[2], mesh=mesh)
+    wrapped = fully_shard(model, mesh=mesh)
+optimizer = torch.optim.SGD([p for n, p in model.named_parameters() if not n.startswith("loss.")], lr=0.1)
+loss.attach(optimizer, lr=0.1)
+images, labels = torch.randn(2, 13, 6, dtype=torch.float64), torch.randint(0, 5, (2, 13))
+labels[:, :2] = -100
+cuts = [slice(0, 9), slice(9, None)] if world == 2 else [slice(None)]
+for step in range(2):
+    value = wrapped(images[step, cuts[rank]], labels=labels[step, cuts[rank]])["loss"]
+    optimizer.zero_grad()
+    value.backward()
+    optimizer.step()
+state = {n: (p.full_tensor() if hasattr(p, "full_tensor") else p).detach() for n, p in model.named_parameters()}
+if rank == 0:
+    torch.save({**state, "steps": torch.tensor(loss.steps)}, out)
+dist.barrier()
+dist.destroy_process_group()
+"""
+
+
+def launch(processes: int, script: Path, *arguments: str) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc_per_node={processes}",
+        str(script),
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.parametrize(
+    ("kind", "impl"),
+    [
+        ("ddp", "eager"),
+        ("ddp", "chunked"),
+        ("fsdp", "eager"),
+        ("fsdp", "chunked"),
+        ("fsdp-head", "eager"),
+        ("fsdp-head", "chunked"),
+    ],
+)
+def test_two_processes_train_as_one(kind: str, impl: str, tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    launch(1, script, "ddp", "eager", str(tmp_path / "one.pt"))
+    launch(2, script, kind, impl, str(tmp_path / "two.pt"))
+    one, two = (torch.load(tmp_path / name, weights_only=True) for name in ("one.pt", "two.pt"))
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(
+            two[name], value, rtol=1e-10, atol=1e-12, msg=lambda text, name=name: f"{name}: {text}"
+        )
