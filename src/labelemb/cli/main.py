@@ -31,6 +31,7 @@ COMMANDS = {
     "evaluate": "evaluate a trained model on its test data, or on other data",
     "report": "write tables, curves, heat maps and an HTML page about runs",
     "similar": "list the labels nearest to a label",
+    "agree": "compare a learned label embedding with how often people confuse the labels",
     "export": "write a learned label embedding as safetensors, csv, npy or for TensorBoard's projector",
 }
 SESSION = """\
