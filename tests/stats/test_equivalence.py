@@ -51,7 +51,7 @@ def test_equal_differences_of_few_items_claim_nothing() -> None:
 def test_few_seeds_and_wrong_margins() -> None:
     assert equivalence([0.0, 0.01, -0.01, 0.0, 0.01], 0.2) is None
     for margin in (0.0, -1.0, math.nan, math.inf):
-        with pytest.raises(ConfigError, match="alike: expected a margin"):
+        with pytest.raises(ConfigError, match="alike, within: expected a margin"):
             equivalence([0.0, 0.1] * 5, margin)
 
 

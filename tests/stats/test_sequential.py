@@ -90,7 +90,7 @@ def test_more_comparisons_are_stricter() -> None:
 def test_what_cannot_be() -> None:
     with pytest.raises(ConfigError, match="budget: expected at least 6 seeds"):
         plan(0.2, budget=5)
-    with pytest.raises(ConfigError, match="alike: expected a margin"):
+    with pytest.raises(ConfigError, match="alike, within: expected a margin"):
         plan(0.0)
     with pytest.raises(ConfigError, match="as many as a planned look"):
         plan(0.2).look([0.1] * 7)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from labelemb.cli.command import Command
-from labelemb.cli.compare import train_and_report
+from labelemb.cli.compare import Analysis, train_and_report
 from labelemb.cli.parser import Parser
 from labelemb.cli.run_plan import Variant, request_of
 from labelemb.cli.training_options import TrainingCommand
@@ -36,7 +36,7 @@ def run(chosen: Any) -> int:
     for term in terms:
         others = ",".join(other for other in terms if other != term)
         variants.append(Variant(f"label_embedding-without-{term}", {"method": "label_embedding", "terms": others}))
-    return train_and_report(request_of(chosen, "-ablation"), variants, "label_embedding", chosen.report)
+    return train_and_report(request_of(chosen, "-ablation"), variants, Analysis("label_embedding", chosen.report))
 
 
 COMMAND = Command(ABLATE.parser, run)

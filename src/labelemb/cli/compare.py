@@ -1,11 +1,13 @@
 """``labelemb compare``: train what is missing of several methods and test their differences."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from labelemb.cli.auto_seeds import AutoSeeds, auto_seeds_of, train_until_decided
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
 from labelemb.cli.run_plan import (
@@ -22,6 +24,9 @@ from labelemb.cli.run_plan import (
 from labelemb.cli.training_options import TrainingCommand
 from labelemb.errors import ConfigError
 from labelemb.runs import find_runs
+from labelemb.stats.equivalence import check_margin
+from labelemb.stats.sentences import before_training
+from labelemb.stats.sequential import BUDGET
 
 # Whether a learned label embedding is worth more than uniform smoothing is always part of the question.
 QUESTION = ("label_smoothing", "label_embedding")
@@ -31,6 +36,9 @@ def _add_arguments(parser: Parser) -> None:
     text = "method that each of the others is compared with; without it the first"
     parser.add_argument("--reference", type=str, help=text)
     parser.add_argument("--report", type=str, help="folder for the report; without it OUT/NAME/report")
+    parser.add_argument("--alike", type=float, help="largest difference in points that counts as none")
+    parser.add_argument("--within", type=float, help="the same for --seeds auto, which stops when all is decided")
+    parser.add_argument("--budget", type=int, help=f"most seeds per method for --seeds auto; without it {BUDGET}")
 
 
 COMPARE = TrainingCommand(
@@ -45,12 +53,33 @@ example:
   needs at least 6 seeds, and more for several methods.
 """,
     method="cross_entropy,label_smoothing,label_embedding",
+    auto_seeds=True,
     add_arguments=_add_arguments,
 )
 
 
+@dataclass(frozen=True)
+class Analysis:
+    """How the results of several ways to train are compared.
+
+    Attributes:
+        reference: Name of the variant that the others are compared with.
+        report: Folder for the report; None: ``report`` in the runs' own folder.
+        alike: Largest difference in points that counts as equivalent; None: no test of equivalence.
+        auto: When to stop adding seeds; None: train the seeds of the request.
+    """
+
+    reference: str
+    report: str | None = None
+    alike: float | None = None
+    auto: AutoSeeds | None = None
+
+
 def run(chosen: Any) -> int:
     """Train, compare each method with the reference, and label embedding with label smoothing."""
+    auto = auto_seeds_of(chosen)
+    if auto:
+        chosen.seeds = auto.budget
     request = request_of(chosen)
     variants = variants_of(chosen.method, request.recipe.config.methods)
     names = [variant.name for variant in variants]
@@ -60,21 +89,21 @@ def run(chosen: Any) -> int:
     if len(variants) < 2:
         hint = "For a single method: labelemb train"
         raise ConfigError("method", "two or more methods, separated by commas", repr(chosen.method), hint)
-    return train_and_report(request, variants, reference, chosen.report)
+    if chosen.alike is not None:
+        check_margin(chosen.alike)
+    alike = auto.within if auto else chosen.alike
+    return train_and_report(request, variants, Analysis(reference, chosen.report, alike, auto))
 
 
-def train_and_report(request: Request, variants: Sequence[Variant], reference: str, report: str | None) -> int:
-    """Train the missing runs of all variants, print the comparison, write the report; return 1 when a run failed.
-
-    Args:
-        request: What was asked for.
-        variants: The ways to train that are compared.
-        reference: Name of the variant that the others are compared with.
-        report: Folder for the report; None: ``report`` in the runs' own folder.
-    """
+def train_and_report(request: Request, variants: Sequence[Variant], analysis: Analysis) -> int:
+    """Train the missing runs of all variants, print the comparison, write the report; return 1 when a run failed."""
     console = main_console()
     plan = make_plan(request, variants)
-    code = run_plan(plan, request.jobs, request.threads, console)
+    if analysis.auto:
+        code = train_until_decided(request, variants, analysis.reference, analysis.auto, console)
+    else:
+        say(console, before_training(len(request.seeds), len(variants) - 1))
+        code = run_plan(plan, request.jobs, request.threads, console)
     if console.quiet:
         return code
     from labelemb.report import make_report  # matplotlib takes a second to import
@@ -84,9 +113,10 @@ def train_and_report(request: Request, variants: Sequence[Variant], reference: s
     asked = {planned.run.path for planned in plan}
     if older := [run for run in find_runs(folders) if run.path not in asked]:
         say(console, f"Also compared, from earlier commands: {seeds_by_variant(older)}")
-    made = make_report(folders, Path(report) if report else request.folder / "report", reference=reference)
+    out = Path(analysis.report) if analysis.report else request.folder / "report"
+    made = make_report(folders, out, reference=analysis.reference, alike=analysis.alike)
     say(console, made.text)
-    _answer_question(folders, reference, console)
+    _answer_question(folders, analysis.reference, console)
     say(console, f"The page: {made.page.resolve()}")
     return code
 

@@ -54,6 +54,7 @@ class TrainingCommand:
         methods: How many methods ``--method`` takes; ``"none"``: there is no such option.
         method: Default of ``--method``; "": the preset's.
         add_arguments: Adds the command's own arguments.
+        auto_seeds: Whether ``--seeds auto`` is known.
     """
 
     name: str
@@ -62,6 +63,7 @@ class TrainingCommand:
     methods: Literal["several", "one", "none"] = "several"
     method: str = ""
     add_arguments: Callable[[Parser], None] = lambda parser: None
+    auto_seeds: bool = False
 
     def parser(self, arguments: Sequence[str]) -> Parser:
         """Return the parser for the preset that the arguments name. Raises ConfigError."""
@@ -91,7 +93,9 @@ class TrainingCommand:
             text = f"{', '.join(methods)}{several}"
             parser.add_argument("--method", type=str, default=self.method or "label_embedding", help=text)
         parser.add_argument("--seed", type=int, help=f"seed of a single run; without it {seed}")
-        parser.add_argument("--seeds", type=int, help="run seeds 0 to N-1")
+        kind: Any = int | Literal["auto"] if self.auto_seeds else int
+        auto = "; auto: as many as --within needs" if self.auto_seeds else ""
+        parser.add_argument("--seeds", type=kind, help=f"run seeds 0 to N-1{auto}")
         parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each in a process of its own")
         parser.add_argument("--threads", type=int, help="threads per run; without it 1 with --jobs, else all cores")
         parser.add_argument("--data", type=str, help="folder with the data, or its parent; without it LABELEMB_DATA")

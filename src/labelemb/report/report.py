@@ -8,6 +8,7 @@ from pathlib import Path
 from labelemb.files import write_text
 from labelemb.report.charts.style import Palette, save_chart
 from labelemb.report.comparison import compare_methods
+from labelemb.report.conclusions import conclusion_lines
 from labelemb.report.csv_table import csv_table
 from labelemb.report.examples import load_predictions
 from labelemb.report.experiment import Experiment, load_experiments
@@ -15,6 +16,7 @@ from labelemb.report.labels import LabelView, Order, check_order, label_views
 from labelemb.report.page.content import ExperimentContent, PageContent
 from labelemb.report.page.render import write_page
 from labelemb.report.panels import Panel, confusion_panel, experiment_panels, file_slug, label_panels
+from labelemb.report.sequential import sequential_notes
 from labelemb.report.tables import markdown_table, text_table
 
 
@@ -61,11 +63,11 @@ def make_report(
     sources, out = [Path(folder) for folder in folders], Path(out)
     experiments, warnings = load_experiments(sources)
     views, more = label_views([group for each in experiments for group in each.groups.values()], labels)
-    warnings += more
-    text = text_table(experiments, warnings, reference)
+    warnings += [*more, *(note for each in experiments for note in sequential_notes(each))]
+    text = text_table(experiments, warnings, reference, alike)
     tables = {
         "table.txt": text,
-        "table.md": markdown_table(experiments, warnings, reference),
+        "table.md": markdown_table(experiments, warnings, reference, alike),
         "table.csv": csv_table(experiments),
     }
     methods = list(dict.fromkeys(method for each in experiments for method in each.groups))
@@ -104,7 +106,8 @@ def _content(
         panels.append(confusion)
     names = [file_slug(experiment.name if len(mine) == 1 else f"{experiment.name}-{view.method}") for view in mine]
     labels = [(view, label_panels(view, order, name)) for view, name in zip(mine, names, strict=True)]
-    return ExperimentContent(experiment, comparison, panels, labels)
+    conclusions = conclusion_lines(comparison, alike) if comparison else []
+    return ExperimentContent(experiment, comparison, panels, labels, conclusions)
 
 
 def _panels(content: ExperimentContent) -> list[Panel]:

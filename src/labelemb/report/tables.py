@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from labelemb.methods import BASELINE
 from labelemb.report.checks import comparability_warnings, unfinished_runs
 from labelemb.report.comparison import MISSING, compare_all, comparison_cells
+from labelemb.report.conclusions import conclusion_lines
 from labelemb.report.experiment import ErrorReduction, Experiment
 from labelemb.report.findings import findings
 from labelemb.report.methods import method_rank, method_title
@@ -26,24 +27,33 @@ _INTERVALS = (
 )
 
 
-def text_table(experiments: Sequence[Experiment], warnings: Sequence[str] = (), reference: str | None = None) -> str:
+def text_table(
+    experiments: Sequence[Experiment],
+    warnings: Sequence[str] = (),
+    reference: str | None = None,
+    alike: float | None = None,
+) -> str:
     """Return tables, findings, data notes and warnings for a terminal.
 
     Args:
         experiments: Experiments with their runs.
         warnings: Warnings from reading the runs.
         reference: Method to compare with. None: cross entropy if present, otherwise the first method.
+        alike: Largest difference in points that counts as equivalent; None for no test of equivalence.
     """
     parts = _definitions(experiments)
     for title, cells in _tables(experiments, reference).items():
         parts += ["", f"{title}:", *align(cells)]
-    for title, lines in _sections(experiments, warnings, reference).items():
+    for title, lines in _sections(experiments, warnings, reference, alike).items():
         parts += ["", f"{title}:", *(f"- {line}" for line in lines)]
     return "\n".join(parts) + "\n"
 
 
 def markdown_table(
-    experiments: Sequence[Experiment], warnings: Sequence[str] = (), reference: str | None = None
+    experiments: Sequence[Experiment],
+    warnings: Sequence[str] = (),
+    reference: str | None = None,
+    alike: float | None = None,
 ) -> str:
     """Return the content of ``text_table`` as Markdown."""
     parts = [" ".join(_definitions(experiments))]
@@ -51,7 +61,7 @@ def markdown_table(
         head, *rows = [[_escape(cell) for cell in row] for row in cells]
         lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] + ["---:"] * (len(head) - 1), *rows)]
         parts += ["", f"**{title}**", "", *lines]
-    for title, lines in _sections(experiments, warnings, reference).items():
+    for title, lines in _sections(experiments, warnings, reference, alike).items():
         parts += ["", f"{title}:", "", *(f"- {_escape(line)}" for line in lines)]
     return "\n".join(parts) + "\n"
 
@@ -120,7 +130,7 @@ def _reduction(reduction: ErrorReduction | None) -> str:
 
 
 def _sections(
-    experiments: Sequence[Experiment], warnings: Sequence[str], reference: str | None
+    experiments: Sequence[Experiment], warnings: Sequence[str], reference: str | None, alike: float | None
 ) -> dict[str, list[str]]:
     """Return title -> lines of what stands below the tables."""
     metrics = " or ".join(dict.fromkeys(experiment.primary_metric.name for experiment in experiments))
@@ -128,6 +138,9 @@ def _sections(
     sections = {
         f"Findings, by the test {metrics} after the last epoch": [
             line for experiment in experiments for line in findings(experiment, reference)
+        ],
+        "Conclusions, and paired seeds that small differences need (80 % power)": [
+            line for found in compare_all(experiments, reference) for line in conclusion_lines(found, alike)
         ],
         "Gains and their costs": [line for each in experiments for line in tradeoff_sentences(each, reference)],
         "Data": [f"{experiment.name}: {note}" for experiment in experiments for note in experiment.data_notes],

@@ -5,15 +5,16 @@ equivalence of average bioavailability".
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
+import numpy as np
 from scipy.special import stdtr, stdtrit  # many times faster than scipy.stats.t
 
 from labelemb.errors import ConfigError
-from labelemb.stats.paired import ALPHA, SEEDS_FOR_A_TEST, sample_sd
+from labelemb.stats.paired import ALPHA, ROUNDING, SEEDS_FOR_A_TEST, sample_sd
 
 Conclusion = Literal["better", "worse", "alike", "better but alike", "worse but alike", "undecided"]
 
@@ -42,7 +43,7 @@ class Equivalence:
 def check_margin(margin: float) -> None:
     """Raise ConfigError unless the margin is a finite number above 0."""
     if not (math.isfinite(margin) and margin > 0):
-        raise ConfigError("alike", "a margin in points above 0", margin)
+        raise ConfigError("alike, within", "a margin in points above 0", margin)
 
 
 def equivalence(differences: Sequence[float], margin: float, resolution: float = 0.0) -> Equivalence | None:
@@ -78,6 +79,23 @@ def equivalence(differences: Sequence[float], margin: float, resolution: float =
     half = float(stdtrit(n - 1, 1 - ALPHA)) * error
     p = float(stdtr(n - 1, -(margin - abs(mean)) / error))  # the nearer margin has the larger p-value
     return Equivalence(margin, mean, mean - half, mean + half, p, n)
+
+
+def resolution_of(values: Iterable[float]) -> float:
+    """Return the smallest difference between two values that are not equal, an upper bound of their resolution.
+
+    Errors in percent of a test set of N items are multiples of 100 / N, which their differences show.
+
+    Args:
+        values: Values of one metric from any runs.
+
+    Example:
+        >>> resolution_of([2.0, 2.5, 2.5, 4.0])
+        0.5
+    """
+    steps = np.diff(np.unique(np.fromiter(values, np.float64)))
+    steps = steps[steps > ROUNDING]
+    return float(steps.min()) if len(steps) else 0.0
 
 
 def conclude(mean: float, p_different: float | None, p_alike: float | None, alpha: float = ALPHA) -> Conclusion:

@@ -104,8 +104,6 @@ def plan(margin: float, budget: int = BUDGET, comparisons: int = 1) -> Plan:
         (6, 8, 10, 13, 17, 20)
     """
     check_margin(margin)
-    if budget < SEEDS_FOR_A_TEST:
-        raise ConfigError("budget", f"at least {SEEDS_FOR_A_TEST} seeds: fewer allow no test", budget)
     looks = looks_until(budget)
     return Plan(
         looks,
@@ -116,7 +114,13 @@ def plan(margin: float, budget: int = BUDGET, comparisons: int = 1) -> Plan:
 
 
 def looks_until(budget: int) -> tuple[int, ...]:
-    """Return the numbers of seeds at which to look: from 6 on, about a quarter more each time, the last the budget."""
+    """Return the numbers of seeds at which to look: from 6 on, about a quarter more each time, the last the budget.
+
+    Raises:
+        ConfigError: For a budget below ``SEEDS_FOR_A_TEST``.
+    """
+    if budget < SEEDS_FOR_A_TEST:
+        raise ConfigError("budget", f"at least {SEEDS_FOR_A_TEST} seeds: fewer allow no test", budget)
     looks, n = [], SEEDS_FOR_A_TEST
     while n < budget:
         looks.append(n)
