@@ -71,8 +71,8 @@ def _note(experiment: Experiment, file: Path) -> str:
         if method in experiment.groups
     ]
     return (
-        f"{experiment.name}: seeds were added until a decision (--seeds auto --within {number(within)}), which makes the "
-        f"p-values and intervals of the tables too optimistic. What holds over all looks, against "
+        f"{experiment.name}: seeds were added until a decision (--seeds auto --within {number(within)}), which makes "
+        "the p-values and intervals of the tables too optimistic. What holds over all looks, against "
         f"{method_title(record['reference'])}: {'; '.join(said)}"
     )
 
