@@ -6,6 +6,7 @@ from typing import Any
 
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
+from labelemb.stats.equivalence import check_margin
 
 
 def parser(arguments: Sequence[str]) -> Parser:
@@ -20,16 +21,19 @@ def parser(arguments: Sequence[str]) -> Parser:
     made.add_argument("--order", type=str, default="cluster", help="order of the labels: cluster or given")
     reference = "method that the others are compared with; without it cross_entropy, or the first"
     made.add_argument("--reference", type=str, help=reference)
+    made.add_argument("--alike", type=float, help="largest difference in points that counts as none")
     return made
 
 
 def run(chosen: Any) -> int:
     """Write the report and print its tables."""
+    if chosen.alike is not None:
+        check_margin(chosen.alike)
     from labelemb.report import make_report  # matplotlib takes a second to import
 
     labels = [label.strip() for label in chosen.labels.split(",")] if chosen.labels else None
     folders = [Path(folder) for folder in chosen.folders]
-    made = make_report(folders, Path(chosen.out), labels, chosen.order, chosen.reference)
+    made = make_report(folders, Path(chosen.out), labels, chosen.order, chosen.reference, chosen.alike)
     print(made.text)
     print(f"\nThe page: {made.page.resolve()}")
     return 0

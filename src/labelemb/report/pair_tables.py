@@ -31,7 +31,7 @@ def pairs_of(experiment: Experiment, alike: float | None = None) -> list[Pair]:
 
 
 def pairs_markdown(experiments: Sequence[Experiment]) -> str:
-    """Return a Markdown table per experiment with three methods or more, each with a line on its provenance."""
+    """Return a Markdown table per experiment with two methods or more, each with a line on its provenance."""
     parts = []
     for experiment in experiments:
         if rows := _rows(experiment):
@@ -88,7 +88,7 @@ def provenance_line(experiment: Experiment) -> str:
 
 
 def _rows(experiment: Experiment) -> list[list[str]]:
-    return [_row(pair) for pair in pairs_of(experiment)] if len(experiment.groups) > 2 else []
+    return [_row(pair) for pair in pairs_of(experiment)] if len(experiment.groups) > 1 else []
 
 
 def _row(pair: Pair) -> list[str]:

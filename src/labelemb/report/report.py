@@ -15,6 +15,7 @@ from labelemb.report.experiment import Experiment, load_experiments
 from labelemb.report.labels import LabelView, Order, check_order, label_views
 from labelemb.report.page.content import ExperimentContent, PageContent
 from labelemb.report.page.render import write_page
+from labelemb.report.pair_tables import pairs_latex, pairs_markdown
 from labelemb.report.panels import Panel, confusion_panel, experiment_panels, file_slug, label_panels
 from labelemb.report.sequential import sequential_notes
 from labelemb.report.tables import markdown_table, text_table
@@ -69,7 +70,10 @@ def make_report(
         "table.txt": text,
         "table.md": markdown_table(experiments, warnings, reference, alike),
         "table.csv": csv_table(experiments),
+        "pairs.md": pairs_markdown(experiments),
+        "pairs.tex": pairs_latex(experiments),
     }
+    tables = {name: content for name, content in tables.items() if content}
     methods = list(dict.fromkeys(method for each in experiments for method in each.groups))
     palette = Palette(methods)
     contents = [_content(each, views, order, palette, reference, alike) for each in experiments]

@@ -8,6 +8,7 @@ from labelemb.stats.effects import EffectSize, hedges_g
 from labelemb.stats.equivalence import Conclusion, Equivalence, conclude, equivalence
 from labelemb.stats.paired import (
     ALPHA,
+    ROUNDING,
     PairedDifference,
     holm,
     paired_difference,
@@ -84,8 +85,8 @@ def compare_pairs(
                 differences[key],
                 p,
                 hedges_g(ones) if len(ones) > 1 else None,
-                sum(value > 0 for value in ones),
-                sum(value == 0 for value in ones),
+                sum(value > ROUNDING for value in ones),
+                sum(abs(value) <= ROUNDING for value in ones),
                 tests[key],
                 p_alike,
                 conclude(differences[key].mean, p, p_alike),
