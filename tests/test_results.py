@@ -1,6 +1,7 @@
 """The tables in the documents are what ``labelemb report`` makes of the raw histories in results/."""
 
 import csv
+import json
 import re
 from pathlib import Path
 from statistics import mean
@@ -68,3 +69,28 @@ def test_paired_table_of_the_search_comes_from_its_raw_runs() -> None:
             assert difference.high is not None
             low, high = f"{difference.low:+.{digits}f}", f"{difference.high:+.{digits}f}"
             assert (seeds, cell) == (str(difference.n), f"{difference.mean:+.{digits}f} ({low} to {high})"), line
+
+
+@pytest.mark.parametrize(("data", "column"), [("cifar10-small", 1), ("cifar100-small", 2)])
+def test_agreement_with_people_is_that_of_the_stored_numbers(data: str, column: int) -> None:
+    runs = json.loads((ROOT / "results" / "agreement" / f"{data}.json").read_text(encoding="utf-8"))["results"]
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").partition("## What people confuse")[2]
+    table = {
+        row[0]: row[column] for line in text.splitlines() if (row := line.strip("| ").split(" | ")) and len(row) == 3
+    }
+    stored = {
+        "Spearman, all directed pairs": [run["spearman"] for run in runs],
+        "Spearman by row": [run["row_spearman"] for run in runs],
+        "nearest by people is the nearest": [run["top"]["1"] for run in runs],
+        "nearest by people among the 3 nearest": [run["top"]["3"] for run in runs],
+        "AUC, same superclass against others": [run["auc"] for run in runs],
+        "nearest label in the same superclass": [run["nearest_in_group"] for run in runs],
+    }
+    for name, values in stored.items():
+        assert table[name].strip() == ("–" if None in values else f"{mean(values):.3f}"), name
+    found = paired_difference(
+        {i: v for i, v in enumerate(stored["Spearman, all directed pairs"])}, dict.fromkeys(range(9), 0.0)
+    )
+    assert found is not None
+    assert f"{found.low:.3f} to {found.high:.3f}" in text
+    assert all(run["mantel_p"] == 0.0001 for run in runs)
