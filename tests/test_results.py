@@ -88,9 +88,7 @@ def test_agreement_with_people_is_that_of_the_stored_numbers(data: str, column: 
     }
     for name, values in stored.items():
         assert table[name].strip() == ("–" if None in values else f"{mean(values):.3f}"), name
-    found = paired_difference(
-        {i: v for i, v in enumerate(stored["Spearman, all directed pairs"])}, dict.fromkeys(range(9), 0.0)
-    )
+    found = paired_difference(dict(enumerate(stored["Spearman, all directed pairs"])), dict.fromkeys(range(9), 0.0))
     assert found is not None
     assert f"{found.low:.3f} to {found.high:.3f}" in text
     assert all(run["mantel_p"] == 0.0001 for run in runs)
