@@ -85,7 +85,7 @@ def test_everything_is_written(report: Report) -> None:
     names = {path.name for path in report.page.parent.iterdir()}
     charts = ("curves", "intervals", "heatmap", "dendrogram", "map", "development", "loss")
     assert names == {
-        *("report.html", "table.txt", "table.md", "table.csv"),
+        *("report.html", "table.txt", "table.md", "table.csv", "pairs.md", "pairs.tex"),
         *(f"{chart}-mnist-mlp.{kind}" for chart in charts for kind in ("svg", "png")),
     }
     assert {path.name for path in (report.page, *report.tables, *report.figures)} == names
