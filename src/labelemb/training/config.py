@@ -138,11 +138,16 @@ class TrainingConfig(AllMethodOptions):
         Raises:
             DataError: The option names a run that learned no label embedding.
         """
-        return self.values_of(METHODS[self.method].options, **{key: str(file) for key, file in self.files.items()})
+        return self.values_of(
+            METHODS[self.method].options, **{key: str(file) for key, file in self._method_files().items()}
+        )
 
     @property
     def files(self) -> dict[str, Path]:
-        """The files that a run of this method reads, by config key. Raises as ``method_options`` does."""
+        """The files that a run reads, by config key; a task adds its own. Raises as ``method_options`` does."""
+        return self._method_files()
+
+    def _method_files(self) -> dict[str, Path]:
         kinds = METHODS[self.method].file_kinds
         paths = {key: Path(getattr(self, key)).expanduser() for key in kinds if getattr(self, key)}
         return {key: embedding_file(path) if kinds[key] == "label_embedding" else path for key, path in paths.items()}

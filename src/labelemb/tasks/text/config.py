@@ -13,7 +13,7 @@ from labelemb.training.optimizers import OptimizerName, OptimizerSettings, Sched
 
 EMBEDDED = "ngrams"
 # learning rates of the body, the head and the loss's parameters
-RATES = {EMBEDDED: (5e-3, 5e-3, 5e-3), PREFIX: (5e-5, 2e-3, 2e-3)}
+RATES = {EMBEDDED: (5e-3, 5e-3, 5e-3), PREFIX: (5e-5, 2e-3, 1e-2)}
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class TextConfig(TrainingConfig):
         gradient_checkpointing: Pretrained encoders: recompute activations in the backward pass to save memory.
         learning_rate: Peak learning rate of the encoder; null: 5e-3 for ``ngrams``, 5e-5 for pretrained encoders.
         head_learning_rate: Peak learning rate of the classifier; null: 5e-3 for ``ngrams``, 2e-3 otherwise.
-        loss_learning_rate: Peak learning rate of the label embedding; null: 5e-3 for ``ngrams``, 2e-3 otherwise.
+        loss_learning_rate: Peak learning rate of the label embedding; null: 5e-3 for ``ngrams``, 1e-2 otherwise.
         warmup: Fraction of the steps that the ``linear`` schedule warms up.
 
     Raises:

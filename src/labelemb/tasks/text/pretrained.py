@@ -135,9 +135,13 @@ class PretrainedEncoder(nn.Module):
         Raises:
             ConfigError: If the encoder does not support it.
         """
+        enable = getattr(self.encoder, "activation_checkpointing_enable", None)  # transformers 5.24 and later
+        enable = enable or getattr(self.encoder, "gradient_checkpointing_enable", None)
         try:
-            self.encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        except (AttributeError, ValueError) as error:
+            if enable is None:
+                raise ValueError(type(self.encoder).__name__)
+            enable({"use_reentrant": False})
+        except ValueError as error:
             raise ConfigError("gradient_checkpointing", "an encoder that supports it", error) from error
 
     def check_tokenizer(self, tokenizer: PretrainedTokenizer, max_length: int) -> None:
