@@ -114,3 +114,22 @@ def test_refusals(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="LightningModule: expected a loss of labelemb as an attribute, got none"):
         fit(Bare(), tmp_path)
+
+
+def test_its_csv_log_is_imported_as_a_run(tmp_path: Path) -> None:
+    from labelemb.runs.importers import read_log
+
+    class Validated(Classifier):
+        def validation_step(self, batch: list[Tensor], number: int) -> None:
+            images, labels = batch
+            self.log("val_acc", (self.head(self.body(images)).argmax(1) == labels).float().mean())
+
+    logger = lightning.pytorch.loggers.CSVLogger(tmp_path)
+    quiet = {"accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = lightning.Trainer(
+        **quiet, logger=logger, callbacks=[LabelEmbeddingCallback()], max_epochs=2, log_every_n_steps=1
+    )
+    trainer.fit(Validated(), loader(), loader())
+    lines = read_log(logger.log_dir)
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert lines[-1]["valid_error"] == pytest.approx(100 * (1 - float(trainer.callback_metrics["val_acc"])), abs=1e-3)

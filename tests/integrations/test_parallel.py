@@ -1,4 +1,4 @@
-"""LossModel in two processes: DistributedDataParallel, fully_shard and the Trainer of transformers against one process."""
+"""LossModel in two processes, under DistributedDataParallel and fully_shard, against one process."""
 
 import os
 import subprocess

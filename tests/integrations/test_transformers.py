@@ -256,3 +256,27 @@ def test_refusals(tmp_path: Path) -> None:
         LabelEmbeddingTrainer(model=transformers.BertModel(transformers.BertConfig(**SMALL)), args=arguments(tmp_path))
     with pytest.raises(ConfigError, match="labels: expected"):
         LossModel(bert(), LabelEmbeddingLoss(SIZE, LABELS))(input_ids=torch.ones(2, 3, dtype=torch.long))
+
+
+def test_its_log_is_imported_as_a_run(tmp_path: Path) -> None:
+    from labelemb.runs.importers import read_log
+
+    def accuracy(found: Any) -> dict[str, float]:
+        return {"accuracy": float((found.predictions.argmax(-1) == found.label_ids).mean())}
+
+    options = {"eval_strategy": "epoch", "save_strategy": "epoch", "max_steps": -1, "num_train_epochs": 2}
+    data = Rows(24)
+    trainer = LabelEmbeddingTrainer(
+        model=bert(),
+        args=arguments(tmp_path, **options),
+        train_dataset=data,
+        eval_dataset=data,
+        compute_metrics=accuracy,
+    )
+    trainer.train()
+    lines = read_log(tmp_path)
+    logged = [line for line in trainer.state.log_history if "eval_accuracy" in line]
+    assert [line["valid_error"] for line in lines] == pytest.approx(
+        [100 * (1 - line["eval_accuracy"]) for line in logged]
+    )
+    assert [(line["epoch"], line["step"]) for line in lines] == [(1, 3), (2, 6)]

@@ -30,6 +30,7 @@ COMMANDS = {
     "predict": "classify images with a trained model",
     "evaluate": "evaluate a trained model on its test data, or on other data",
     "report": "write tables, curves, heat maps and an HTML page about runs",
+    "import": "import the log of another program as a run, for report and compare",
     "similar": "list the labels nearest to a label",
     "agree": "compare a learned label embedding with how often people confuse the labels",
     "export": "write a learned label embedding as safetensors, csv, npy or for TensorBoard's projector",
@@ -103,7 +104,8 @@ def _run(arguments: list[str]) -> int:
 
 
 def _command(name: str) -> "Command":
-    command: Command = import_module(f"labelemb.cli.{name}").COMMAND
+    module = {"import": "import_log"}.get(name, name)  # a module cannot be called import
+    command: Command = import_module(f"labelemb.cli.{module}").COMMAND
     return command
 
 

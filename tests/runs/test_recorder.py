@@ -1,0 +1,123 @@
+"""Runs of other programs: recorded by hand, and imported from their logs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from labelemb.cli import main
+from labelemb.errors import ConfigError, DataError
+from labelemb.report import make_report
+from labelemb.runs import Recorder, RunFolder
+from labelemb.runs.importers import read_log
+
+
+def test_recorded_runs_are_compared(tmp_path: Path) -> None:
+    for method, gain in (("baseline", 0.0), ("mine", 1.0)):
+        for seed in range(6):
+            with Recorder(tmp_path, "intents", method, seed, {"lr": 0.1}) as recorder:
+                for epoch in (1, 2):
+                    recorder.log(epoch, test_error=20.0 - epoch - gain + 0.1 * seed)
+    report = make_report([tmp_path / "intents"], tmp_path / "report", reference="baseline")
+    assert "mine" in report.text
+    assert "1.00" in report.text
+
+
+def test_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    Recorder(tmp_path, "a", "b", 0).log(1, test_error=3.0)
+    again = Recorder(tmp_path, "a", "b", 0)
+    assert not again.run.finished
+    again.log(2, test_error=2.0)
+    again.finish()
+    assert [line["test_error"] for line in RunFolder.of(tmp_path, "a", "b", 0).history()] == [3.0, 2.0]
+    with pytest.raises(DataError, match="after epoch 2"):
+        again.log(2, test_error=2.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("experiment", "a/b"), ("method", ".."), ("method", ""), ("seed", -1), ("seed", "0")]
+)
+def test_names_that_are_no_folders(name: str, value: object, tmp_path: Path) -> None:
+    given = {"experiment": "a", "method": "b", "seed": 0} | {name: value}
+    with pytest.raises(ConfigError, match=f"{name}: expected"):
+        Recorder(tmp_path, **given)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_but_finite_numbers(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, "a", "b", 0)
+    with pytest.raises(ConfigError, match="test_error: expected a finite number, got nan"):
+        recorder.log(1, test_error=float("nan"))
+    with pytest.raises(ConfigError, match="finish"):
+        recorder.finish()
+
+
+LOGS = {
+    "trainer_state.json": json.dumps(
+        {
+            "log_history": [
+                {"epoch": 0.5, "step": 5, "loss": 2.0},
+                {"epoch": 1.0, "step": 10, "eval_accuracy": 0.8, "eval_loss": 0.7},
+                {"epoch": 2.0, "step": 20, "eval_accuracy": 0.9},
+            ]
+        }
+    ),
+    "metrics.csv": "epoch,step,train_loss,val_acc\n0,9,1.0,\n0,9,,0.8\n1,19,0.5,\n1,19,,0.9\n",
+    "mine.csv": "epoch,validation accuracy\n1,80\n2,90\n",
+}
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_logs_of_other_programs(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / name).write_text(LOGS[name])
+    lines = read_log(tmp_path / name)
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert [line["valid_error"] for line in lines] == pytest.approx([20.0, 10.0])
+    command = [
+        "import",
+        str(tmp_path / name),
+        "--experiment",
+        "a",
+        "--method",
+        "b",
+        "--out",
+        str(tmp_path / "runs"),
+        "--test",
+    ]
+    assert main(command) == 0
+    run = RunFolder.of(tmp_path / "runs", "a", "b", 0)
+    assert run.finished
+    assert run.history()[-1]["test_error"] == pytest.approx(10.0)
+    assert main(command) == 2
+    assert "expected a folder without a run" in capsys.readouterr().err
+
+
+def test_tensorboard_event_files(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(tmp_path)) as writer:
+        for step in (10, 20):
+            writer.add_scalar("val/acc", step / 25, step)
+    assert [line["valid_error"] for line in read_log(tmp_path)] == pytest.approx([60.0, 20.0], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("x.json", "[]", "log_history"),
+        ("x.json", "{", "x.json"),
+        ("x.csv", "a,b\n1,2\n", "column 'epoch' or 'step'"),
+        ("x.csv", "", "no header"),
+        ("x.csv", "epoch,loss\n1,2\n", "expected evaluations"),
+        ("x.txt", "", "trainer_state.json"),
+    ],
+)
+def test_what_is_no_log(name: str, content: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / name).write_text(content)
+    assert (
+        main(["import", str(tmp_path / name), "--experiment", "a", "--method", "b", "--out", str(tmp_path / "runs")])
+        == 2
+    )
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
