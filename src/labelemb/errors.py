@@ -1,6 +1,7 @@
 """Errors that name the argument, what was expected, what was given and, where there is one, the remedy."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from numbers import Integral
@@ -9,23 +10,31 @@ from typing import Self
 
 LONGEST = 500  # characters of a value in a message
 LARGEST_INT = 2**31 - 1  # of an option
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: object) -> str:
-    r"""Return text on one line without control characters, which could rewrite what a terminal shows.
-
-    White space becomes single spaces; other characters that cannot be printed are escaped.
+    r"""Return text on one line without control characters; white space becomes single spaces.
 
     >>> printable("a\n b\x1b[2J")
-    'a b\\x1b[2J'
+    'a b\\u001b[2J'
     """
     try:
         line = " ".join(str(text).split())
     except ValueError:  # Python refuses to write a whole number of more than 4300 digits
         return "a number of thousands of digits"
-    if line.isprintable():
-        return line
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
+    return escape_control(line)
+
+
+def escape_control(text: str) -> str:
+    r"""Escape the characters that could rewrite what a terminal shows, line feeds and tabs aside.
+
+    These are control characters, marks that change the direction of text, and parts of file names that are not UTF-8.
+
+    >>> escape_control("a\x1b[2J\n")
+    'a\\u001b[2J\n'
+    """
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class LabelembError(ValueError):

@@ -1,6 +1,5 @@
 """``labelemb evaluate``: evaluate a trained model on its test data, or on other data."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
+from labelemb.cli.terminal import show, show_json
 from labelemb.cli.trained_model import (
     SEARCH,
     add_checkpoint,
@@ -103,17 +103,17 @@ def _evaluate_classifier(chosen: Any) -> int:
         model.keep_temperature(temperature)
     found = evaluate(temperature)
     if chosen.json:
-        print(json.dumps(asdict(found), ensure_ascii=False, indent=2))
+        show_json(asdict(found))
         return 0
     top5 = f"  top-5 error {found.error_top5:.2f} %" if len(found.errors_by_label) > 5 else ""
-    print(f"{found.count} {unit}  error {found.error:.2f} %{top5}  nll {found.nll:.3f}  ECE {found.ece:.2f} %")
+    show(f"{found.count} {unit}  error {found.error:.2f} %{top5}  nll {found.nll:.3f}  ECE {found.ece:.2f} %")
     if chosen.calibrate:
         before = evaluate(1.0)
-        print(f"temperature {temperature:.3f}; without it nll {before.nll:.3f}  ECE {before.ece:.2f} %")
+        show(f"temperature {temperature:.3f}; without it nll {before.nll:.3f}  ECE {before.ece:.2f} %")
         if pinned(temperature):
-            print("the temperature is at its limit: the validation examples are all correct, or too often wrong")
+            show("the temperature is at its limit: the validation examples are all correct, or too often wrong")
     worst = sorted(found.errors_by_label.items(), key=lambda pair: -pair[1])[:WORST]
-    print("most often wrong: " + ", ".join(f"{name} {error:.1f} %" for name, error in worst))
+    show("most often wrong: " + ", ".join(f"{name} {error:.1f} %" for name, error in worst))
     return 0
 
 
@@ -126,12 +126,12 @@ def _evaluate_text(chosen: Any) -> int:
     if chosen.json:
         facts = {"sentences": found.sentences, "perplexity": found.perplexity}
         scores = {name: asdict(one) for name, one in found.scores.items()}
-        print(json.dumps({**facts, "scores": scores}, ensure_ascii=False, indent=2))
+        show_json({**facts, "scores": scores})
         return 0
-    print(f"{found.sentences} sentences  perplexity {found.perplexity:.4g}")
+    show(f"{found.sentences} sentences  perplexity {found.perplexity:.4g}")
     for name, one in found.scores.items():
         part = "" if one.sentences == found.sentences else f" ({one.sentences} of the sentences)"
-        print(f"{name} {one.value:.2f}  {one.signature}{part}")
+        show(f"{name} {one.value:.2f}  {one.signature}{part}")
     return 0
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
+from labelemb.cli.terminal import show
 
 
 def parser(arguments: Sequence[str]) -> Parser:
@@ -40,7 +41,7 @@ def run(chosen: Any) -> int:
         data = chosen.data or os.environ.get("LABELEMB_DATA")
         thumbnails = thumbnails_of(RunFolder(source), Path(data) if data else None)
     out = export_embedding(embedding, chosen.to, chosen.out and Path(chosen.out), chosen.logits, thumbnails)
-    print(f"{out}, for tensorboard --logdir {out}" if chosen.to == "tensorboard" else out)
+    show(f"{out}, for tensorboard --logdir {out}" if chosen.to == "tensorboard" else out)
     return 0
 
 

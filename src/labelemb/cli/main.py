@@ -10,7 +10,10 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+import torch
+
 import labelemb
+from labelemb.cli.terminal import abandon_output, prepare, show_error
 from labelemb.errors import ConfigError, LabelembError, nearest
 
 if TYPE_CHECKING:
@@ -57,13 +60,18 @@ EXTRAS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run ``labelemb ARGUMENTS`` and return the exit code."""
+    if arguments is None:
+        prepare()
     return guarded(_run, sys.argv[1:] if arguments is None else arguments)
 
 
 def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:
     """Run a command; invalid input is one line on stderr and exit code 2, never a traceback."""
     try:
-        return run(arguments)
+        check_launch()
+        code = run(arguments)
+        sys.stdout.flush()  # here, where an error has an answer, and not at the exit of Python
+        return code
     except LabelembError as error:
         return _invalid(str(error))
     except ModuleNotFoundError as error:
@@ -75,14 +83,31 @@ def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:
         sys.stderr.close()
         return 128 + signal.SIGPIPE
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno is None:
             raise
-        return _invalid(f"{error.filename}: expected a usable file or folder, got {error.strerror}")
+        if error.filename is None:  # of a stream, such as output to a full disk
+            abandon_output()
+        where = "output" if error.filename is None else str(error.filename)
+        return _invalid(f"{where}: expected a usable file or folder, got {str(error.strerror).lower()}")
+    except (MemoryError, torch.OutOfMemoryError):
+        return _invalid("memory: expected a model and batches that fit, got out of memory. Lower --batch_size or sizes")
+    except RuntimeError as error:
+        if "DefaultCPUAllocator" not in str(error):
+            raise
+        return _invalid(f"memory: expected a model and batches that fit, got {str(error).partition('. Error')[0]}")
     except SystemExit as ended:  # --help and --version
         return int(ended.code or 0)
     except KeyboardInterrupt:
         print("stopped; the same command resumes", file=sys.stderr)
         return 130
+
+
+def check_launch() -> None:
+    """Raise ConfigError when the variables that a launcher sets are not whole numbers."""
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
+        value = os.environ.get(name, "0")
+        if not value.isdecimal():
+            raise ConfigError(name, "a whole number, as torchrun and accelerate launch set it", repr(value))
 
 
 def _run(arguments: list[str]) -> int:
@@ -110,6 +135,5 @@ def _command(name: str) -> "Command":
 
 
 def _invalid(message: str) -> int:
-    if os.environ.get("RANK", "0") == "0":  # of several processes one reports
-        print(f"labelemb: {' '.join(message.split())}", file=sys.stderr)
+    show_error(message)
     return 2

@@ -1,12 +1,12 @@
 """``labelemb predict``: classify images or texts with a trained model."""
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
+from labelemb.cli.terminal import show, show_json
 from labelemb.cli.trained_model import add_checkpoint, load_classifier
 from labelemb.errors import ConfigError
 
@@ -54,7 +54,7 @@ def run(chosen: Any) -> int:
         return 0
     width = max(len(str(file)) for file in files)
     for file, labels in zip(files, predictions, strict=True):
-        print(f"{file!s:{width}}  {_spelled(labels)}")
+        show(f"{file!s:{width}}  {_spelled(labels)}")
     return 0
 
 
@@ -71,7 +71,7 @@ def _predict_texts(model: "TrainedTextModel", chosen: Any) -> int:
         _print_json("text", lines, predictions)
         return 0
     for labels in predictions:
-        print(_spelled(labels))
+        show(_spelled(labels))
     return 0
 
 
@@ -84,7 +84,7 @@ def _print_json(kind: str, items: Iterable[str], predictions: Sequence[Sequence[
         {kind: item, "labels": [{"label": name, "probability": p} for name, p in labels]}
         for item, labels in zip(items, predictions, strict=True)
     ]
-    print(json.dumps(rows, ensure_ascii=False, indent=2))
+    show_json(rows)
 
 
 COMMAND = Command(parser, run)

@@ -6,6 +6,7 @@ from typing import Any
 
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
+from labelemb.cli.terminal import show
 from labelemb.stats.equivalence import check_margin
 
 
@@ -34,8 +35,8 @@ def run(chosen: Any) -> int:
     labels = [label.strip() for label in chosen.labels.split(",")] if chosen.labels else None
     folders = [Path(folder) for folder in chosen.folders]
     made = make_report(folders, Path(chosen.out), labels, chosen.order, chosen.reference, chosen.alike)
-    print(made.text)
-    print(f"\nThe page: {made.page.resolve()}")
+    show(made.text)
+    show(f"\nThe page: {made.page.resolve()}")
     return 0
 
 

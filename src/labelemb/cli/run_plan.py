@@ -15,7 +15,7 @@ from rich.console import Console
 from labelemb.cli.parser import UsageError
 from labelemb.cli.suggestions import suggest_method
 from labelemb.cli.training_options import Recipe, recipe_of
-from labelemb.errors import ConfigError, check_at_least_one
+from labelemb.errors import ConfigError, check_at_least_one, escape_control
 from labelemb.presets import Preset, read_preset
 from labelemb.runs import RunFolder
 from labelemb.tasks.text.files import KINDS as TEXT_FILES
@@ -204,4 +204,4 @@ def main_console() -> Console:
 
 def say(console: Console, text: str) -> None:
     """Print text as it is: no colours, no markup, no wrapping."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    console.print(escape_control(text), highlight=False, markup=False, soft_wrap=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
+from labelemb.cli.terminal import show
 from labelemb.presets import preset_names, read_preset
 
 
@@ -18,7 +19,7 @@ def parser(arguments: Sequence[str]) -> Parser:
 
 def run(chosen: Any) -> int:
     """Print the file as it is."""
-    print(read_preset(chosen.preset).text, end="")
+    show(read_preset(chosen.preset).text.rstrip("\n"))
     return 0
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
+from labelemb.cli.terminal import show
 from labelemb.errors import ConfigError, check_at_least_one
 from labelemb.tasks.seq2seq.vocab import SPECIAL
 
@@ -38,12 +39,12 @@ def run(chosen: Any) -> int:
     embedding = LabelEmbedding.load(embedding_file(Path(chosen.source)))
     if chosen.frequent is None:
         for name, probability in nearest(embedding, chosen.label, chosen.top, SPECIAL):
-            print(f"{probability:.4f}  {name}")
+            show(f"{probability:.4f}  {name}")
         return 0
     words = [name for name in embedding.label_names or [] if name.isalpha()][: chosen.frequent]  # by frequency
     width = max(map(len, words), default=0)
     for word in words:
-        print(f"{word:{width}}  {' '.join(name for name, _ in nearest(embedding, word, chosen.top, SPECIAL))}")
+        show(f"{word:{width}}  {' '.join(name for name, _ in nearest(embedding, word, chosen.top, SPECIAL))}")
     return 0
 
 

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from labelemb.csv_cells import unprotect
 from labelemb.errors import DataError
 
 FORMATS = "a .csv, .npy or .safetensors file with one matrix"
@@ -65,7 +66,7 @@ def read_soft_labels(file: Path, label_names: Sequence[str]) -> Tensor:
 def _read_csv(file: Path, label_names: Sequence[str]) -> Tensor:
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            header, *rows = [row for row in csv.reader(lines) if row]
+            header, *rows = [[unprotect(cell) for cell in row] for row in csv.reader(lines) if row]
     except (ValueError, csv.Error) as error:  # ValueError: empty file, or not UTF-8
         raise DataError(str(file), "a header with label names and a row per label", error) from error
     named = len(header) == len(rows) + 1

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from labelemb.csv_cells import unprotect
 from labelemb.errors import DataError
 
 Matrix = NDArray[np.float64]
@@ -118,7 +119,7 @@ def _read_csv(path: Path) -> tuple[list[str], Matrix]:
 def _rows(path: Path) -> list[list[str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return [row for row in csv.reader(file) if row]
+            return [[unprotect(cell) for cell in row] for row in csv.reader(file) if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(str(path), "a CSV file in UTF-8", error) from None
 

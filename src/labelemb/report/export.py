@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from labelemb.csv_cells import protect
 from labelemb.errors import ConfigError
 from labelemb.files import write_atomically, write_text
 from labelemb.report.similarity import names_of
@@ -95,9 +96,9 @@ def _write_npy(file: BinaryIO, size: int, rows: Iterable[NDArray[np.float32]]) -
 
 def _write_csv(file: BinaryIO, names: list[str], rows: Iterable[NDArray[np.float32]]) -> None:
     writer = csv.writer(codecs.getwriter("utf-8")(file))
-    writer.writerow(["label", *names])
+    writer.writerow(["label", *map(protect, names)])
     for name, row in zip(names, rows, strict=True):
-        writer.writerow([name, *(f"{value:.7g}" for value in row)])
+        writer.writerow([protect(name), *(f"{value:.7g}" for value in row)])
 
 
 def _write_projector(
