@@ -1,4 +1,4 @@
-"""``labelemb export``: write a learned label embedding in a format that other programs read."""
+"""``labelemb export``: write a learned label embedding, or a trained classifier, for other programs."""
 
 import os
 from collections.abc import Sequence
@@ -14,13 +14,14 @@ def parser(arguments: Sequence[str]) -> Parser:
     """Return the parser."""
     run = "runs/digits/label_embedding/seed-0"
     made = Parser(
-        "Write a learned label embedding in a format that other programs read.",
+        "Write a learned label embedding, or the trained classifier itself, in a format that other programs read.",
         f"examples:\n  $ labelemb export {run} --to csv\n  labels.csv\n"
         f"  $ labelemb export {run} --to tensorboard\n  projector, for tensorboard --logdir projector",
     )
     made.add_argument("source", type=str, help="a run folder with labels.safetensors in it, or such a file")
-    made.add_argument("--to", type=str, default="csv", help="safetensors, csv, npy or tensorboard")
-    made.add_argument("--out", type=str, help="file to write; for tensorboard a folder")
+    text = "label embedding: safetensors, csv, npy or tensorboard; classifier: onnx, torch (torch.export) or hf"
+    made.add_argument("--to", type=str, default="csv", help=text)
+    made.add_argument("--out", type=str, help="file to write; for tensorboard and hf a folder")
     made.add_argument("--logits", action="store_true", help="csv, npy: E itself instead of the soft labels softmax(E)")
     made.add_argument("--data", type=str, help="for tensorboard: folder with the data; without it LABELEMB_DATA")
     return made
@@ -28,6 +29,12 @@ def parser(arguments: Sequence[str]) -> Parser:
 
 def run(chosen: Any) -> int:
     """Write the file or folder and print its path."""
+    if chosen.to in ("onnx", "torch", "hf"):
+        from labelemb.tasks.export import export_model
+        from labelemb.tasks.loading import load_classifier
+
+        print(export_model(load_classifier(chosen.source), chosen.to, chosen.out and Path(chosen.out)))
+        return 0
     from labelemb.report.export import export_embedding
     from labelemb.runs import RunFolder, embedding_file
     from labelemb.terms.embedding import LabelEmbedding

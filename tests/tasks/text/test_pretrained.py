@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from labelemb.errors import LabelembError
 from labelemb.runs import RunFolder
+from labelemb.tasks.export import export_model
 from labelemb.tasks.text.batch import EncodedTexts
 from labelemb.tasks.text.config import TextConfig
 from labelemb.tasks.text.model import build_model
@@ -53,6 +55,12 @@ def test_learns_and_the_run_folder_is_enough(config: TextConfig, tmp_path: Path)
     model = TrainedTextModel(run)
     assert model.evaluate(model.test_texts()).error == pytest.approx(last["test_error"])
     assert (run.path / "encoder" / "config.json").is_file()
+    export_model(model, "hf", tmp_path / "hf")
+    encoder = transformers.AutoModel.from_pretrained(tmp_path / "hf").eval()
+    tokens = transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")(["a pear is here"], return_tensors="pt")
+    head = load_file(tmp_path / "hf" / "classifier.safetensors")
+    hidden = encoder(**tokens).last_hidden_state.mean(1)
+    torch.testing.assert_close(hidden @ head["weight"].T + head["bias"], model.logits(["a pear is here"]))
 
 
 def test_frozen_layers_stay(config: TextConfig) -> None:

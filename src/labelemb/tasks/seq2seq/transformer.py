@@ -17,8 +17,8 @@ from labelemb.tasks.seq2seq.model import EncoderDecoder, Memory, ModelDims, Voca
 class TransformerSeq2Seq(EncoderDecoder):
     """Encoder and decoder of Vaswani et al. 2017 (arXiv 1706.03762), under the same interface as the LSTM.
 
-    Layers normalise what they read (pre-norm), so that training needs no warm-up; positions are sines and cosines, so that
-    no sentence is too long. An unknown word is replaced by the source word that has the most attention in the last
+    Layers are pre-norm, so that training needs no warm-up; positions are sines and cosines, so that no sentence is too
+    long. An unknown word is replaced by the source word that has the most attention in the last
     layer, mean of the heads. Embeddings of another size than D go through a linear map.
 
     sizes        dropout is on embeddings, attention, inside the feed-forward blocks, and on what each block adds

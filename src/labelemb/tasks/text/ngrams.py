@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -59,6 +60,12 @@ class NgramEncoder(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Return the hidden state ``(N, D)`` of padded features ``(N, T)``; mask is 1 where a feature is."""
         lengths = mask.sum(1)
+        if torch.compiler.is_exporting():  # the number of features may not depend on the data there
+            sums = (self.embedding(ids) * mask[:, :, None]).sum(1)
+            return self._hidden(sums / lengths[:, None])
         bag = F.embedding_bag(ids[mask.bool()], self.embedding.weight, lengths.cumsum(0) - lengths, mode="mean")
+        return self._hidden(bag)
+
+    def _hidden(self, bag: Tensor) -> Tensor:
         hidden: Tensor = F.gelu(self.hidden(self.dropout(self.norm(bag))))
         return hidden

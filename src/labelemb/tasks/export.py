@@ -1,0 +1,146 @@
+"""Exporting a trained classifier: ONNX, a torch.export program, or a folder that transformers loads."""
+
+import io
+import json
+import warnings
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from labelemb.errors import ConfigError
+from labelemb.files import write_atomically, write_text
+from labelemb.tasks.text.pretrained import PretrainedEncoder, PretrainedTokenizer
+from labelemb.tasks.text.trained import TrainedTextModel
+from labelemb.tasks.vision.trained import TrainedModel
+from labelemb.tensor_files import write_tensors
+
+Format = Literal["onnx", "torch", "hf"]
+FORMATS = get_args(Format)
+NAMES = {"onnx": "model.onnx", "torch": "model.pt2", "hf": "model"}
+
+
+class ImageNetwork(nn.Module):
+    """Pixels to logits: normalization, model, head and temperature of an image run.
+
+    Args:
+        trained: The trained model.
+    """
+
+    def __init__(self, trained: TrainedModel) -> None:
+        super().__init__()
+        facts = trained.preprocessing
+        self.model, self.temperature = trained.model, trained.temperature
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(facts.mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(facts.std).view(1, -1, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return logits ``(N, V)`` of uint8 pixels ``(N, C, H, W)``."""
+        images = (pixels.float() / 255 - self.mean) / self.std
+        logits: Tensor = self.model.head(self.model(images)) / self.temperature  # type: ignore[operator]
+        return logits
+
+
+class TextNetwork(nn.Module):
+    """Token ids to logits: model, head and temperature of a text run.
+
+    Args:
+        trained: The trained model.
+    """
+
+    def __init__(self, trained: TrainedTextModel) -> None:
+        super().__init__()
+        self.model, self.temperature = trained.model, trained.temperature
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return logits ``(N, V)`` of token ids and mask, int64 ``(N, T)``."""
+        logits: Tensor = self.model.head(self.model(input_ids, attention_mask)) / self.temperature  # type: ignore[operator]
+        return logits
+
+
+def export_model(trained: TrainedModel | TrainedTextModel, to: str, out: Path | None = None) -> Path:
+    """Write a trained classifier for other programs; its logits are those of the run, divided by its temperature.
+
+    Args:
+        trained: The trained model, on the CPU.
+        to: ``onnx`` (inputs ``pixels``, or ``input_ids`` and ``attention_mask``), ``torch`` (for
+            ``torch.export.load``) or ``hf`` (a folder for ``from_pretrained``).
+        out: File or folder to write; None: model.onnx, model.pt2 or model.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ConfigError: If the format is unknown, does not fit the model, or needs a package that is not installed.
+    """
+    if to not in FORMATS:
+        raise ConfigError("to", " or ".join(FORMATS), repr(to))
+    path = out or Path(NAMES[to])
+    if to == "hf":
+        _export_pretrained(trained, path)
+        return path
+    network, inputs, shapes = _network(trained)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the exporters warn about their own internals
+        program = torch.export.export(network.eval(), inputs, dynamic_shapes=shapes)
+        if to == "torch":
+            buffer = io.BytesIO()
+            torch.export.save(program, buffer)
+            content = buffer.getvalue()
+        else:
+            content = _onnx(program, trained, list(shapes))
+    write_atomically(path, lambda file: file.write(content))
+    return path
+
+
+def _network(
+    trained: TrainedModel | TrainedTextModel,
+) -> tuple[nn.Module, tuple[Tensor, ...], dict[str, dict[int, Any]]]:
+    """Return the module to export, example inputs, and which axes of each input are free."""
+    batch = Dim("batch", min=1, max=65536)
+    if isinstance(trained, TrainedTextModel):
+        ids = torch.ones(2, 8, dtype=torch.int64)
+        longest = trained.text_config.max_length if trained.text_config.is_pretrained else 2**20
+        axes = {0: batch, 1: Dim("tokens", min=1, max=longest)}
+        return TextNetwork(trained), (ids, torch.ones_like(ids)), {"input_ids": axes, "attention_mask": axes}
+    pixels = torch.zeros(2, *trained.preprocessing.image_shape, dtype=torch.uint8)
+    return ImageNetwork(trained), (pixels,), {"pixels": {0: batch}}
+
+
+def _onnx(program: torch.export.ExportedProgram, trained: TrainedModel | TrainedTextModel, names: list[str]) -> bytes:
+    try:
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        hint = "pip install 'labelemb[onnx]'"
+        raise ConfigError("to", "the packages onnx and onnxscript, for onnx", "not installed", hint) from error
+    exported = torch.onnx.export(program, dynamo=True, input_names=names, output_names=["logits"], verbose=False)
+    assert exported is not None
+    proto = exported.model_proto
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = "label_names", json.dumps(trained.label_names, ensure_ascii=False)
+    content: bytes = proto.SerializeToString()
+    return content
+
+
+def _export_pretrained(trained: TrainedModel | TrainedTextModel, folder: Path) -> None:
+    """Write the encoder for ``AutoModel.from_pretrained``, its tokenizer, and the linear classifier beside them."""
+    encoder = trained.model.encoder if isinstance(trained, TrainedTextModel) else None
+    if not isinstance(trained, TrainedTextModel) or not isinstance(encoder, PretrainedEncoder):
+        raise ConfigError("to", "onnx or torch: this model is none of transformers", "'hf'")
+    assert isinstance(trained.tokenizer, PretrainedTokenizer)
+    if folder.exists() and any(folder.iterdir()):
+        raise ConfigError("out", "a new or empty folder", str(folder))
+    config = encoder.encoder.config
+    config.id2label = dict(enumerate(trained.label_names))
+    config.label2id = {name: index for index, name in enumerate(trained.label_names)}
+    encoder.encoder.save_pretrained(folder)
+    trained.tokenizer.tokenizer.save_pretrained(folder)
+    head = trained.model.head
+    assert isinstance(head, nn.Linear)
+    weights = {"weight": head.weight.detach() / trained.temperature, "bias": head.bias.detach() / trained.temperature}
+    write_tensors(folder / "classifier.safetensors", {k: v.contiguous() for k, v in weights.items()}, {})
+    write_text(folder / "pooling.json", json.dumps({"pooling": encoder.pooling}) + "\n")
