@@ -10,6 +10,7 @@ from labelemb.files import write_text
 from labelemb.runs.history import Line, read_history, write_history
 from labelemb.runs.lock import LockBusyError, hold_lock
 from labelemb.runs.paths import RunPaths
+from labelemb.runs.predictions import Predictions, read_predictions, write_predictions
 from labelemb.runs.records import read_json, read_yaml, write_json, write_yaml
 from labelemb.runs.schema import Config, ErrorsByLabel, Scores, Signature
 
@@ -108,8 +109,17 @@ class RunFolder(RunPaths):
         write_text(self.output_file(split), "".join(f"{line}\n" for line in lines))
         write_json(self.scores_file, self.scores() | {split: scores}, indent=2)
 
+    def write_predictions(self, predictions: Mapping[str, Predictions]) -> None:
+        """Replace the predictions of the last evaluation, split -> predictions; those of ``best.pt`` stay."""
+        best = {key: found for key, found in read_predictions(self.predictions_file).items() if key.startswith("best/")}
+        write_predictions(self.predictions_file, {f"last/{split}": p for split, p in predictions.items()} | best)
+
     def keep_output(self, name: str) -> None:
-        """Copy the last validation output, if there is one, to the output of the checkpoint ``best_by(name)``."""
+        """Keep the last validation output and predictions, where there are any, as those of ``best_by(name)``."""
+        if not name and (predictions := read_predictions(self.predictions_file)):
+            last = {key: found for key, found in predictions.items() if key.startswith("last/")}
+            best = {key.replace("last/", "best/"): found for key, found in last.items()}
+            write_predictions(self.predictions_file, last | best)
         if self.output_file("valid").is_file():
             write_text(self.best_output_file(name), self.output_file("valid").read_text(encoding="utf-8"))
 

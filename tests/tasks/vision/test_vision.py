@@ -11,6 +11,7 @@ from sklearn.metrics import confusion_matrix, log_loss
 
 from labelemb.errors import ConfigError, DataError
 from labelemb.runs import RunFolder
+from labelemb.runs.predictions import read_predictions
 from labelemb.tasks.classification.splits import stratified_holdout
 from labelemb.tasks.vision.config import VisionConfig
 from labelemb.tasks.vision.datasets import load
@@ -194,6 +195,12 @@ def test_evaluation_says_what_scikit_learn_says_and_shares_add_up(tmp_path: Path
     run = RunFolder(tmp_path)
     task.save_artifacts(run)
     assert list(run.errors_by_label()["test"].values()) == pytest.approx(errors.tolist())
+    saved = read_predictions(run.predictions_file)["last/test"]
+    assert saved.label.tolist() == data.test.labels.tolist()
+    assert saved.predicted.tolist() == logits.argmax(1).tolist()
+    p = torch.softmax(logits, 1)
+    assert saved.confidence.tolist() == pytest.approx(p.amax(1).tolist(), rel=1e-5)
+    assert saved.true_probability.tolist() == pytest.approx(p[range(len(p)), data.test.labels].tolist(), rel=1e-4)
 
     sent: dict[int, torch.Tensor] = {}
 

@@ -13,6 +13,7 @@ from labelemb.methods import build_loss
 from labelemb.metrics.calibration import RowScores
 from labelemb.metrics.classification import error_percent, errors_by_label, mean_entropy, true_label_mass
 from labelemb.runs import RunFolder
+from labelemb.runs.predictions import Predictions
 from labelemb.training.config import TrainingConfig
 from labelemb.training.seeding import stream_seed
 from labelemb.training.task import Batch, Shard
@@ -37,6 +38,7 @@ class ClassificationTask:
     def __init__(self, label_names: Sequence[str]) -> None:
         self.label_names = tuple(label_names)
         self._errors_by_label: dict[str, list[float | None]] = {}
+        self._predictions: dict[str, Predictions] = {}
 
     def held_out_labels(self) -> Mapping[str, Tensor]:
         """Return the labels ``(N,)`` of each held-out split, on the device of the run."""
@@ -62,14 +64,16 @@ class ClassificationTask:
             metrics[f"{split}_error"] = error_percent(round(float(scores.correct.sum())), len(labels))
             metrics |= {f"{split}_{key}": value for key, value in scores.figures().items()}
             self._errors_by_label[split] = errors_by_label(scores.correct, labels, len(self.label_names))
+            self._predictions[split] = predictions_of(scores, labels)
         if isinstance(self.loss, LabelEmbeddingLoss):
             soft_labels = self.loss.embedding.soft_labels()
             metrics |= {"true_label_mass": true_label_mass(soft_labels), "label_entropy": mean_entropy(soft_labels)}
         return metrics
 
     def save_artifacts(self, run: RunFolder) -> None:
-        """Write the errors by label and, if one is learned, the label embedding with its label names."""
+        """Write errors by label, predictions and, if one is learned, the label embedding with its label names."""
         run.write_errors_by_label(self.label_names, self._errors_by_label)
+        run.write_predictions(self._predictions)
         if isinstance(self.loss, LabelEmbeddingLoss):
             self.loss.embedding.save(run.labels_file, self.label_names)
 
@@ -83,6 +87,21 @@ class ClassificationTask:
             logits = model.head(model(*batch.inputs))  # type: ignore[operator]
             scores[rows] = RowScores.of(logits, batch.labels).stacked()
         return RowScores(*total(scores).unbind(1))
+
+
+def predictions_of(scores: RowScores, labels: Tensor) -> Predictions:
+    """Return the predictions behind the scores of a split.
+
+    Args:
+        scores: Scores of N rows.
+        labels: True labels, int64, (N,).
+    """
+    return Predictions(
+        label=labels.cpu().numpy(),
+        predicted=scores.predicted.long().cpu().numpy(),
+        confidence=scores.confidence.float().cpu().numpy(),
+        true_probability=torch.exp(-scores.nll).float().cpu().numpy(),
+    )
 
 
 def build_classification_loss(
