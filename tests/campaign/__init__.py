@@ -1,0 +1,1 @@
+"""A long campaign of faults and bad input, beside the tests: ``make campaign``."""
