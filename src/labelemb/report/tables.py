@@ -11,6 +11,7 @@ from labelemb.report.findings import findings
 from labelemb.report.methods import method_rank, method_title
 from labelemb.report.metric import ERROR
 from labelemb.report.run import SELECTIONS, Selection
+from labelemb.report.several import several_lines
 from labelemb.report.tradeoffs import tradeoff_sentences
 from labelemb.stats.paired import Summary
 
@@ -142,6 +143,7 @@ def _sections(
         "Conclusions, and paired seeds that small differences need (80 % power)": [
             line for found in compare_all(experiments, reference) for line in conclusion_lines(found, alike)
         ],
+        "All experiments together": several_lines(experiments, reference),
         "Gains and their costs": [line for each in experiments for line in tradeoff_sentences(each, reference)],
         "Data": [f"{experiment.name}: {note}" for experiment in experiments for note in experiment.data_notes],
         "Unfinished runs, not counted": [line for experiment in experiments for line in unfinished_runs(experiment)],
