@@ -40,7 +40,7 @@ ROOT = Path(__file__).parents[2]
         ("train digits --soft_decay 2", "soft_decay: expected a number from 0 to 1, got 2"),
         ("train digits --seed 1 --seeds 3", "seed: give --seed N .* or --seeds N"),
         ("train digits --jobs 0", "jobs: expected a whole number >= 1, got 0"),
-        ("train digits --tracker nonesuch", "tracker: expected none.* got 'nonesuch'. Accelerate knows"),
+        ("train digits --tracker nonesuch", "tracker: expected none.* got 'nonesuch'. Accelerate supports"),
         ("train mnist-mlp --data /nonexistent", "data: expected a folder with train-images"),
         (
             "compare digits --method label_embedding",
@@ -125,7 +125,7 @@ def test_a_users_own_preset_file(tmp_path: Path, capsys: pytest.CaptureFixture[s
         (b"task: vision\ndataset: digits\nepochs: many\n", "epochs: expected a whole number, got 'many'"),
         (b"task: vision\ndataset: digits\nepochs: 2.5\n", "epochs: expected a whole number, got 2.5"),
         (b"task: [vision]\n", "preset: expected keys in .*task: NAME"),
-        (b"\xff\xfe\x00", "preset: expected a readable YAML file"),
+        (b"\xff\xfe\x00", "expected a readable YAML file"),
         (b"epochs: 3\n", "preset: expected keys in .*task: NAME"),
     ],
 )

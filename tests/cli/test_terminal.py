@@ -1,0 +1,64 @@
+"""What commands print: no control characters of labels, one line for errors, on any terminal."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from labelemb.cli import main
+from labelemb.losses.soft_label_files import read_soft_labels
+from labelemb.terms.embedding import DenseLabelEmbedding
+
+HOSTILE = ["\x1b[2J\x1b[H", "a\rb", "\x07", "\x9b31m", "\u202etxt.exe", "é", "=1+1", "+a", "-b", "@c"]
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    DenseLabelEmbedding(len(HOSTILE)).save(tmp_path / "labels.safetensors", HOSTILE)
+    return tmp_path / "labels.safetensors"
+
+
+def is_clean(text: str) -> bool:
+    return not any((ord(c) < 32 and c not in "\n\t") or 127 <= ord(c) < 160 or c == "\u202e" for c in text)
+
+
+@pytest.mark.parametrize("label", ["é", "unknown", "\x1b[31m"])
+def test_control_characters_do_not_reach_the_terminal(
+    label: str, labels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["similar", str(labels), label, "--top", "10"])
+    said = capsys.readouterr()
+    assert is_clean(said.out + said.err)
+    assert (said.out + said.err).strip()
+
+
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "WORLD_SIZE"])
+@pytest.mark.parametrize("value", ["abc", "-1", "1.5", "\x1b[2J"])
+def test_variables_of_a_launcher(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert main(["list"]) == 2
+    said = capsys.readouterr()
+    assert is_clean(said.err)
+    assert name == "RANK" or f"{name}: expected a whole number" in said.err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_unicode(encoding: str, labels: Path) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-m", "labelemb", "similar", str(labels), "@c", "--top", "10"]
+    done = subprocess.run(command, capture_output=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert b"u202e" in done.stdout
+
+
+def test_exported_cells_are_no_formulas_and_names_come_back(labels: Path, tmp_path: Path) -> None:
+    assert main(["export", str(labels), "--to", "csv", "--out", str(tmp_path / "x.csv")]) == 0
+    with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert not [cell for cell in [*header, *(row[0] for row in rows)] if cell.startswith(("=", "+", "-", "@"))]
+    assert read_soft_labels(tmp_path / "x.csv", HOSTILE).shape == (len(HOSTILE), len(HOSTILE))
