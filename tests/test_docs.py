@@ -107,6 +107,12 @@ def test_the_model_with_its_loss() -> None:
     assert names["model"].loss.steps == 1
 
 
+def test_the_statistics_in_python() -> None:
+    names: dict[str, Any] = {}
+    exec(code_blocks("docs/comparing.md")[0], names)
+    assert names["difference"].n == 6
+
+
 def test_the_loss_for_large_vocabularies() -> None:
     (block,) = code_blocks("docs/large-vocabulary.md")
     names = {name: getattr(labelemb, name) for name in labelemb.__all__}

@@ -92,3 +92,19 @@ def test_agreement_with_people_is_that_of_the_stored_numbers(data: str, column: 
     assert found is not None
     assert f"{found.low:.3f} to {found.high:.3f}" in text
     assert all(run["mantel_p"] == 0.0001 for run in runs)
+
+
+def test_table_of_the_screening_has_the_means_of_its_raw_runs() -> None:
+    with (ROOT / "results" / "search" / "screen.csv").open(encoding="utf-8") as file:
+        runs = list(csv.DictReader(file))
+    text = (ROOT / "docs" / "do-soft-labels-help.md").read_text(encoding="utf-8")
+    header, _, *lines = text.partition("<!-- screen -->\n")[2].partition("<!-- end -->")[0].strip().splitlines()
+    data = [cell.split(",")[0] for cell in header.strip("| ").split(" | ")[1::2]]
+    assert lines
+    for line in lines:
+        method, *cells = line.strip("| ").split(" | ")
+        expected = []
+        for name in data:
+            rows = [row for row in runs if (row["data"], row["method"]) == (name, method)]
+            expected += [f"{mean(float(row[key]) for row in rows):.1f}" for key in ("valid_error", "valid_ece")]
+        assert cells == expected, line
