@@ -51,7 +51,7 @@ def test_arguments_of_cross_entropy(argument: str) -> None:
 
 def test_a_loss_that_has_the_argument_takes_it() -> None:
     assert TfKDLoss(V, weight=0.2).weight == 0.2
-    assert PSKDLoss(V, samples=5, epochs=2, weight=0.3).weight == 0.3
+    assert PSKDLoss(V, num_samples=5, epochs=2, weight=0.3).weight == 0.3
 
 
 @every_loss

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from labelemb.errors import Choices, ConfigError, check_at_least_one
 from labelemb.functional import TERMS
@@ -67,6 +67,7 @@ class Objective:
     soft_temperature: float = 1.0
     soft_scale: float = 1.0
     embedding_update: EmbeddingUpdate = "gradient"
+    _weights: ClassVar[dict[str, float]]
 
     def __post_init__(self) -> None:
         off = {"embedding"} if self.embedding_update == "running_mean" else set()
@@ -91,6 +92,10 @@ class Objective:
             choices.expect(end is None or end > self.soft_start, "soft_end", "a step after soft_start, or None", end)
             choices.expect(end is None or self.mix == "convex", "soft_end", "None in a mix that is not convex", end)
             choices.expect(not unknown, "terms", f"names out of {', '.join(TERMS)}", ", ".join(unknown))
+
+        # Computed here, not inside a compiled graph: torch.compile fails on products of Python floats that change.
+        weights = {"hard": self.hard_weight, "soft": self.soft_weight * self.soft_scale}
+        object.__setattr__(self, "_weights", dict.fromkeys(TERMS, 1.0) | weights)
 
     @classmethod
     def vision(cls) -> "Objective":
@@ -201,4 +206,4 @@ class Objective:
     @property
     def weights(self) -> dict[str, float]:
         """Name -> weight of each term in the loss."""
-        return {**dict.fromkeys(TERMS, 1.0), "hard": self.hard_weight, "soft": self.soft_weight * self.soft_scale}
+        return self._weights
