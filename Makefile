@@ -15,9 +15,8 @@ test-integrations: .venv/installed  ## the tests of the transformers and Lightni
 	$(PIP) -e '.[lightning,transformers]'
 	$(BIN)/python -m pytest tests/integrations
 
-test-timm: .venv/installed  ## the tests against timm's models
-	$(PIP) timm
-	$(BIN)/python -m pytest tests/integrations -k timm
+test-timm: .venv-timm/installed  ## the timm integration; timm needs torchvision, which needs another torch (5.5 GB)
+	.venv-timm/bin/python -m pytest tests/integrations/test_timm.py tests/integrations/test_examples.py -k timm
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .
@@ -56,4 +55,10 @@ campaign: .venv/installed  ## kills, full disks, damaged files and random option
 
 .venv/installed: .venv/base
 	$(PIP) -e '.[dev]'
+	touch $@
+
+.venv-timm/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-timm
+	.venv-timm/bin/python -m pip install --quiet --disable-pip-version-check torch==2.14.1 torchvision==0.29.1
+	.venv-timm/bin/python -m pip install --quiet --disable-pip-version-check timm pytest scikit-learn -e .
 	touch $@
