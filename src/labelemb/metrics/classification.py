@@ -35,6 +35,42 @@ def errors_by_label(correct: Tensor, labels: Tensor, num_labels: int) -> list[fl
     return [error_percent(round(hit), count) if count else None for hit, count in zip(hits, counts, strict=True)]
 
 
+def macro_f1(predicted: Tensor, labels: Tensor, num_labels: int) -> float:
+    """Return the mean over labels of the F1 score, in percent.
+
+    F1 = 2 TP / (2 TP + FP + FN), averaged over the labels that occur or are predicted.
+
+    Args:
+        predicted: Predicted labels, int64, (N,).
+        labels: True labels, int64, (N,).
+        num_labels: Number of labels.
+
+    Example:
+        >>> macro_f1(torch.tensor([0, 0, 0]), torch.tensor([0, 0, 0]), 3)
+        100.0
+    """
+    hits = torch.bincount(labels[predicted == labels], minlength=num_labels).double()
+    sizes = torch.bincount(predicted, minlength=num_labels) + torch.bincount(labels, minlength=num_labels)
+    return 100 * float((2 * hits[sizes > 0] / sizes[sizes > 0]).mean())
+
+
+def balanced_accuracy(correct: Tensor, labels: Tensor, num_labels: int) -> float:
+    """Return the mean over labels of the share of correct rows, in percent; labels without rows are left out.
+
+    Args:
+        correct: Whether each row is correct, bool or 0 and 1, (N,).
+        labels: True labels, int64, (N,).
+        num_labels: Number of labels.
+
+    Example:
+        >>> balanced_accuracy(torch.tensor([1, 0, 1]), torch.tensor([0, 0, 1]), 3)
+        75.0
+    """
+    counts = torch.bincount(labels, minlength=num_labels)
+    found = torch.bincount(labels, weights=correct.double(), minlength=num_labels)
+    return 100 * float((found[counts > 0] / counts[counts > 0]).mean())
+
+
 def true_label_mass(soft_labels: Tensor) -> float:
     """Return the mean probability that a soft label gives to its own label: 1 for one-hot, 1/V for uniform.
 

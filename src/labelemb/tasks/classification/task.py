@@ -11,7 +11,14 @@ from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.method import LossContext
 from labelemb.methods import build_loss
 from labelemb.metrics.calibration import RowScores
-from labelemb.metrics.classification import error_percent, errors_by_label, mean_entropy, true_label_mass
+from labelemb.metrics.classification import (
+    balanced_accuracy,
+    error_percent,
+    errors_by_label,
+    macro_f1,
+    mean_entropy,
+    true_label_mass,
+)
 from labelemb.runs import RunFolder
 from labelemb.runs.predictions import Predictions
 from labelemb.training.config import TrainingConfig
@@ -63,6 +70,9 @@ class ClassificationTask:
             scores = self._scores(model, split, len(labels), shard, total)
             metrics[f"{split}_error"] = error_percent(round(float(scores.correct.sum())), len(labels))
             metrics |= {f"{split}_{key}": value for key, value in scores.figures().items()}
+            count, predicted = len(self.label_names), scores.predicted.round().long()
+            metrics[f"{split}_macro_f1"] = macro_f1(predicted, labels, count)
+            metrics[f"{split}_balanced_accuracy"] = balanced_accuracy(scores.correct, labels, count)
             self._errors_by_label[split] = errors_by_label(scores.correct, labels, len(self.label_names))
             self._predictions[split] = predictions_of(scores, labels)
         if isinstance(self.loss, LabelEmbeddingLoss):
