@@ -78,7 +78,7 @@ def progress_table(plan: Sequence[PlannedRun], failed: Sequence[str]) -> Table:
         open_runs = [planned.run for planned in mine if not planned.run.finished and planned.name not in failed]
         running = [f"{run.path.name} ({len(run.history())})" for run in open_runs if run.config_file.is_file()]
         row_failed = sum(planned.name in failed for planned in mine)
-        mean = _mean_metric([run.history()[-1] for run in done], mine[0].metrics)
+        mean = _mean_metric([_last_line(run) for run in done], mine[0].metrics)
         cells = (method, f"{len(done)}/{len(mine)}", ", ".join(running), str(row_failed or ""), mean)
         table.add_row(*map(Text, cells))
     return table
@@ -102,9 +102,14 @@ def _failure_line(planned: PlannedRun, outcome: Outcome) -> str:
     return f"{line} (traceback in {planned.run.error_file})"
 
 
+def _last_line(run: RunFolder) -> Line:
+    """Return the last evaluation of a run; empty for a run whose history is gone."""
+    return (run.history() or [{}])[-1]
+
+
 def closing_line(planned: PlannedRun, seconds: float) -> str:
     """Return the results of a finished run in one line."""
-    last = planned.run.history()[-1]
+    last = _last_line(planned.run)
     metrics = "  ".join(f"{key} {last[key]:.2f}{_unit(key)}" for key in planned.metrics if key in last)
     return f"{planned.name}  {metrics}  (last epoch; {seconds:.0f} s)"
 

@@ -1,7 +1,7 @@
 """A trained text classifier: predictions and evaluation. N texts, V labels."""
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -117,8 +117,4 @@ def read_config(run: RunFolder) -> TextConfig:
     Raises:
         DataError: If the run is of another task.
     """
-    content = run.config()
-    if "text_column" not in content:
-        raise DataError(str(run.path), "a text-classification run", "a run of another task")
-    known = {field.name for field in fields(TextConfig)}
-    return TextConfig(**{key: value for key, value in content.items() if key in known})
+    return TextConfig.read(run, required=("text_column",))
