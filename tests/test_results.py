@@ -95,16 +95,29 @@ def test_agreement_with_people_is_that_of_the_stored_numbers(data: str, column: 
 
 
 def test_table_of_the_screening_has_the_means_of_its_raw_runs() -> None:
-    with (ROOT / "results" / "search" / "screen.csv").open(encoding="utf-8") as file:
-        runs = list(csv.DictReader(file))
+    lines = (ROOT / "results" / "search" / "objective.jsonl").read_text(encoding="utf-8").splitlines()
+    runs = [json.loads(line) for line in lines]
     text = (ROOT / "docs" / "do-soft-labels-help.md").read_text(encoding="utf-8")
     header, _, *lines = text.partition("<!-- screen -->\n")[2].partition("<!-- end -->")[0].strip().splitlines()
     data = [cell.split(",")[0] for cell in header.strip("| ").split(" | ")[1::2]]
     assert lines
     for line in lines:
-        method, *cells = line.strip("| ").split(" | ")
-        expected = []
+        title, *cells = line.strip("| ").split(" | ")
+        method, expected = title.partition("<!-- ")[2].removesuffix(" -->"), []
         for name in data:
             rows = [row for row in runs if (row["data"], row["method"]) == (name, method)]
-            expected += [f"{mean(float(row[key]) for row in rows):.1f}" for key in ("valid_error", "valid_ece")]
+            expected += [f"{mean(row[key] for row in rows):.1f}" for key in ("valid_error", "valid_ece")]
         assert cells == expected, line
+
+
+def test_table_of_the_second_search_is_the_mean_of_its_raw_runs() -> None:
+    lines = (ROOT / "results" / "search" / "objective.jsonl").read_text(encoding="utf-8").splitlines()
+    runs = [json.loads(line) for line in lines]
+    text = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .* <!-- (.*?) --> \| (.*) \|$", text.partition("<!-- objective -->")[2], flags=re.M)
+    assert len(rows) == 13
+    for candidate, cells in rows:
+        for data, cell in zip(("bank5", "bank10", "mnist100", "c16"), cells.split(" | "), strict=True):
+            found = [run for run in runs if (run["data"], run["method"]) == (data, candidate)]
+            error, ece = (mean(run[key] for run in found) if found else 0 for key in ("valid_error", "valid_ece"))
+            assert cell.strip() == (f"{error:.2f} / {ece:.1f} ({len(found)})" if found else ""), (candidate, data)

@@ -50,7 +50,8 @@ class Margin(Candidate):
         z = head(hidden).float()
         value = cross_entropy(F.log_softmax(z, 1), y)
         value = value + self.suppression * (1 + place[1]) * (z.amax(1) - z.mean(1))
-        return (value + self.weight * F.relu(z.amax(1, keepdim=True) - z - self.margin).mean(1)).mean()
+        value = value + self.weight * F.relu(z.amax(1, keepdim=True) - z - self.margin).mean(1)
+        return torch.mean(value)
 
 
 class PastPrediction(Candidate):
@@ -102,14 +103,13 @@ class SoftLabels(Candidate):
     def forward(self, hidden: Tensor, head: nn.Module, y: Tensor, place: Place) -> Tensor:
         """Return the mean over rows, and the auxiliary head's own terms."""
         o, z = self.options, head(hidden).float()
-        hard, extra = cross_entropy(F.log_softmax(z, 1), y), torch.zeros(())
+        hard = cross_entropy(F.log_softmax(z, 1), y)
         q, extra = self._targets(hidden, z, y)
         soft = self._soft_term(z, y, q)
         moved = o["soft"] * o["decay"] * place[1]
         missing = (q.sum(1) == 0) * o["soft"] * o["fill"]
-        return (
-            (o["hard"] + moved + missing * (1 - moved / o["soft"])) * hard + (o["soft"] - moved) * o["scale"] * soft
-        ).mean() + extra
+        hard_weight = o["hard"] + moved + missing * (1 - moved / o["soft"])
+        return torch.mean(hard_weight * hard + (o["soft"] - moved) * o["scale"] * soft) + extra
 
     def _targets(self, hidden: Tensor, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return q[y] ``(N, V)`` and the terms that train what it comes from."""
