@@ -1,4 +1,4 @@
-"""Single predictions: confusion matrix, most confused labels, examples that changed. N examples, V labels."""
+"""Single predictions: confusion matrix and most confused labels. N examples, V labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ class GroupPredictions:
     labels: NDArray[np.int64]
     by_seed: dict[int, Predictions]
 
-    def correct(self, seeds: Sequence[int]) -> NDArray[np.bool_]:
-        """Return whether each prediction is correct, (seeds, N)."""
-        return np.stack([self.by_seed[seed].correct for seed in seeds])
+    def wrong(self, seeds: Sequence[int]) -> NDArray[np.bool_]:
+        """Return whether each prediction is wrong, (seeds, N)."""
+        return np.stack([~self.by_seed[seed].correct for seed in seeds])
 
     def confusion(self) -> Array:
         """Return the percentage of examples of each label (row) predicted as each label, (V, V), mean over seeds."""
@@ -60,23 +60,6 @@ class ConfusedPair:
     predicted: str
     percent: float
     examples: list[tuple[int, int]]
-
-
-@dataclass(frozen=True)
-class ChangedExample:
-    """A test example that one method predicts correctly more often than the other.
-
-    Attributes:
-        index: Index in the test set.
-        label: Name of its label.
-        reference_errors: Number of seeds in which the reference is wrong.
-        method_errors: Number of seeds in which the method is wrong.
-    """
-
-    index: int
-    label: str
-    reference_errors: int
-    method_errors: int
 
 
 def load_predictions(experiment: Experiment) -> list[GroupPredictions]:
@@ -110,19 +93,9 @@ def confused_pairs(predictions: GroupPredictions, count: int = 8, examples: int 
     return pairs
 
 
-def changed_examples(
-    reference: GroupPredictions, other: GroupPredictions, count: int = 8
-) -> tuple[list[ChangedExample], list[ChangedExample]]:
-    """Return the examples with the largest change on shared seeds: those that got better, and those that got worse."""
-    seeds = sorted(reference.by_seed.keys() & other.by_seed.keys())
-    before, after = ((~one.correct(seeds)).sum(axis=0) for one in (reference, other))
-
-    def largest(gain: NDArray[np.int64]) -> list[ChangedExample]:
-        order = [int(index) for index in np.argsort(-gain, kind="stable")[:count] if gain[index] > 0]
-        names = reference.label_names
-        return [ChangedExample(i, names[reference.labels[i]], int(before[i]), int(after[i])) for i in order]
-
-    return largest(before - after), largest(after - before)
+def paired_seeds(reference: GroupPredictions, other: GroupPredictions) -> list[int]:
+    """Return the seeds that both methods have."""
+    return sorted(reference.by_seed.keys() & other.by_seed.keys())
 
 
 def _load(group: Group) -> GroupPredictions | None:

@@ -8,6 +8,8 @@ from labelemb.report.charts.curves import TEST_LABEL, Curves, Quantity, curves_c
 from labelemb.report.charts.intervals import intervals_chart
 from labelemb.report.charts.label_map import map_chart, tree_chart
 from labelemb.report.charts.matrix import matrix_chart
+from labelemb.report.charts.power import power_chart
+from labelemb.report.charts.several import critical_difference_chart, profile_chart
 from labelemb.report.charts.style import Chart, Palette, svg_text
 from labelemb.report.comparison import MethodComparison
 from labelemb.report.examples import GroupPredictions
@@ -15,6 +17,7 @@ from labelemb.report.experiment import Experiment, Group
 from labelemb.report.labels import MAX_LABELS, LabelView, Order
 from labelemb.report.methods import method_title
 from labelemb.report.metric import TEXT_METRICS
+from labelemb.report.profiles import SeveralExperiments
 
 LEARNING_RATE = "learning_rate"
 _TRAINING = (
@@ -81,6 +84,24 @@ def experiment_panels(
     terms = _curve_choices(experiment, _loss_quantities(experiment), palette, f"loss-{slug}")
     sections = {"curves": curves, "development": development, "loss": terms}
     return [*panels, *(Panel(section, experiment.name, found) for section, found in sections.items() if found)]
+
+
+def power_panel(comparison: MethodComparison) -> Panel | None:
+    """Return the power curves, a choice per method; None where the spread over the seeds is unknown."""
+    name, tests = f"power-{file_slug(comparison.experiment)}", len(comparison.others)
+    found = [(result, power_chart(name, comparison.experiment, result, tests)) for result in comparison.others]
+    charts = [(method_title(result.method), chart) for result, chart in found if chart]
+    choices = [_choice(title, chart, has_files=not number) for number, (title, chart) in enumerate(charts)]
+    return Panel("power", comparison.experiment, choices) if choices else None
+
+
+def several_panels(found: SeveralExperiments, palette: Palette) -> list[Panel]:
+    """Return the charts of several experiments together."""
+    profile = profile_chart("profile", found.profiles, found.thresholds, found.reference, palette)
+    charts = [profile]
+    if found.ranks:
+        charts.append(critical_difference_chart("critical-difference", found.ranks, palette))
+    return [Panel("several", "", [_choice("", chart)]) for chart in charts]
 
 
 def confusion_panel(experiment: str, predictions: Sequence[GroupPredictions]) -> Panel | None:

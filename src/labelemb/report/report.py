@@ -10,14 +10,25 @@ from labelemb.report.charts.style import Palette, save_chart
 from labelemb.report.comparison import compare_methods
 from labelemb.report.conclusions import conclusion_lines
 from labelemb.report.csv_table import csv_table
+from labelemb.report.example_tables import example_tables
 from labelemb.report.examples import load_predictions
 from labelemb.report.experiment import Experiment, load_experiments
 from labelemb.report.labels import LabelView, Order, check_order, label_views
 from labelemb.report.page.content import ExperimentContent, PageContent
 from labelemb.report.page.render import write_page
 from labelemb.report.pair_tables import pairs_latex, pairs_markdown
-from labelemb.report.panels import Panel, confusion_panel, experiment_panels, file_slug, label_panels
+from labelemb.report.panels import (
+    Panel,
+    confusion_panel,
+    experiment_panels,
+    file_slug,
+    label_panels,
+    power_panel,
+    several_panels,
+)
+from labelemb.report.profiles import profile_experiments
 from labelemb.report.sequential import sequential_notes
+from labelemb.report.several import several_lines
 from labelemb.report.tables import markdown_table, text_table
 
 
@@ -79,10 +90,13 @@ def make_report(
     contents = [_content(each, views, order, palette, reference, alike) for each in experiments]
     command = _command(sources, out, labels, order, reference, alike)
     colors = [palette.color(method) for method in methods]
-    page = PageContent(contents, methods, colors, warnings, command, reference)
+    together = profile_experiments(experiments, reference)
+    several = several_panels(together, palette) if together else []
+    sentences = several_lines(experiments, reference)
+    page = PageContent(contents, methods, colors, warnings, command, reference, sentences, several)
     for name, content in tables.items():
         write_text(out / name, content)
-    panels = [panel for each in contents for panel in _panels(each)]
+    panels = [*several, *(panel for each in contents for panel in _panels(each))]
     figures = [
         path
         for panel in panels
@@ -105,13 +119,14 @@ def _content(
     comparison = compare_methods(experiment, reference)
     mine = [view for view in views if view.experiment == experiment.name]
     panels = experiment_panels(experiment, comparison, palette, alike)
-    confusion = confusion_panel(experiment.name, load_predictions(experiment))
-    if confusion:
-        panels.append(confusion)
+    predictions = load_predictions(experiment)
+    examples = example_tables(predictions, comparison.reference) if comparison else []
+    more = (comparison and power_panel(comparison), confusion_panel(experiment.name, predictions))
+    panels += [panel for panel in more if panel]
     names = [file_slug(experiment.name if len(mine) == 1 else f"{experiment.name}-{view.method}") for view in mine]
     labels = [(view, label_panels(view, order, name)) for view, name in zip(mine, names, strict=True)]
     conclusions = conclusion_lines(comparison, alike) if comparison else []
-    return ExperimentContent(experiment, comparison, panels, labels, conclusions)
+    return ExperimentContent(experiment, comparison, panels, labels, conclusions, examples)
 
 
 def _panels(content: ExperimentContent) -> list[Panel]:

@@ -1,7 +1,7 @@
 """What the page shows, as plain data for the template."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from labelemb.report.checks import comparability_warnings, unfinished_runs
@@ -38,8 +38,7 @@ class ExperimentContent:
         panels: Charts.
         views: Soft labels, with their panels.
         conclusions: Sentences on equivalence and power.
-        power: Table of the seeds that a difference needs; empty without one.
-        examples: Rows on single examples, see ``example_tables``.
+        examples: Tables on single examples, see ``example_tables``.
     """
 
     experiment: Experiment
@@ -47,8 +46,7 @@ class ExperimentContent:
     panels: Sequence[Panel]
     views: Sequence[tuple[LabelView, Sequence[Panel]]] = ()
     conclusions: Sequence[str] = ()
-    power: Sequence[Sequence[str]] = ()
-    examples: Sequence[dict[str, Any]] = field(default=())
+    examples: Sequence[dict[str, Any]] = ()
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,8 @@ class PageContent:
         warnings: Warnings from reading the runs.
         command: Command that makes this report again.
         reference: Method to compare with; None: cross entropy if present, otherwise the first method.
-        several: Panels and sentences on all experiments together, None for a single one.
+        sentences: On all experiments together; empty for a single one.
+        several: Charts of all experiments together.
     """
 
     experiments: Sequence[ExperimentContent]
@@ -71,7 +70,8 @@ class PageContent:
     warnings: Sequence[str]
     command: str
     reference: str | None = None
-    several: dict[str, Any] | None = None
+    sentences: Sequence[str] = ()
+    several: Sequence[Panel] = ()
 
 
 def finding(content: ExperimentContent, reference: str | None) -> dict[str, Any]:

@@ -67,12 +67,10 @@ def _context(content: PageContent) -> dict[str, Any]:
         "rows": result_rows(experiments),
         "method_tables": method_tables(content.experiments),
         "sections": {panel.section: _of(panels, panel.section) for panel in panels},
-        "power": [
-            (each.experiment.name, each.power, _of(each.panels, "power")) for each in content.experiments if each.power
-        ],
         "examples": [(each.experiment.name, each.examples) for each in content.experiments if each.examples],
         "views": [pair for each in content.experiments for pair in each.views],
         "several": content.several,
+        "sentences": content.sentences,
         "origins": [found for experiment in experiments if (found := provenance(experiment))],
         "command": content.command,
     }

@@ -1,0 +1,49 @@
+"""Power curve: the probability of showing a difference, by the number of paired seeds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from labelemb.report.charts.style import ACCENT, MUTED, RULE, WIDTH, Chart, new_figure, rc_context, set_labels
+from labelemb.report.comparison import ALPHA, MethodResult
+from labelemb.report.methods import method_title
+from labelemb.stats.paired import SEEDS_FOR_A_TEST
+from labelemb.stats.power import POWER, difference_power
+
+SIZES = (0.1, 0.2, 0.5)  # points
+_MOST_SEEDS = 60
+
+
+def power_chart(name: str, experiment: str, result: MethodResult, tests: int) -> Chart | None:
+    """Return the chart of one method, None where the spread over the seeds is unknown.
+
+    Args:
+        name: Name of the image files.
+        experiment: Name of the experiment.
+        result: The method; its spread is taken as the true one.
+        tests: Number of comparisons that are corrected for.
+    """
+    paired = result.paired
+    if paired is None or not paired.sd:
+        return None
+    seeds = np.arange(SEEDS_FOR_A_TEST, max(_MOST_SEEDS, paired.n) + 1)
+    title = f"{experiment}, {method_title(result.method)}"
+    with rc_context():
+        figure = new_figure(WIDTH, 2.9)
+        axes = figure.subplots()
+        axes.axhline(100 * POWER, color=RULE, linewidth=1)
+        for size, style in zip(SIZES, (":", "--", "-"), strict=True):
+            power = [100 * difference_power(int(n), paired.sd, size, ALPHA / tests) for n in seeds]
+            axes.plot(seeds, power, color=ACCENT, linestyle=style, linewidth=2, label=f"{size:g} points")
+        axes.axvline(paired.n, color=MUTED, linewidth=1)
+        axes.annotate(f" {paired.n} so far", (paired.n, 3), size=8, color=MUTED)
+        axes.set_ylim(0, 102)
+        axes.set_xlim(seeds[0], seeds[-1])
+        axes.legend(frameon=False, title="true difference", loc="best")
+        set_labels(axes, title, "paired seeds", "probability to show it, %")
+    return Chart(name, figure, f"Power by number of seeds, {title}: {_described(paired.sd, paired.n, tests)}.")
+
+
+def _described(sd: float, n: int, tests: int, sizes: Sequence[float] = SIZES) -> str:
+    found = (f"{size:g} points {100 * difference_power(max(n, 2), sd, size, ALPHA / tests):.0f} %" for size in sizes)
+    return f"with {n} seeds " + ", ".join(found)
