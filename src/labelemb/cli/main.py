@@ -51,7 +51,7 @@ EXTRAS = {
         ("jsonargparse", "docstring_parser", "rich", "yaml", "accelerate", "scipy", "pooch", "pydantic"), "train"
     ),
     **dict.fromkeys(("sklearn", "typeshed_client"), "train"),
-    **dict.fromkeys(("matplotlib",), "report"),
+    **dict.fromkeys(("jinja2", "matplotlib", "markupsafe"), "report"),
     **dict.fromkeys(("datasets", "pyarrow", "PIL"), "data"),
     **dict.fromkeys(("num2words", "rouge_score", "sacrebleu"), "text"),
     **dict.fromkeys(("triton",), "triton"),
