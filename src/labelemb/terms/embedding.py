@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from labelemb.errors import ConfigError, DataError, check_at_least_one
 from labelemb.tensor_files import write_tensors
+from labelemb.terms import hub
 from labelemb.terms.reduction import upcast
 
 FORMAT = "labelemb.embedding.v1"
@@ -123,6 +124,42 @@ class LabelEmbedding(nn.Module, ABC):
         embedding.label_names = names
         assert isinstance(embedding, cls)
         return embedding
+
+    def save_pretrained(self, folder: Path | str, **facts: Any) -> None:
+        """Write the embedding and a model card into a folder.
+
+        Args:
+            folder: Folder to write to.
+            **facts: What the card states, for example ``data="banking77", method="label_embedding", test_error=6.5``.
+        """
+        hub.write_folder(self, Path(folder), facts)
+
+    def push_to_hub(self, repository: str, private: bool = False, **facts: Any) -> str:
+        """Upload the embedding and a model card to the Hugging Face Hub; return the address.
+
+        Args:
+            repository: Name such as "user/banking77-labels"; created if need be.
+            private: Whether a new repository is private.
+            **facts: As in ``save_pretrained``.
+
+        Raises:
+            ConfigError: Without huggingface_hub.
+            DataError: Where the Hub refuses.
+        """
+        return hub.push(self, repository, facts, private)
+
+    @classmethod
+    def from_pretrained(cls, source: Path | str) -> Self:
+        """Read what ``save_pretrained`` or ``push_to_hub`` wrote.
+
+        Args:
+            source: A folder, or a repository of the Hugging Face Hub.
+
+        Raises:
+            ConfigError: Without huggingface_hub, for a repository.
+            DataError: Where there is no label embedding.
+        """
+        return cls.load(hub.find_file(source))
 
     @classmethod
     @abstractmethod
