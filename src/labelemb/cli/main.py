@@ -115,7 +115,12 @@ def _run(arguments: list[str]) -> int:
 
     name = next((argument for argument in arguments if not argument.startswith("-")), None)
     if name is not None and name not in COMMANDS:
-        raise ConfigError("command", f"one of {', '.join(COMMANDS)}", repr(name), nearest(name, COMMANDS))
+        raise ConfigError(
+            "command",
+            f"one of {', '.join(COMMANDS)}",
+            repr(name),
+            nearest(name, COMMANDS) or "labelemb --help describes them",
+        )
     description = f"labelemb {labelemb.__version__}: soft labels that a network learns while it trains"
     parser = Parser(description, SESSION, usage="labelemb COMMAND [options]", prog="labelemb")
     parser.add_argument("--version", action="version", version=f"labelemb {labelemb.__version__}", help="print version")

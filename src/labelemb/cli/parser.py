@@ -65,6 +65,7 @@ class Parser(ArgumentParser):
             exit_on_error=False,
             formatter_class=HelpFormatter,
         )
+        self.others: dict[str, str] = {}  # options that exist elsewhere -> where, for error messages
         self._parsed: tuple[Action, object] | None = None  # the argument that is being parsed, for error messages
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Namespace:  # type: ignore[override]
@@ -115,6 +116,8 @@ class Parser(ArgumentParser):
         for name in (argument.partition("=")[0] for argument in arguments):
             if name.startswith("--") and name not in known and name != "--":
                 hint = suggest(name, known) or f"{self.prog} --help shows the options"
+                if name in self.others:
+                    hint = f"It is an option of {self.others[name]}"
                 if name == "--pretrained" and "--model" in known:
                     hint = f"Models are trained from scratch; --model takes {_plain(known['--model'].help)}"
                 raise UsageError(f"{name}: no such option. {hint}")

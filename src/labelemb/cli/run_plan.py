@@ -72,6 +72,8 @@ def request_of(chosen: Any, suffix: str = "") -> Request:
     values = {name: getattr(chosen, name) for name in sorted(names)}
     if preset.task == "vision":
         check_dataset(values.get("dataset"))
+    if chosen.name is not None and not re.fullmatch(r"\w[\w.=,+-]*", chosen.name):
+        raise ConfigError("name", "a name of letters, digits and . = , + - _", repr(chosen.name))
     folder = Path(chosen.out) / f"{chosen.name or _run_name(preset, values)}{suffix}"
     return Request(
         preset, recipe, values, seeds_of(chosen, preset), folder, data_of(chosen), chosen.jobs, chosen.threads

@@ -78,7 +78,8 @@ def suggest(name: str, known: Iterable[str]) -> str:
     for candidate in (f"{dashes}{OPTIONS.get(bare, bare)}", f"{dashes}{bare}"):
         if candidate in known:
             return f"Did you mean {candidate!r}?"
-    return nearest(name, known)
+    hint = nearest(bare, [candidate.lstrip("-") for candidate in known])  # dashes would make all options similar
+    return hint.replace("'", f"'{dashes}", 1)
 
 
 def suggest_method(name: str, known: Iterable[str]) -> str:

@@ -19,6 +19,11 @@ from labelemb.methods import methods_using
 MOST_CELLS = 1000
 GRID = "KEY=VALUE,VALUE,... of options of the run, each key once"
 
+OTHER_WAYS = {
+    "seed": "--seeds N runs each combination with the seeds 0 to N-1",
+    "method": "labelemb compare compares methods",
+}
+
 
 def _add_arguments(parser: Parser) -> None:
     parser.add_argument("grid", type=str, nargs="*", default=[], help=f"{GRID}, for example tau=1,2 beta=0.25,0.5")
@@ -90,7 +95,8 @@ def _grid(words: Sequence[str], request: Request) -> dict[str, list[str]]:
         if not separator or not found or key in grid:
             raise ConfigError("grid", GRID, repr(word))
         if key not in known:
-            raise ConfigError("grid", f"keys out of {', '.join(known)}", repr(key), suggest(key, known))
+            hint = OTHER_WAYS.get(key) or suggest(key, known)
+            raise ConfigError("grid", f"keys out of {', '.join(known)}", repr(key), hint)
         grid[key] = found
     if not grid:
         raise ConfigError("grid", GRID, "none", "For example: tau=1,2 beta=0.25,0.5")

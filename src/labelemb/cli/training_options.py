@@ -72,11 +72,18 @@ class TrainingCommand:
             return self._general_parser()
         if name is None:
             raise ConfigError("preset", f"one of {', '.join(preset_names())}, or a YAML file", "none")
+        if ":" in name:
+            hint = f"Your own data: labelemb {self.name} PRESET --dataset {name}"
+            raise ConfigError("preset", "the name of a preset (labelemb list), or a YAML file", repr(name), hint)
         preset = read_preset(name)
         config = recipe_of(preset).config
         description = self.description.format(preset=preset.name, summary=preset.summary)
         parser = self._parser(description, config.methods, preset.values.get("seed", 0))
         add_config(parser, config, show_all="--help-all" in arguments)
+        for task, other in RECIPES.items():
+            parser.others |= {
+                f"--{field.name}": f"{task} presets, not of {preset.name}" for field in fields(other.config)
+            }
         values = config_values(config, preset.values, f"preset {preset.name}")
         own = {"seed", "method"} if self.method or self.methods == "none" else {"seed"}  # --seeds may replace the seed
         values = {key: value for key, value in values.items() if key not in own}

@@ -1,4 +1,4 @@
-"""The presets: one commented YAML file per published row, and reading them."""
+"""Presets: commented YAML files with the options of published experiments."""
 
 from dataclasses import dataclass
 from importlib import resources
@@ -11,12 +11,13 @@ from labelemb.errors import ConfigError, nearest
 
 @dataclass(frozen=True)
 class Preset:
-    """A named set of choices.
+    """A named set of options.
 
-    name    as on the command line; a run folder is called after it
-    task    which recipe trains it
-    text    the YAML file as it stands, comments included
-    values  its keys, less ``task``
+    Args:
+        name: Name on the command line and of the run folders.
+        task: The task that trains it: vision, text or seq2seq.
+        text: The YAML file as it is, comments included.
+        values: Its keys, without ``task``.
     """
 
     name: str
@@ -52,5 +53,6 @@ def read_preset(name: str) -> Preset:
     text = read_bounded(file, expected) if isinstance(file, Path) else file.read_text(encoding="utf-8")
     values = parse_yaml(text, str(file), expected)
     if not isinstance(values, dict) or not isinstance(values.get("task"), str):
-        raise ConfigError("preset", f"keys in {file}, 'task: NAME' among them", type(values).__name__)
+        expected = f"a mapping in {file} with 'task: vision', 'task: text' or 'task: seq2seq'"
+        raise ConfigError("preset", expected, type(values).__name__ if values is not None else "an empty file")
     return Preset(Path(name).stem if own else name, values.pop("task"), text, values)
