@@ -124,9 +124,9 @@ def test_a_users_own_preset_file(tmp_path: Path, capsys: pytest.CaptureFixture[s
     [
         (b"task: vision\ndataset: digits\nepochs: many\n", "epochs: expected a whole number, got 'many'"),
         (b"task: vision\ndataset: digits\nepochs: 2.5\n", "epochs: expected a whole number, got 2.5"),
-        (b"task: [vision]\n", "preset: expected keys in .*task: NAME"),
-        (b"\xff\xfe\x00", "expected a readable YAML file"),
-        (b"epochs: 3\n", "preset: expected keys in .*task: NAME"),
+        (b"task: [vision]\n", "preset: expected a mapping in .*'task: vision', "),
+        (b"\xff\xfe\x00", "mine.yaml: expected a readable YAML file"),
+        (b"epochs: 3\n", "preset: expected a mapping in .*'task: vision', "),
     ],
 )
 def test_mistakes_in_a_users_own_preset(

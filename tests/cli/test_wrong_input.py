@@ -87,7 +87,7 @@ def test_every_command_refuses_unknown_options_and_surplus_words(
         ("train numbers-en-vi --width 8", "It is an option of vision presets, not of numbers-en-vi"),
         ("train digits --beam_size 4", "It is an option of seq2seq presets, not of digits"),
         ("train digits --name ../elsewhere", "name: expected a name"),
-        ("train my.yaml", "a readable YAML file at my.yaml, got No such file or directory"),
+        ("train my.yaml", "my.yaml: expected a readable YAML file, got no such file"),
         ("train digits --epochs", "--epochs: expected one argument"),
         ("train digits --alpha nan", "alpha: expected a number, got 'nan'"),
         ("sweep digits seed=1,2", "--seeds N runs each combination"),

@@ -46,8 +46,13 @@ COMPARE = TrainingCommand(
     "Train {preset} with several methods, skipping finished runs, and test their differences: {summary}",
     """\
 example:
-  $ labelemb compare digits --seeds 6 --epochs 15 --jobs 2
-  SESSION
+  $ labelemb compare digits --seeds 8 --epochs 15 --jobs 2
+  ...
+  - digits: label embedding against one-hot: better by 2.12 (1.45 to 2.79) points, 8 paired seeds, p = 0.016.
+  - digits: label smoothing against one-hot: better by 1.88 (1.42 to 2.34) points, 8 paired seeds, p = 0.016.
+  - digits: label embedding against label smoothing: no difference could be shown: 0.24 (-0.07 to 0.56) points, 8 paired seeds, p = 0.19.
+
+  The page: /home/you/runs/digits/report/report.html
 
   Runs with the same seed start from the same weights and see the same batches, so differences are paired. A test
   needs at least 6 seeds, and more for several methods.

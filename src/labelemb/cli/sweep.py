@@ -38,8 +38,16 @@ SWEEP = TrainingCommand(
     "Train {preset} with every combination of some values, and rank them by validation data: {summary}",
     """\
 example:
-  $ labelemb sweep digits tau=1,2,4 beta=0.25,0.5 --seeds 2 --epochs 15 --jobs 2
-  SESSION
+  $ labelemb sweep digits tau=1,2 beta=0.25,0.5 --seeds 2 --epochs 10 --jobs 2
+  ...
+  tau  beta  validation error %
+  ─────────────────────────────
+  1    0.25  0.56 ± 0.00 (2)
+  2    0.25  0.56 ± 0.00 (2)
+  1    0.5   2.51 ± 1.19 (2)
+  2    0.5   2.51 ± 1.19 (2)
+  ...
+  The figure: runs/digits-sweep-label_embedding/report/sweep.png
 
   Test data are not read, so they choose nothing. One method at a time (--method); labelemb compare takes several.
 """,

@@ -54,5 +54,6 @@ def read_preset(name: str) -> Preset:
     values = parse_yaml(text, str(file), expected)
     if not isinstance(values, dict) or not isinstance(values.get("task"), str):
         expected = f"a mapping in {file} with 'task: vision', 'task: text' or 'task: seq2seq'"
-        raise ConfigError("preset", expected, type(values).__name__ if values is not None else "an empty file")
+        got = f"task {values.get('task')!r}" if isinstance(values, dict) else type(values).__name__
+        raise ConfigError("preset", expected, got)
     return Preset(Path(name).stem if own else name, values.pop("task"), text, values)
