@@ -95,7 +95,6 @@ def test_every_command_refuses_unknown_options_and_surplus_words(
         ("sweep digits tua=1,2", "Did you mean 'tau'?"),
         ("sweep digits tau=1,2 --figure valid_nll", "Did you mean '--metric'?"),
         ("evaluate", "run: expected a run folder"),
-        ("predict somewhere", "images: expected image files"),
         ("help", "labelemb --help describes them"),
     ],
 )

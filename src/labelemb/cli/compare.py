@@ -50,7 +50,7 @@ example:
   ...
   - digits: label embedding against one-hot: better by 2.12 (1.45 to 2.79) points, 8 paired seeds, p = 0.016.
   - digits: label smoothing against one-hot: better by 1.88 (1.42 to 2.34) points, 8 paired seeds, p = 0.016.
-  - digits: label embedding against label smoothing: no difference could be shown: 0.24 (-0.07 to 0.56) points, 8 paired seeds, p = 0.19.
+  - digits: label embedding against label smoothing: no difference could be shown: 0.24 (-0.07 to 0.56) points, ...
 
   The page: /home/you/runs/digits/report/report.html
 

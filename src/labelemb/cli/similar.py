@@ -15,7 +15,8 @@ def parser(arguments: Sequence[str]) -> Parser:
     """Return the parser."""
     made = Parser(
         "List the labels with the largest probabilities in the learned soft label of a label.",
-        "examples:\n  $ labelemb similar runs/digits/label_embedding/seed-0 3 --top 3\n  0.1406  2\n  0.1065  9\n  0.0630  8\n"
+        "examples:\n  $ labelemb similar runs/digits/label_embedding/seed-0 3 --top 3\n"
+        "  0.1406  2\n  0.1065  9\n  0.0630  8\n"
         "  $ labelemb similar runs/iwslt15-en-vi/label_embedding/seed-0 --frequent 20",
     )
     made.add_argument("source", type=str, help="a run folder with labels.safetensors in it, or such a file")
