@@ -99,7 +99,7 @@ class TrainingConfig(AllMethodOptions):
     soft_scale: float = 1.0
     embedding_update: EmbeddingUpdate = "gradient"
     terms: str = ",".join(TERMS)
-    impl: Implementation = "eager"
+    impl: Implementation = "auto"
     precision: Precision = "fp32"
     device: Literal["auto", "cpu"] = "auto"
     tracker: str = "none"
