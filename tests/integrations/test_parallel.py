@@ -62,6 +62,15 @@ def launch(processes: int, script: Path, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+@pytest.fixture(scope="module")
+def one_process(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    folder = tmp_path_factory.mktemp("one")
+    (folder / "train.py").write_text(SCRIPT)
+    launch(1, folder / "train.py", "ddp", "eager", str(folder / "one.pt"))
+    found: dict[str, torch.Tensor] = torch.load(folder / "one.pt", weights_only=True)
+    return found
+
+
 @pytest.mark.parametrize(
     ("kind", "impl"),
     [
@@ -73,14 +82,13 @@ def launch(processes: int, script: Path, *arguments: str) -> None:
         ("fsdp-head", "chunked"),
     ],
 )
-def test_two_processes_train_as_one(kind: str, impl: str, tmp_path: Path) -> None:
+def test_two_processes_train_as_one(kind: str, impl: str, one_process: dict[str, torch.Tensor], tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)
-    launch(1, script, "ddp", "eager", str(tmp_path / "one.pt"))
     launch(2, script, kind, impl, str(tmp_path / "two.pt"))
-    one, two = (torch.load(tmp_path / name, weights_only=True) for name in ("one.pt", "two.pt"))
-    assert one.keys() == two.keys()
-    for name, value in one.items():
+    two = torch.load(tmp_path / "two.pt", weights_only=True)
+    assert one_process.keys() == two.keys()
+    for name, value in one_process.items():
         torch.testing.assert_close(
             two[name], value, rtol=1e-10, atol=1e-12, msg=lambda text, name=name: f"{name}: {text}"
         )
