@@ -92,3 +92,47 @@ def test_two_processes_train_as_one(kind: str, impl: str, one_process: dict[str,
         torch.testing.assert_close(
             two[name], value, rtol=1e-10, atol=1e-12, msg=lambda text, name=name: f"{name}: {text}"
         )
+
+
+TRAINER = """
+import sys, torch, transformers
+from labelemb import LabelEmbeddingLoss, Objective
+from labelemb.integrations.transformers import LabelEmbeddingTrainer
+
+size, accumulation, out = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+torch.manual_seed(0)
+config = transformers.BertConfig(
+    vocab_size=40, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+    num_labels=5, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+)
+model = transformers.BertForTokenClassification(config)
+loss = LabelEmbeddingLoss(16, 5, objective=Objective(reduction="token"))
+words = torch.randint(1, 40, (16, 6), generator=torch.Generator().manual_seed(1))
+labels = torch.where(torch.arange(6) < torch.randint(2, 7, (16, 1)), words % 5, -100)
+rows = [{"input_ids": w, "attention_mask": torch.ones(6, dtype=torch.long), "labels": l} for w, l in zip(words, labels)]
+args = transformers.TrainingArguments(
+    out + ".folder", per_device_train_batch_size=size, gradient_accumulation_steps=accumulation, max_steps=1,
+    optim="sgd", learning_rate=1.0, lr_scheduler_type="constant", max_grad_norm=0.0, use_cpu=True, report_to=[],
+    save_strategy="no", disable_tqdm=True, ddp_backend="gloo",
+)
+trainer = LabelEmbeddingTrainer(model=model, args=args, train_dataset=rows, loss=loss)
+trainer.train()
+if trainer.is_world_process_zero():
+    torch.save({n: p.detach() for n, p in trainer.accelerator.unwrap_model(trainer.model).named_parameters()}, out)
+"""
+
+
+@pytest.mark.parametrize(("processes", "size", "accumulation"), [(2, 8, 1), (2, 2, 4)])
+def test_the_trainer_in_two_processes_takes_the_step_of_one_large_batch(
+    processes: int, size: int, accumulation: int, tmp_path: Path
+) -> None:
+    pytest.importorskip("transformers")
+    script = tmp_path / "train.py"
+    script.write_text(TRAINER)
+    launch(1, script, "16", "1", str(tmp_path / "one.pt"))
+    launch(processes, script, str(size), str(accumulation), str(tmp_path / "two.pt"))
+    one, two = (torch.load(tmp_path / name, weights_only=True) for name in ("one.pt", "two.pt"))
+    for name, value in one.items():
+        torch.testing.assert_close(
+            two[name], value, rtol=1e-4, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}"
+        )

@@ -111,6 +111,8 @@ def _candidates(model: nn.Module) -> Iterator[nn.Module]:
         found = getattr(model, getter, lambda: None)()
         if isinstance(found, nn.Module):
             yield found
+    if isinstance(model, nn.Sequential) and len(model) and _is_head(model[-1]):
+        yield model[-1]
     for name in HEAD_NAMES:
         found = getattr(model, name, None)
         if isinstance(found, nn.Module):
