@@ -1,1 +1,1 @@
-"""Language: text to numbers, batches, attentional encoder-decoders, search."""
+"""Sequence-to-sequence tasks: preprocessing, batching, encoder-decoder models and beam search."""

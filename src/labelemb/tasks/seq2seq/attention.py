@@ -1,4 +1,4 @@
-"""Global attention of the published program. B sentences, S source tokens, T target tokens, D hidden size."""
+"""Global attention of the published implementation. B sentences, S source tokens, T target tokens, D hidden size."""
 
 from typing import Literal, get_args
 
@@ -12,15 +12,17 @@ QueryActivation = Literal["none", "tanh"]
 
 
 class GlobalAttention(nn.Module):
-    """Look back at the source once per target token, all target tokens at once.
+    """Global attention over the source, computed for all target positions at once.
 
     score = memory . act(W_in h);  output = tanh(W_out [context; h]), context = sum of softmax(score) * memory.
-    Source: arXiv 1710.10393 as published, after Luong et al. 2015 ("general"); but nothing looks at padding here.
+    Source: arXiv 1710.10393 as published, after Luong et al. 2015 ("general"); here padding is masked.
 
-    hidden_size       D
-    query_activation  act: "none", or "tanh" as for LCSTS
+    Args:
+        hidden_size: Hidden size D.
+        query_activation: Activation ``act`` of the query: "none", or "tanh" as used for LCSTS.
 
-    Raises ConfigError.
+    Raises:
+        ConfigError: If ``query_activation`` is unknown.
     """
 
     def __init__(self, hidden_size: int, query_activation: QueryActivation = "none") -> None:
@@ -32,11 +34,15 @@ class GlobalAttention(nn.Module):
         self.output = nn.Linear(2 * hidden_size, hidden_size, bias=False)
 
     def forward(self, hidden: Tensor, memory: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return output (B, T, D) and weights (B, T, S), whose rows sum to 1.
+        """Attend to the encoder states.
 
-        hidden  (B, T, D) decoder states
-        memory  (B, S, D) encoder states
-        mask    (B, S) bool, True where a source token is; at least one per sentence
+        Args:
+            hidden: Decoder states, `(B, T, D)`.
+            memory: Encoder states, `(B, S, D)`.
+            mask: Boolean mask `(B, S)`, True at source tokens; at least one per sentence.
+
+        Returns:
+            Output `(B, T, D)` and attention weights `(B, T, S)`, which sum to 1 over S.
         """
         weights = self._weights(self._query(hidden), memory, mask)
         context = weights @ memory  # (B, T, D)
@@ -44,15 +50,15 @@ class GlobalAttention(nn.Module):
         return output, weights
 
     def remember(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what ``look`` wants of the memory: keys and values (B, S, D).
+        """Precompute the keys and values `(B, S, D)` that ``look`` takes.
 
-        W_in and the part of W_out that meets the context act on the memory once, not on every token of a search.
+        W_in and the context part of W_out are applied to the memory once instead of at every decoding step.
         """
         keys = memory @ self.query.weight if self.query_activation == "none" else memory
         return keys, F.linear(memory, self._output_parts()[0])
 
     def look(self, hidden: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what ``forward`` returns, from what ``remember`` made of the memory."""
+        """Compute the same result as ``forward`` from the output of ``remember``."""
         weights = self._weights(hidden if self.query_activation == "none" else self._query(hidden), keys, mask)
         return (weights @ values + F.linear(hidden, self._output_parts()[1])).tanh(), weights
 

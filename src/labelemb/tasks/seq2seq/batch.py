@@ -1,4 +1,4 @@
-"""Batches of sentences of like lengths. B sentences, S source tokens, T target tokens with their end, both padded."""
+"""Batches of sentence pairs of similar length. B sentences, S source tokens, T target tokens with EOS; padded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,13 +22,14 @@ WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 @dataclass(frozen=True)
 class PairBatch:
-    """A micro-batch of pairs on the device.
+    """A micro-batch of sentence pairs on the device.
 
-    source        (B, S) int64
-    lengths       (B,) int64, tokens of each source; stays on the CPU, where packing wants it
-    target_input  (B, T) int64, begins with BOS
-    targets       (B, T) int64, ends with EOS; PAD where nothing is
-    size          target tokens with their ends
+    Attributes:
+        source: Source token ids, int64 `(B, S)`.
+        lengths: Source lengths, int64 `(B,)`; kept on the CPU, as packing requires.
+        target_input: Decoder input, int64 `(B, T)`; starts with BOS.
+        targets: Target token ids, int64 `(B, T)`; end with EOS, followed by PAD.
+        size: Number of target tokens, including EOS.
     """
 
     source: Tensor
@@ -44,17 +45,17 @@ class PairBatch:
 
     @property
     def labels(self) -> Tensor:
-        """Return the targets: a word a row."""
+        """Return the target token ids."""
         return self.targets
 
     @property
     def index(self) -> None:
-        """Return None: words are not numbered."""
+        """Return None: tokens have no sample index."""
         return None
 
     @classmethod
     def of(cls, split: Split, rows: Rows, device: torch.device | str = "cpu") -> "PairBatch":
-        """Pad the pairs of the given rows, which may be none."""
+        """Build a padded batch from the given rows, which may be empty."""
         source, lengths = source_batch(split.src, rows, device)
         target, ends = padded(split.tgt, rows)
         count, width = target.shape
@@ -69,7 +70,7 @@ class PairBatch:
 def source_batch(sentences: Sentences, rows: Rows, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
     """Return source (B, S) on the device and lengths (B,) on the CPU.
 
-    An empty sentence stands as one unknown word, since an encoder has to read something.
+    An empty sentence is replaced by a single UNK token, since the encoder needs at least one token.
     """
     source, lengths = padded(sentences, rows)
     if (lengths == 0).any():
@@ -80,7 +81,7 @@ def source_batch(sentences: Sentences, rows: Rows, device: torch.device | str = 
 
 
 def padded(sentences: Sentences, rows: Rows) -> tuple[Rows, Rows]:
-    """Return the numbers of sentences as (B, longest) int64, PAD behind each, and their lengths (B,) int64."""
+    """Return right-padded token ids, int64 (B, longest), and sentence lengths, int64 (B,)."""
     spans = sentences.spans[rows].astype(np.int64)
     lengths = spans[:, 1] - spans[:, 0]
     columns = np.arange(lengths.max(initial=0))
@@ -91,16 +92,20 @@ def padded(sentences: Sentences, rows: Rows) -> tuple[Rows, Rows]:
 
 
 class BatchPlan:
-    """Which rows go together, epoch by epoch: pairs of like lengths, so that little is padding.
+    """Assign rows to batches of similar length in each epoch to reduce padding.
 
-    Rows are sorted by the lengths of both sides, rows of equal lengths in an order of their own each epoch, cut into
-    batches, and the batches are shuffled. How many batches there are does not depend on the epoch.
+    Rows are sorted by the lengths of both sides, with ties shuffled in each epoch, and split into batches; the batches
+    are then shuffled. The number of batches is the same in every epoch.
 
-    source_lengths, target_lengths  (N,) tokens per row
-    batch_size                      sentences per batch; or most tokens of the longer side, padding among them
-    by                              which of the two it is
+    Args:
+        source_lengths: Source tokens per row, `(N,)`.
+        target_lengths: Target tokens per row, `(N,)`, without EOS.
+        batch_size: Sentences per batch, or the maximum number of tokens of the longer side, including padding.
+        by: Unit of ``batch_size``.
+        seed: Seed of the shuffling.
 
-    Raises ConfigError.
+    Raises:
+        ConfigError: If ``batch_size`` or ``by`` is invalid.
     """
 
     def __init__(
@@ -122,11 +127,11 @@ class BatchPlan:
         self.padding = self._padding(rows, self._starts)
 
     def __len__(self) -> int:
-        """Return batches per epoch."""
+        """Return the number of batches per epoch."""
         return len(self._starts)
 
     def epoch(self, epoch: int) -> list[Rows]:
-        """Return the rows of each batch; seed and epoch alone decide on them."""
+        """Return the rows of each batch; determined by the seed and the epoch."""
         draw = np.random.default_rng(stream_seed(self.seed, "order", epoch))
         batches = np.split(self._sorted(self._layout, draw), self._starts[1:])
         return [batches[number] for number in draw.permutation(len(batches))]
@@ -164,13 +169,13 @@ class BatchPlan:
         return self._padding(rows, np.arange(0, len(rows), size))
 
     def _padding(self, rows: Rows, starts: Rows) -> float:
-        """Return the tokens of both sides with padding over those without."""
+        """Return the ratio of tokens with padding to tokens without, over both sides."""
         counts = np.diff(np.append(starts, len(rows)))
         whole = sum(int((np.maximum.reduceat(lengths[rows], starts) * counts).sum()) for lengths in self._lengths)
         return whole / sum(int(lengths.sum()) for lengths in self._lengths)
 
 
 def by_length(lengths: npt.NDArray[np.integer] | Sequence[int], batch_size: int) -> list[Rows]:
-    """Cut rows into batches of like lengths, the longest first: what memory can run out does so at once."""
+    """Split rows into batches of similar length, longest first, so that out-of-memory errors occur at once."""
     order = np.argsort(-np.asarray(lengths), kind="stable")
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

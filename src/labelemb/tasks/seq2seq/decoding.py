@@ -1,4 +1,4 @@
-"""What a search asks of a model. B sentences, K beginnings of an output each, S source tokens, D hidden size."""
+"""Interface between models and beam search. B sentences, K hypotheses each, S source tokens, D hidden size."""
 
 from typing import Protocol
 
@@ -6,32 +6,32 @@ from torch import Tensor, nn
 
 
 class Decoding(Protocol):
-    """Outputs of B sentences at work, K beginnings each: what the decoder remembers of them, and their sources.
+    """Decoder state of B sentences with K hypotheses each, including the encoded sources.
 
-    A row sees its own sentence alone, so that nothing depends on what is decoded beside it.
+    Each row attends only to its own sentence, so results do not depend on the rest of the batch.
     """
 
     def step(self, last: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the last tokens (B, K); return hidden (B, K, D) in front of the head, and attention (B, K, S).
+        """Append tokens (B, K); return hidden states (B, K, D) before the head and attention weights (B, K, S).
 
-        Token by token this is what the model gives for whole outputs in ``eval`` mode.
+        Equals the output of the model for whole sequences in ``eval`` mode.
         """
         ...
 
     def reorder(self, parents: Tensor) -> None:
-        """Let beginning k of sentence b go on from what was its beginning parents[b, k]; parents int64 (B, new K)."""
+        """Replace hypothesis k of sentence b by hypothesis parents[b, k]; parents is int64 (B, new K)."""
         ...
 
     def keep(self, sentences: Tensor) -> None:
-        """Forget the sentences where the mask (B,) is False."""
+        """Drop the sentences where the mask (B,) is False."""
         ...
 
 
 class Searchable(Protocol):
-    """A model that ``search`` can use."""
+    """A model that supports beam search."""
 
     head: nn.Linear
 
     def start(self, source: Tensor, lengths: Tensor) -> Decoding:
-        """Read the sources, (B, S) int64, padded, with lengths (B,) >= 1; one empty beginning each."""
+        """Encode padded sources, int64 (B, S), with lengths (B,) >= 1; start one empty hypothesis per sentence."""
         ...
