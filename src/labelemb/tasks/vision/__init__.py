@@ -1,1 +1,1 @@
-"""Images: data in memory, whole batches at a time, the published nets, and the recipe that trains them."""
+"""Image classification: in-memory data sets, batched augmentation, models and training recipe."""

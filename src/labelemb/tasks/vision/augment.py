@@ -1,4 +1,4 @@
-"""Random crops and flips of whole batches, on uint8, on whatever device the images are. N images of C x H x W."""
+"""Batched random crops and horizontal flips of uint8 images ``(N, C, H, W)``, on the device of the images."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,15 +9,17 @@ from torch import Tensor
 from labelemb.training.seeding import generator
 
 Augment = Literal["none", "crop-flip"]
-PAD = 4  # published
+PAD = 4  # pixels on each side, the usual value for CIFAR
 
 
 @dataclass(frozen=True)
 class CropFlip:
-    """What happens to each image: where the crop starts in the padded image, and whether it is mirrored then.
+    """Random crop and horizontal flip, with one set of parameters per image.
 
-    top, left  (N,) int64, 0 to 2 * PAD
-    mirrored   (N,) bool
+    Attributes:
+        top: First row of each crop in the padded image, ``(N,)`` int64 in ``[0, 2 * PAD]``.
+        left: First column of each crop in the padded image, ``(N,)`` int64 in ``[0, 2 * PAD]``.
+        mirrored: Whether the crop is flipped horizontally, ``(N,)`` bool.
     """
 
     top: Tensor
@@ -26,9 +28,14 @@ class CropFlip:
 
     @classmethod
     def draw(cls, count: int, seed: int, epoch: int) -> "CropFlip":
-        """Draw for all images of a data set at once, from a stream that depends on seed and epoch alone.
+        """Draw parameters for all images of a data set; they depend on the seed and the epoch only.
 
-        So an image gets the same crop whichever batch, piece or process it is in, and after any resume.
+        The crop of an image is therefore independent of batching, the number of processes and resuming.
+
+        Args:
+            count: Number of images.
+            seed: Seed of the run.
+            epoch: Epoch number.
         """
         random = generator(seed, "augment", epoch)
         top, left = torch.randint(2 * PAD + 1, (2, count), generator=random)
@@ -38,15 +45,21 @@ class CropFlip:
         return CropFlip(self.top[rows], self.left[rows], self.mirrored[rows])
 
     def to(self, device: torch.device) -> "CropFlip":
-        """Return the same on that device."""
+        """Return a copy with all tensors on ``device``."""
         return CropFlip(self.top.to(device), self.left.to(device), self.mirrored.to(device))
 
     def __call__(self, pixels: Tensor, channels_last: bool = False) -> Tensor:
-        """Pad with zeros, crop to the old size and mirror: (N, C, H, W) uint8 -> (N, C, H, W), in one gather.
+        """Pad with zeros, crop to the original size and flip, in a single gather.
 
-        A line of a crop is a piece of a line of the padded image, or of its mirror image: whole lines are gathered.
+        Each row of a crop is a contiguous slice of a row of the padded image or of its mirror image, so whole rows
+        are gathered.
 
-        channels_last  memory layout of what comes out, and the one to come in with: a line is W * C numbers then, not W
+        Args:
+            pixels: Images, ``(N, C, H, W)`` uint8.
+            channels_last: Memory format of the result, and preferably of ``pixels``.
+
+        Returns:
+            Augmented images, ``(N, C, H, W)`` uint8.
         """
         planes = pixels.permute(0, 2, 3, 1).unsqueeze(1) if channels_last else pixels.unsqueeze(4)  # (N, P, H, W, K)
         count, depth, height, width, size = planes.shape
@@ -59,7 +72,7 @@ class CropFlip:
         line = self.top[:, None, None] + torch.arange(height, device=pixels.device)  # (N, 1, H)
         line = plane[:, :, None] * both.shape[3] + line  # (N, P, H)
         start = (line * both.shape[4] + left[:, None, None]) * size
-        # Every piece of W * K numbers there is, wherever it starts; they lie over each other and take no memory.
+        # Overlapping view of all slices of W * K elements; it allocates no memory.
         pieces = both.view(-1).as_strided((both.numel() - width * size + 1, width * size), (1, 1))
         crops = pieces.index_select(0, start.view(-1)).view_as(planes)
         return crops[:, 0].permute(0, 3, 1, 2) if channels_last else crops[..., 0]

@@ -1,4 +1,4 @@
-"""Images in memory and the batches made of them. N images, C channels, H x W pixels."""
+"""In-memory image data sets and batches: N images with C channels and H x W pixels."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,12 @@ from labelemb.terms.output import MixedTargets, Targets
 
 @dataclass(frozen=True)
 class Images:
-    """A split: pixels (N, C, H, W) uint8 and labels (N,) int64."""
+    """One split of a data set.
+
+    Attributes:
+        pixels: ``(N, C, H, W)`` uint8.
+        labels: ``(N,)`` int64.
+    """
 
     pixels: Tensor
     labels: Tensor
@@ -27,11 +32,11 @@ class Images:
         return Images(self.pixels[rows], self.labels[rows])
 
     def to(self, device: torch.device, layout: torch.memory_format) -> "Images":
-        """Return the split on that device, its pixels in that layout."""
+        """Return a copy on ``device`` with the pixels in memory format ``layout``."""
         return Images(self.pixels.to(device, memory_format=layout), self.labels.to(device))
 
     def select(self, rows: Tensor) -> Tensor:
-        """Return the pixels of some rows in the layout of all: twenty times as fast as [rows] on a CPU."""
+        """Return the pixels of the given rows in the same memory format; on CPU about 20x faster than indexing."""
         if self.pixels.is_contiguous(memory_format=torch.channels_last):
             return self.pixels.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
         return self.pixels.index_select(0, rows)
@@ -39,12 +44,16 @@ class Images:
 
 @dataclass(frozen=True)
 class ImageData:
-    """A data set: three splits, the names of its labels in order, and what identifies it.
+    """An image data set.
 
-    valid   chooses; None when all training images train
-    test    is never used to choose anything
-    mean, std   per channel, of pixels in [0, 1], for the normalisation (0 and 1: none)
-    note    what must be said beside a figure made with this data, if anything
+    Attributes:
+        train: Training split.
+        valid: Validation split, for model selection; None if no images are held out.
+        test: Test split, never used for model selection.
+        label_names: Label names in index order.
+        mean: Per-channel mean for normalisation, of pixels scaled to [0, 1].
+        std: Per-channel standard deviation for normalisation.
+        note: Caveat to print next to results on this data; may be empty.
     """
 
     train: Images
@@ -57,20 +66,21 @@ class ImageData:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Return (C, H, W)."""
+        """Return ``(C, H, W)``."""
         channels, height, width = self.train.pixels.shape[1:]
         return channels, height, width
 
     @cached_property
     def digest(self) -> str:
-        """Return a sha256 over pixels and labels of all splits, 16 digits: the data behind a number."""
+        """Return the first 16 hex digits of the SHA-256 over all splits; it identifies the data."""
         return digest_of(split for split in (self.train, self.valid, self.test) if split is not None)[:16]
 
     def validated(self, wanted: bool | None) -> "ImageData":
-        """Return the data with a validation set or without; None: as it is.
+        """Return the data set with or without a validation split.
 
-        True: where there is none, a fixed stratified tenth of the training images becomes it (5,000 of CIFAR's).
-        False: the images of the one there is train.
+        Args:
+            wanted: True holds out a fixed stratified 10 % of the training images unless a validation split exists;
+                False merges an existing validation split into the training split; None changes nothing.
         """
         if wanted and self.valid is None:
             kept, held = stratified_holdout(self.train.labels, max(1, len(self.train) // 10), seed=0)
@@ -80,9 +90,12 @@ class ImageData:
         return self
 
     def limited(self, images_per_label: int | None) -> "ImageData":
-        """Return the data with so many training images of each label, the same every time; None: as it is.
+        """Return the data set with a limited number of training images per label, and the limit added to the note.
 
-        A smaller number is a part of a larger one; a label with fewer images keeps all. The note says so.
+        The selection is deterministic and nested: a smaller limit selects a subset of a larger one.
+
+        Args:
+            images_per_label: Maximum per label; labels with fewer images keep all. None: no limit.
         """
         if images_per_label is None:
             return self
@@ -92,12 +105,12 @@ class ImageData:
 
 
 def join(parts: Sequence[Images]) -> Images:
-    """Return splits one after the other as one."""
+    """Concatenate splits."""
     return Images(torch.cat([part.pixels for part in parts]), torch.cat([part.labels for part in parts]))
 
 
 def digest_of(splits: Iterable[Images]) -> str:
-    """Return a sha256 over shapes and values of pixels and labels, in that order."""
+    """Return the SHA-256 over the shapes and values of pixels and labels of all splits, in order."""
     sha = hashlib.sha256()
     for split in splits:
         for tensor in (split.pixels, split.labels):
@@ -107,9 +120,9 @@ def digest_of(splits: Iterable[Images]) -> str:
 
 
 def channel_statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of each channel, of pixels in [0, 1]; counted exactly, in whole numbers.
+    """Return the per-channel mean and standard deviation of pixels scaled to [0, 1], from exact integer histograms.
 
-    A channel without any variation gets the deviation 1, so that dividing by it is harmless.
+    A constant channel gets a standard deviation of 1 to avoid division by zero.
     """
     levels = torch.arange(256, dtype=torch.float64) / 255
     means, deviations = [], []
@@ -125,7 +138,13 @@ def channel_statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, 
 
 @dataclass(frozen=True)
 class ImageBatch:
-    """A micro-batch as the training loop wants it; ``index``: which training image each is."""
+    """A micro-batch for the training loop.
+
+    Attributes:
+        images: Normalised images, ``(N, C, H, W)`` float32.
+        targets: Labels ``(N,)`` or mixed targets.
+        index: Index of each image in its split, ``(N,)``.
+    """
 
     images: Tensor
     targets: Targets
@@ -133,12 +152,12 @@ class ImageBatch:
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """Return the arguments of the model."""
+        """Return the positional arguments of the model."""
         return (self.images,)
 
     @property
     def labels(self) -> Tensor:
-        """Return a label of each image: of mixed ones, the first."""
+        """Return the labels ``(N,)``; for mixed targets, the first of each pair."""
         return self.targets.first if isinstance(self.targets, MixedTargets) else self.targets
 
     @property
@@ -148,7 +167,7 @@ class ImageBatch:
 
 
 class Normalise:
-    """uint8 (N, C, H, W) -> float32, (x / 255 - mean) / std per channel, in one multiply and one add."""
+    """Normalise uint8 images to float32: ``(x / 255 - mean) / std`` per channel, as one fused multiply-add."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device, channels_last: bool) -> None:
         deviation = torch.tensor(std, device=device).view(1, -1, 1, 1)
@@ -157,8 +176,8 @@ class Normalise:
         self.format = torch.channels_last if channels_last else torch.contiguous_format
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """Return the pixels as the model wants them."""
-        # A whole image of scales and shifts: five times as fast as one number per channel, which spoils vectorisation.
+        """Return the normalised images, ``(N, C, H, W)`` float32."""
+        # Full-image scale and shift: about 5x faster than broadcasting per channel, which prevents vectorisation.
         if self.scale.shape[1:] != pixels.shape[1:]:
             shape = (1, *pixels.shape[1:])
             self.scale, self.shift = (
@@ -166,4 +185,4 @@ class Normalise:
                 for values in (self.scale, self.shift)
             )
         image = pixels.to(torch.float32, memory_format=self.format)
-        return torch.addcmul(self.shift, image, self.scale, out=image)  # fresh memory is what costs the most here
+        return torch.addcmul(self.shift, image, self.scale, out=image)  # in place: allocation dominates the cost

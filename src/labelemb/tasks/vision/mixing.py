@@ -1,4 +1,4 @@
-"""Mixup and CutMix: an image is partly another one of its batch, and so is its target. N images of C x H x W."""
+"""Mixup and CutMix on batches of images ``(N, C, H, W)``."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from labelemb.training.seeding import stream_seed
 
 @dataclass(frozen=True)
 class Box:
-    """Rows top to bottom - 1 and columns left to right - 1 of an image."""
+    """Rectangle ``[top, bottom) x [left, right)`` of an image, in pixels."""
 
     top: int
     bottom: int
@@ -27,11 +27,12 @@ class Box:
 
 @dataclass(frozen=True)
 class Mixing:
-    """What happens to one batch.
+    """Mixup or CutMix parameters of one batch.
 
-    partners  (N,) int64, the position in the batch of the image that each is mixed with; some are their own
-    weight    what remains of the image itself, and of its label, 0..1
-    box       the part that is cut out of the partner (CutMix); None: all pixels are averaged (mixup)
+    Attributes:
+        partners: Permutation of the batch, ``(N,)`` int64: the image that each image is mixed with, possibly itself.
+        weight: Weight of the image and its label, in [0, 1]; the partner gets ``1 - weight``.
+        box: Rectangle replaced by the partner's pixels (CutMix), or None to interpolate all pixels (mixup).
     """
 
     partners: Tensor
@@ -42,17 +43,20 @@ class Mixing:
     def draw(
         cls, size: int, shape: tuple[int, int], strengths: tuple[float, float], seed: int, place: tuple[int, int]
     ) -> "Mixing":
-        """Draw for a whole batch, from a stream that depends on the seed and the batch's place alone.
+        """Draw parameters for a whole batch; they depend on the seed, the epoch and the batch number only.
 
-        So an image is mixed alike whichever piece or process it is in, and after any resume.
+        The result is therefore independent of micro-batching, the number of processes and resuming. If both mixup
+        and CutMix are enabled, one of them is chosen per batch with equal probability.
 
-        size       N; shape: H, W
-        strengths  a of Beta(a, a), which the weight is drawn from, for mixup and for CutMix; 0: not that one. With both
-                   on, each batch is one or the other with even chances.
-        place      epoch, number of the batch in it
+        Args:
+            size: Batch size N.
+            shape: Image size ``(H, W)``.
+            strengths: Parameters α of Beta(α, α) for mixup and CutMix; 0 disables.
+            seed: Seed of the run.
+            place: Epoch and batch number.
 
-        Sources: Zhang, Cisse, Dauphin, Lopez-Paz 2018, arXiv 1710.09412; Yun, Han, Oh, Chun, Choe, Yoo 2019,
-        arXiv 1905.04899.
+        Source:
+            mixup: Zhang et al., 2018, arXiv:1710.09412. CutMix: Yun et al., 2019, arXiv:1905.04899.
         """
         random = np.random.default_rng(stream_seed(seed, "mix", *place))
         partners = torch.from_numpy(random.permutation(size))
@@ -66,7 +70,7 @@ class Mixing:
         return cls(partners, 1 - box.area / (shape[0] * shape[1]), box)
 
     def __call__(self, images: Tensor, others: Tensor) -> Tensor:
-        """(N, C, H, W) float, and the partners' -> (N, C, H, W)."""
+        """Mix float images ``(N, C, H, W)`` with their partners ``(N, C, H, W)``."""
         if self.box is None:
             return torch.lerp(others, images, self.weight)
         mixed = images.clone()
@@ -76,7 +80,7 @@ class Mixing:
 
 
 def _box(weight: float, shape: tuple[int, int], centre: tuple[int, int]) -> Box:
-    """Return the box around a pixel that would hold 1 - weight of the image, cut off at the edges.
+    """Return the box around ``centre`` with area ``1 - weight`` of the image, clipped to the image.
 
     >>> _box(0.75, (8, 8), (0, 4))
     Box(top=0, bottom=2, left=2, right=6)

@@ -1,4 +1,4 @@
-"""The nets by name; the small ones. Each maps images (N, C, H, W) to a hidden state (N, D), ``head`` to (N, V)."""
+"""Model registry and small models: images ``(N, C, H, W)`` to hidden states ``(N, D)``; ``head`` gives ``(N, V)``."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from labelemb.tasks.vision.resnet import resnet8, resnet18
 
 
 class Mlp(nn.Module):
-    """784-500-500 with ReLU, then the head; weights truncated normal 0.1, head 0.01, biases 0."""
+    """Two hidden layers with ReLU and a linear head; truncated normal weights (std 0.1, head 0.01), zero biases."""
 
     head_std = 0.01
 
@@ -25,13 +25,13 @@ class Mlp(nn.Module):
         initialise(self.head, self.head_std)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, 500)."""
+        """Map images ``(N, C, H, W)`` to hidden states ``(N, width)``."""
         hidden: Tensor = self.layers(images)
         return hidden
 
 
 class Cnn(nn.Module):
-    """conv 5x5 32, ReLU, pool, conv 5x5 64, ReLU, pool, fc 1024, ReLU, then the head; initialised like the MLP."""
+    """Two 5x5 convolutions with ReLU and max pooling, a dense layer and a linear head; initialised like ``Mlp``."""
 
     head_std = 0.001
 
@@ -49,8 +49,8 @@ class Cnn(nn.Module):
         initialise(self.head, self.head_std)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, 1024)."""
-        # Pooling first halves the work of ReLU twice; max and ReLU commute.
+        """Map images ``(N, C, H, W)`` to hidden states ``(N, 32 * width)``."""
+        # Max pooling commutes with ReLU; pooling first means fewer ReLU evaluations.
         x = F.relu(F.max_pool2d(self.conv1(images), 2))
         x = F.relu(F.max_pool2d(self.conv2(x), 2))
         return F.relu(self.dense(x.flatten(1)))
@@ -60,14 +60,24 @@ MODELS: dict[str, Callable[..., nn.Module]] = {"mlp": Mlp, "cnn": Cnn, "resnet8"
 
 
 def build_model(name: str, image_shape: tuple[int, int, int], num_labels: int, width: int | None = None) -> nn.Module:
-    """Return a net by name; ``width`` None: the published one. Raises ConfigError for an unknown name."""
+    """Build a model by name.
+
+    Args:
+        name: A key of ``MODELS``.
+        image_shape: ``(C, H, W)``.
+        num_labels: Number of labels V.
+        width: Model width. Default: the published width.
+
+    Raises:
+        ConfigError: If the name is unknown or the images are too small for the model.
+    """
     if name not in MODELS:
         raise ConfigError("model", " or ".join(MODELS), repr(name))
     return MODELS[name](image_shape, num_labels, **({} if width is None else {"width": width}))
 
 
 def initialise(module: nn.Module, std: float) -> None:
-    """Draw weights from a normal distribution cut at two deviations; biases 0 (the published initialisation)."""
+    """Initialise weights from a normal distribution truncated at two standard deviations, and biases to 0."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):
             nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)

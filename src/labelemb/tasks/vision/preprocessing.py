@@ -1,4 +1,4 @@
-"""What a trained image model must know about its input: data.json of the run folder."""
+"""Input specification of a trained image model, stored as data.json in the run folder."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -31,7 +31,7 @@ class Preprocessing:
     """Label names, image shape and normalisation of a trained image model.
 
     Args:
-        label_names: The label names in order.
+        label_names: Label names in index order.
         image_shape: ``(C, H, W)``.
         mean: Mean per channel, of pixels in [0, 1].
         std: Standard deviation per channel.
@@ -62,7 +62,7 @@ class Preprocessing:
         content = check_schema(run.data_file, _Content, read_data_file(run, what))
         names, (channels, height, width) = tuple(content["label_names"]), content["image_shape"]
         if len(set(names)) != len(names):
-            raise DataError(f"{run.data_file}, label_names", "distinct names", "a repeated one")
+            raise DataError(f"{run.data_file}, label_names", "distinct names", "a duplicate")
         for key in ("mean", "std"):
             if len(content[key]) != channels:
                 raise DataError(f"{run.data_file}, {key}", f"{channels} values, one per channel", len(content[key]))

@@ -1,4 +1,4 @@
-"""The vision recipe: from a config to a finished run folder."""
+"""Training recipe for image classification: from a config to a finished run folder."""
 
 import math
 from dataclasses import replace
@@ -19,14 +19,21 @@ from labelemb.training.runner import check_run, train_run
 
 @lru_cache(maxsize=1)
 def load_data(name: str, folder: Path | None, options: DataOptions | None = None) -> ImageData:
-    """Read a data set once per process: the seeds of a matrix share it."""
+    """Load a data set and cache it, so that runs with different seeds in one process share it."""
     return datasets.load(name, folder, options)
 
 
 def check(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> None:
-    """Make sure that a run can start; nothing is written.
+    """Check that a run can start, without writing anything.
 
-    Raises ConfigError (also when the folder holds another run), DataError.
+    Args:
+        config: Configuration of the run.
+        run: Run folder.
+        data_folder: Folder with the files of a named data set.
+
+    Raises:
+        ConfigError: If the options do not fit each other or the data, or the folder holds a different run.
+        DataError: If files are missing or damaged.
     """
     data = load_data(config.dataset, data_folder, config.data_options)
     make = partial(build_model, config.model, data.image_shape, len(data.label_names), config.width)
@@ -38,9 +45,16 @@ def check(config: VisionConfig, run: RunFolder, data_folder: Path | None = None)
 
 
 def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> None:
-    """Train one run to its end, from wherever a killed process left it; nothing happens when it is finished.
+    """Train a run to completion, resuming from its last checkpoint; a finished run is left unchanged.
 
-    Raises as ``check`` does.
+    Args:
+        config: Configuration of the run.
+        run: Run folder.
+        data_folder: Folder with the files of a named data set.
+
+    Raises:
+        ConfigError: As for ``check``.
+        DataError: As for ``check``.
     """
     data = load_data(config.dataset, data_folder, config.data_options)
     task = _build(config, data)
@@ -48,9 +62,9 @@ def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None)
     train_run(task, config, run, data.digest, facts)
 
 
-@cache  # of None: it takes no memory
+@cache  # the cached value is None
 def _try_to_build(config: VisionConfig, folder: Path | None) -> None:
-    """Build net and loss once for all seeds of a matrix, to see whether it can be done."""
+    """Build model and loss to validate the config, once for all seeds."""
     _build(config, load_data(config.dataset, folder, config.data_options))
 
 

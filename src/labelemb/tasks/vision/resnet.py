@@ -1,4 +1,4 @@
-"""The residual nets published for CIFAR. Each maps images (N, C, H, W) to a hidden state (N, D); ``head`` to (N, V)."""
+"""ResNets for CIFAR: images ``(N, C, H, W)`` to hidden states ``(N, D)``; ``head`` gives logits ``(N, V)``."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from labelemb.errors import ConfigError
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with batch normalisation around a shortcut; the first one halves the image at stride 2."""
+    """Residual block: two 3x3 convolutions with batch normalisation; the first one has the given stride."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -22,19 +22,23 @@ class BasicBlock(nn.Module):
             self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
+        """Map ``(N, inputs, H, W)`` to ``(N, outputs, H / stride, W / stride)``."""
         y = F.relu(self.norm1(self.conv1(x)))
         return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
 class ResNet(nn.Module):
-    """3x3 stem, stages of basic blocks that double the channels and halve the image, average pool, head.
+    """ResNet with a 3x3 stem; each stage after the first doubles the channels and halves the resolution.
 
-    blocks  of each stage; the first stage keeps the size of the image
-    pooled  side of what the average pool leaves: with images of 32x32 its windows are 4x4, as published
-    width   channels of the stem and of the first stage; published: 128
+    Args:
+        image_shape: ``(C, H, W)``.
+        num_labels: Number of labels V.
+        blocks: Number of blocks per stage.
+        pooled: Output side length of the adaptive average pooling.
+        width: Channels of the stem and the first stage.
 
-    Raises ConfigError for images that are too small to halve that often.
+    Raises:
+        ConfigError: If the images are too small for the number of stages.
     """
 
     def __init__(
@@ -58,17 +62,17 @@ class ResNet(nn.Module):
         self.head = nn.Linear(size * pooled**2, num_labels)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, D)."""
+        """Map images ``(N, C, H, W)`` to hidden states ``(N, D)``."""
         x: Tensor = self.blocks(F.relu(self.stem(images)))
         hidden: Tensor = self.pool(x).flatten(1)
         return hidden
 
 
 def resnet8(image_shape: tuple[int, int, int], num_labels: int, width: int = 128) -> ResNet:
-    """Return the net published for CIFAR-10: one block each of 128, 256, 512 channels, D = 2048."""
+    """Build the ResNet-8 for CIFAR-10: stages of 1 block with 128, 256 and 512 channels; D = 2048."""
     return ResNet(image_shape, num_labels, (1, 1, 1), 2, width)
 
 
 def resnet18(image_shape: tuple[int, int, int], num_labels: int, width: int = 128) -> ResNet:
-    """Return the net published for CIFAR-100: two blocks each of 128, 256, 512, 1024 channels, D = 1024."""
+    """Build the ResNet-18 for CIFAR-100: stages of 2 blocks with 128, 256, 512 and 1024 channels; D = 1024."""
     return ResNet(image_shape, num_labels, (2, 2, 2, 2), 1, width)

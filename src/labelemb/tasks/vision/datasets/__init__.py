@@ -1,4 +1,4 @@
-"""The data sets by name. Each module reads one kind; ``load`` finds it."""
+"""Registry of image data sets; ``load`` reads one by name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,12 +15,15 @@ from labelemb.tasks.vision.images import ImageData
 
 @dataclass(frozen=True)
 class DataOptions:
-    """What can be chosen about a data set.
+    """Options for loading a data set.
 
-    label_level       which labels of CIFAR-100: fine or coarse
-    image_size        side that own images are cut and resized to; None: 32
-    validate          whether training images are held out to choose by; None: as published, and for own images true
-    images_per_label  most training images of each label, when others have been held out; None: all
+    Attributes:
+        label_level: Label granularity of CIFAR-100, ``fine`` or ``coarse``.
+        image_size: Side length that custom images are cropped and resized to. Default: 32.
+        validate: Whether to hold out training images for validation. Default: the data set's own choice for named
+            data sets, True for custom images.
+        images_per_label: Maximum number of training images per label, applied after the validation split.
+            Default: no limit.
     """
 
     label_level: Level = "fine"
@@ -44,28 +47,35 @@ NAMES = f"{', '.join(DATASETS)}, imagefolder:PATH or hub:ID"
 
 
 def is_known(name: str) -> bool:
-    """Say whether ``load`` has a reader for that name."""
+    """Return whether ``load`` supports a data set name."""
     kind, _, rest = name.partition(":")
     return name in DATASETS or (kind in OWN and bool(rest))
 
 
 def load(name: str, folder: Path | None, options: DataOptions | None = None) -> ImageData:
-    """Read a data set.
+    """Load a data set by name.
 
-    name    one of ``DATASETS``; imagefolder:PATH or hub:ID for images of one's own
-    folder  where the files of a named data set are, or None to download what can be
+    Args:
+        name: A key of ``DATASETS``, or ``imagefolder:PATH`` or ``hub:ID`` for custom images.
+        folder: Folder with the files of a named data set. Default: download them where supported.
+        options: Loading options.
 
-    Raises ConfigError for an unknown name and options that do not fit, DataError for files that are missing or damaged.
+    Returns:
+        The data set with its training, validation and test splits.
+
+    Raises:
+        ConfigError: If the name is unknown or the options do not fit the data set.
+        DataError: If files are missing or damaged.
     """
     options = options or DataOptions()
     if not is_known(name):
         raise ConfigError("dataset", NAMES, repr(name))
     if options.label_level == "coarse" and name != "cifar100" and not name.startswith("hub:"):
-        raise ConfigError("label_level", f"fine for {name}: it has one kind of labels", "coarse")
+        raise ConfigError("label_level", f"fine for {name}, which has a single label level", "coarse")
     if options.image_size is not None and name in DATASETS:
-        raise ConfigError("image_size", f"null for {name}: its images have their size", options.image_size)
+        raise ConfigError("image_size", f"null for {name}, whose image size is fixed", options.image_size)
     kind, _, rest = name.partition(":")
     if name in DATASETS:
         return DATASETS[name](folder, options).validated(options.validate).limited(options.images_per_label)
-    # Nobody has published how long to train on them, so images to choose by are held out unless it is said otherwise.
+    # Custom data has no published training schedule, so a validation split is held out by default.
     return OWN[kind](rest, options).validated(options.validate is not False).limited(options.images_per_label)

@@ -1,4 +1,4 @@
-"""Decoded images kept as one file, so that a data set is decoded once. Nobody has to know that the file is there."""
+"""On-disk cache of decoded images."""
 
 import contextlib
 import hashlib
@@ -15,13 +15,19 @@ from labelemb.files import cache_folder
 from labelemb.tasks.vision.images import Images, digest_of
 from labelemb.tensor_files import write_tensors
 
-FORMAT = "labelemb.images.v2"  # a change of what decoding gives needs another one
-ABANDONED = 3600  # seconds since a file was last written to
+FORMAT = "labelemb.images.v2"  # increment when the decoded result changes
+ABANDONED = 3600  # seconds since the last write after which a partial file is removed
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Splits by name ("train", "test", ...), the label names in order, and whether any image came from JPEG bytes."""
+    """Decoded data set.
+
+    Attributes:
+        splits: Images by split name (``train``, ``test``, ...).
+        label_names: Label names in index order.
+        jpeg: Whether any image was decoded from JPEG.
+    """
 
     splits: dict[str, Images]
     label_names: tuple[str, ...]
@@ -29,25 +35,30 @@ class Decoded:
 
 
 def cached(name: str, sources: Iterable[str], decode: Callable[[], Decoded]) -> Decoded:
-    """Return what was decoded before from the same sources, else decode and keep it.
+    """Return cached images, or decode and cache them.
 
-    name     begins the file's name
-    sources  what the images depend on: digests of files, choices
+    A damaged cache file is regenerated; if the cache is not writable, the images are decoded on every call.
 
-    A file that is damaged is made again; where none can be written the images are decoded each time.
+    Args:
+        name: Prefix of the cache file's name.
+        sources: Everything the images depend on, such as file digests and options; hashed into the cache key.
+        decode: Function that decodes the images.
+
+    Returns:
+        The decoded images.
     """
     key = hashlib.sha256(json.dumps([FORMAT, *sources]).encode()).hexdigest()
     file = cache_folder() / "images" / f"{name}-{key[:24]}.safetensors"
     found = _read(file)
     if found is None:
         found = decode()
-        with contextlib.suppress(OSError):  # a full or read-only disk is no reason not to train
+        with contextlib.suppress(OSError):  # caching is optional: the disk may be full or read-only
             _write(file, found)
     return found
 
 
 def digest_of_file(path: Path) -> str:
-    """Return the sha256 of a file's contents."""
+    """Return the SHA-256 digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -63,7 +74,7 @@ def _write(file: Path, decoded: Decoded) -> None:
         "sha256": digest_of(decoded.splits.values()),
     }
     metadata = {"format": FORMAT, "facts": json.dumps(facts, ensure_ascii=False)}
-    for partial in file.parent.glob(".*.partial*"):  # of processes that were killed while they wrote
+    for partial in file.parent.glob(".*.partial*"):  # left by processes killed while writing
         if time.time() - partial.stat().st_mtime > ABANDONED:
             partial.unlink(missing_ok=True)
     write_tensors(file, tensors, metadata)

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 from parquet files, the official archives, or a download. Krizhevsky 2009."""
+"""CIFAR-10 and CIFAR-100 (Krizhevsky, 2009) from parquet files, the official archives or a download."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,12 +28,15 @@ OFFICIAL = {"train": 50_000, "test": 10_000}
 
 @dataclass(frozen=True)
 class Cifar:
-    """One of the two data sets.
+    """Description of CIFAR-10 or CIFAR-100.
 
-    title      its name in a sentence
-    layouts    of its archives, the python version first
-    md5        of the official python archive
-    mean, std  of the official training images (lossless), per channel
+    Attributes:
+        name: Data set name as in ``datasets.load``.
+        title: Display name.
+        layouts: Layouts of the official archives, the Python version first.
+        md5: MD5 checksum of the official Python archive.
+        mean: Per-channel mean of the official (lossless) training images.
+        std: Per-channel standard deviation of the official (lossless) training images.
     """
 
     name: str
@@ -103,11 +106,21 @@ CIFAR100 = Cifar(
 
 
 def load_cifar(cifar: Cifar, folder: Path | None, level: Level) -> ImageData:
-    """Read the data set from ``folder`` or ``folder``/NAME, or download it when ``folder`` is None.
+    """Load CIFAR from ``folder`` or ``folder/NAME``.
 
-    In the folder: parquet files train*.parquet and test*.parquet, or an official archive, packed or unpacked. All
-    official training images train; ``ImageData.validated`` holds some out. The note says what is not as published:
-    images that went through JPEG, a part of the data. Raises DataError.
+    Supported are parquet files (``train*.parquet`` and ``test*.parquet``) and the official archives, packed or
+    unpacked. The training split holds all official training images; see ``ImageData.validated`` for validation.
+
+    Args:
+        cifar: ``CIFAR10`` or ``CIFAR100``.
+        folder: Folder with the files. Default: download the official archive.
+        level: Label granularity, ``fine`` or ``coarse``.
+
+    Returns:
+        The data set; its note states deviations from the official data (JPEG compression, a subset).
+
+    Raises:
+        DataError: If files are missing or damaged.
     """
     if folder is None:
         folder = fetch(SOURCE, cifar.layouts[0].archive, f"md5:{cifar.md5}", "", _wanted(cifar)).parent
