@@ -30,7 +30,7 @@ def test_value() -> None:
     assert list(out.terms) == ["confusion"]
 
 
-def test_everything_of_it_learns() -> None:
+def test_all_parameters_get_gradients() -> None:
     case = make_case("label_confusion")
     case.loss(case.hidden, case.head, case.targets).loss.backward()
     assert all(parameter.grad.any() for parameter in case.loss.parameters())
@@ -44,7 +44,7 @@ def test_a_large_alpha_leaves_the_one_hot_label() -> None:
     torch.testing.assert_close(got, torch.nn.functional.cross_entropy(case.head(case.hidden), case.targets))
 
 
-def test_a_hidden_state_that_does_not_fit_it() -> None:
+def test_mismatched_hidden_state_is_rejected() -> None:
     case = make_case("label_confusion")
     with pytest.raises(ShapeError, match=r"hidden: expected shape \(\.\.\., 4\), got \(\.\.\., 3\)"):
         case.loss(case.hidden[:, :3], torch.nn.Linear(3, LABELS).double(), case.targets)

@@ -22,14 +22,14 @@ from .cases import LABELS, embedding, make_case
 
 
 @pytest.mark.parametrize("eps", [0.0, 0.1, 1.0])
-def test_smoothing_is_torchs(eps: float) -> None:
+def test_label_smoothing_equals_torch(eps: float) -> None:
     case = make_case("label_smoothing")
     case.targets[3] = -100
     got = LabelSmoothingLoss(eps)(case.hidden, case.head, case.targets).loss
     torch.testing.assert_close(got, F.cross_entropy(case.head(case.hidden), case.targets, label_smoothing=eps))
 
 
-def test_smoothing_refuses_what_is_no_share() -> None:
+def test_label_smoothing_rejects_invalid_smoothing() -> None:
     with pytest.raises(ConfigError, match="smoothing: expected a number from 0 to 1, got 1.5"):
         LabelSmoothingLoss(1.5)
 

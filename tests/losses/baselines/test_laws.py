@@ -61,7 +61,7 @@ def test_counts(method: str) -> None:
 
 
 @every_method
-def test_ignored_rows_are_rows_that_are_not_there(method: str) -> None:
+def test_ignored_rows_equal_dropped_rows(method: str) -> None:
     case, again = make_case(method, 20), make_case(method, 20)
     keep = torch.arange(20) % 3 > 0
     broken = torch.where(keep[:, None], case.hidden.detach(), torch.nan).requires_grad_()
@@ -145,7 +145,7 @@ def test_state_is_saved_in_the_middle_of_an_epoch(method: str) -> None:
 
 
 @every_method
-def test_what_is_not_training_leaves_no_trace(method: str) -> None:
+def test_eval_mode_leaves_state_unchanged(method: str) -> None:
     case = make_case(method)
     before = copy.deepcopy(case.loss)
     case.loss.eval()
@@ -269,7 +269,7 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
 
 
 @every_method
-def test_where_it_does_not_train_nothing_is_noted(method: str) -> None:
+def test_state_is_unchanged_in_eval_mode_and_without_gradients(method: str) -> None:
     """Neither in ``eval()`` nor without gradients: the loss is no part of the model that one sets to ``eval()``."""
     case, untouched = make_case(method), make_case(method).loss
     with torch.no_grad():

@@ -47,7 +47,7 @@ def test_three_epochs_follow_the_definition() -> None:
         torch.testing.assert_close(loss.soft, torch.tensor(soft))
 
 
-def test_a_label_that_no_row_got_right_has_no_soft_label() -> None:
+def test_labels_without_correct_predictions_have_no_soft_label() -> None:
     head = nn.Linear(1, 2, bias=False)
     with torch.no_grad():
         head.weight.copy_(torch.tensor([[0.0], [1.0]]))

@@ -57,6 +57,6 @@ def test_of_a_sample_that_two_processes_saw_the_mean_is_kept(monkeypatch: pytest
     torch.testing.assert_close(sums, torch.tensor([0.0, 0, 1, 0, 1, 0, 0]))
 
 
-def test_a_memory_that_would_be_huge() -> None:
+def test_oversized_memory_is_rejected() -> None:
     with pytest.raises(ConfigError, match=r"^num_samples: .* 4 GiB .*4\.8 GiB for 1281167 x 1000"):
         PSKDLoss(1000, 1_281_167, 90)

@@ -78,7 +78,7 @@ def test_a_learned_embedding_can_be_handed_over_as_it_is() -> None:
         ("absent.csv", None, "got no such file"),
     ],
 )
-def test_files_that_cannot_be(name: str, content: str | bytes | None, message: str, tmp_path: Path) -> None:
+def test_invalid_files_are_rejected(name: str, content: str | bytes | None, message: str, tmp_path: Path) -> None:
     file = tmp_path / name
     if content is not None:
         file.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -87,7 +87,7 @@ def test_files_that_cannot_be(name: str, content: str | bytes | None, message: s
     assert str(file) in str(raised.value)
 
 
-def test_matrices_that_cannot_be(tmp_path: Path) -> None:
+def test_invalid_matrices_are_rejected(tmp_path: Path) -> None:
     np.save(tmp_path / "wide.npy", np.ones((2, 3)) / 3)
     with pytest.raises(DataError, match="expected a 3 x 3 matrix, got 2 x 3"):
         read_soft_labels(tmp_path / "wide.npy", NAMES)
