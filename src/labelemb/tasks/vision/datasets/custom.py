@@ -1,4 +1,4 @@
-"""A person's own images: a folder per label, or a data set of the Hugging Face hub."""
+"""Custom images: a folder per label, or a data set of the Hugging Face hub."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from labelemb.tasks.vision.images import ImageData, Images, channel_statistics
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 SPLITS = {"train": ("train", "training"), "valid": ("valid", "val", "validation"), "test": ("test", "testing")}
-SIZE = 32  # what the nets of this library were made for
+SIZE = 32  # default side length
 FEWEST = 10
 LARGEST_FILE = 2**28  # bytes
 
@@ -135,7 +135,7 @@ def _read_file(path: Path) -> bytes:
 
 
 def _from_hub(name: str, level: str) -> dict[str, Encoded]:
-    """Return the splits that have labels, not decoded."""
+    """Return the labelled splits with encoded images."""
     try:
         import datasets
     except ImportError as error:

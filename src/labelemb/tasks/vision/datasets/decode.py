@@ -105,7 +105,7 @@ def decode(contents: Sequence[bytes | Path], channels: int, size: tuple[int, int
 
 
 def is_jpeg(content: bytes | Path) -> bool:
-    """Say whether the content is a JPEG file, by its first bytes."""
+    """Return whether the content is a JPEG file, judged by its first bytes."""
     if isinstance(content, Path):
         with content.open("rb") as file:
             content = file.read(3)

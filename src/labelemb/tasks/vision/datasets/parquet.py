@@ -13,7 +13,7 @@ EXTRA = "pip install datasets pillow pyarrow"
 
 @dataclass(frozen=True)
 class Encoded:
-    """Images as they are stored, their labels, and the names of the labels in order."""
+    """Encoded images, their labels, and the label names in index order."""
 
     contents: list[bytes]
     labels: list[int]

@@ -1,4 +1,4 @@
-"""Reading a pickle without trusting it: byte arrays and plain containers come out, nothing else is even looked up."""
+"""Restricted unpickling: only byte arrays and plain containers are loaded; no other name is resolved."""
 
 import io
 import pickle
@@ -44,7 +44,7 @@ class _StandIn:
 
 
 class _Array(_StandIn):
-    """An array in the making."""
+    """Placeholder for an array under construction."""
 
     __slots__ = ("value",)
     value: NDArray[np.uint8]
