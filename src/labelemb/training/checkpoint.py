@@ -1,6 +1,7 @@
 """Checkpoints: one file, written atomically, read without executing anything and checked before it is used."""
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -67,7 +68,9 @@ def load_weights(module: nn.Module, content: Mapping[str, Any], key: str, path: 
         if expected != got:
             raise DataError(f"{path}, {key}, {name}", expected, got)
     try:
-        module.load_state_dict(weights)
+        with warnings.catch_warnings():  # torch warns that nothing is copied into a module on the meta device
+            warnings.filterwarnings("ignore", "for .*: copying from a non-meta parameter", UserWarning)
+            module.load_state_dict(weights)
     except Exception as error:  # state that a module checks by itself
         raise DataError(f"{path}, {key}", f"the state of a {type(module).__name__}", _first_line(error)) from error
 
