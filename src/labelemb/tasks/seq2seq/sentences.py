@@ -1,4 +1,4 @@
-"""Sentences as integers: one array of all their numbers, and where each starts and stops in it."""
+"""Tokenized sentences: one flat array of token ids, with the start and end offset of each sentence."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -36,7 +36,7 @@ class Sentences:
 
 @dataclass(frozen=True)
 class Split:
-    """Sentences that belong together pair by pair. The lines are there for validation and test, not for training."""
+    """Parallel sentences. The raw lines are kept for validation and test splits only."""
 
     src: Sentences
     tgt: Sentences

@@ -16,7 +16,7 @@ from labelemb.tasks.seq2seq.vocab import Vocabulary
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Two vocabularies, and how text is cut.
+    """Source and target vocabularies with the tokenization options.
 
     by_character  tokens are characters rather than words
     lower         text is lower-cased before it is looked up
@@ -30,7 +30,7 @@ class Tokenizer:
     shared: bool = False
 
     def tokenize(self, line: str) -> list[str]:
-        """Cut a line into tokens; case stays."""
+        """Split a line into tokens, preserving case."""
         return tokenize(line, self.by_character)
 
     def join(self, tokens: Sequence[str]) -> str:

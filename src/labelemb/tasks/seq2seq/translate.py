@@ -1,4 +1,4 @@
-"""From sentences to lines of text: search in batches, words for numbers, unknown words replaced."""
+"""Translate sentences to text: batched beam search, detokenization, replacement of unknown words."""
 
 from collections.abc import Sequence
 
