@@ -19,6 +19,7 @@ from labelemb.losses.monitor import TrainingMonitor
 from labelemb.terms.output import LossOutput, MixedTargets, Targets
 from labelemb.terms.reduction import Group
 from labelemb.terms.rows import Rows
+from labelemb.terms.shard import LabelShard
 
 # Arguments of nn.CrossEntropyLoss that have no counterpart here -> what to write instead.
 CROSS_ENTROPY_ARGUMENTS = {
@@ -44,11 +45,13 @@ class Loss(nn.Module, ABC):
         ignore_index: Target value to ignore, as in ``nn.CrossEntropyLoss``.
         validate_args: Whether to check for labels out of range and NaN; None: on a CPU only (a GPU would wait).
         process_group: Data-parallel group whose rows are counted; None: the default group.
+        shard: Labels of this process, where they are split over processes; None: all.
     """
 
     mixes: bool = False
     hidden_size: int | None = None
     process_group: Group = None
+    shard: LabelShard | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Answer arguments of ``nn.CrossEntropyLoss`` with what to write instead.
@@ -166,7 +169,7 @@ class Loss(nn.Module, ABC):
         assert isinstance(weight, Tensor)
         num_labels = self.num_labels or weight.shape[0]
         validation.check_hidden(hidden, self.hidden_size or weight.shape[1], num_labels)
-        validation.check_layer("head", head, hidden, num_labels)
+        validation.check_layer("head", head, hidden, num_labels if self.shard is None else self.shard.size)
         validation.check_targets(labels, hidden)
         validation.check_num_items(num_items_in_batch)
         validation.check_index(index, labels)

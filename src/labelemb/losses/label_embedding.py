@@ -1,6 +1,7 @@
 """LabelEmbeddingLoss: holds the label embedding and the auxiliary head, and chooses the implementation."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -12,15 +13,18 @@ from labelemb.losses.controls import Control
 from labelemb.losses.method import LossContext, Method, MethodOptions
 from labelemb.losses.monitor import CHECK_AFTER
 from labelemb.losses.validation import check_layer
+from labelemb.ops import sharded
 from labelemb.ops.backends import Implementation, check_implementation, is_plain_linear, select_backend
 from labelemb.ops.eager import label_embedding_loss
 from labelemb.ops.inputs import ObjectiveInputs
+from labelemb.ops.sharded import ShardedLabelEmbedding
 from labelemb.terms.embedding import DenseLabelEmbedding, LabelEmbedding
 from labelemb.terms.objective import Objective
 from labelemb.terms.output import LossOutput
-from labelemb.terms.reduction import Group
+from labelemb.terms.reduction import SINGLE_PROCESS, Group
 from labelemb.terms.rows import Rows
 from labelemb.terms.running_mean import RunningMeanLabelEmbedding
+from labelemb.terms.shard import LabelShard
 
 
 class LabelEmbeddingLoss(Loss):
@@ -54,7 +58,9 @@ class LabelEmbeddingLoss(Loss):
         chunk_bytes: Memory for the buffers of "chunked" and "fused"; None: a default for the device.
         control: Optional transform of the soft targets; training of the embedding is unchanged. "eager" only.
         process_group: Data-parallel group whose rows are counted; None: the default group.
-        shard: Not supported yet; None: this process holds all labels.
+        shard: Labels of this process (``LabelShard.of``): the head, the auxiliary head and the embedding are split by
+            label, targets stay global, and ``process_group=None`` means no data parallelism. "eager" only, without a
+            control or a running mean. None: this process holds all labels.
 
     Attributes:
         embedding: The label embedding; ``embedding.soft_labels()`` is what it has learned.
@@ -89,7 +95,7 @@ class LabelEmbeddingLoss(Loss):
         chunk_bytes: int | None = None,
         control: Control | None = None,
         process_group: Group = None,
-        shard: None = None,
+        shard: LabelShard | None = None,
     ) -> None:
         for name, value in (("hidden_size", hidden_size), ("num_labels", num_labels)):
             check_at_least_one(name, value)
@@ -101,14 +107,15 @@ class LabelEmbeddingLoss(Loss):
         if control is not None and impl not in ("auto", "eager"):
             raise ConfigError("impl", "eager or auto with a control", repr(impl))
         if shard is not None:
-            raise ConfigError("shard", "None: sharded labels are not supported yet", repr(shard))
+            _check_shard(shard, num_labels, impl, objective, control)
         self.hidden_size = hidden_size
         chosen = objective if objective is not None else Objective.vision()
         if embedding is None:
             running = chosen.embedding_update == "running_mean"
             embedding = RunningMeanLabelEmbedding(num_labels) if running else DenseLabelEmbedding(num_labels)
-        self.embedding = embedding
-        self.auxiliary = nn.Linear(hidden_size, num_labels)
+        self.embedding = embedding if shard is None else ShardedLabelEmbedding(embedding, shard)
+        self.shard = shard
+        self.auxiliary = nn.Linear(hidden_size, num_labels if shard is None else shard.size)
         self.impl, self.chunk_bytes, self.control, self.process_group = impl, chunk_bytes, control, process_group
         self.steps = self._uncounted_calls = 0
         self.objective = chosen
@@ -139,11 +146,13 @@ class LabelEmbeddingLoss(Loss):
 
     def compute(self, rows: Rows, head: nn.Module) -> LossOutput:
         """Compute the objective by the chosen implementation."""
-        check_layer("auxiliary", self.auxiliary, rows.hidden, self.num_labels or 0)
+        check_layer("auxiliary", self.auxiliary, rows.hidden, self.auxiliary.out_features)
         self._check_steps()
-        inputs = ObjectiveInputs(
-            rows, head, self._current_objective, self.auxiliary, self.embedding, self.process_group
-        )
+        alone = self.shard is not None and self.process_group is None
+        group = SINGLE_PROCESS if alone else self.process_group
+        inputs = ObjectiveInputs(rows, head, self._current_objective, self.auxiliary, self.embedding, group)
+        if self.shard is not None:
+            return sharded.label_embedding_loss(inputs, self.shard)
         running = isinstance(self.embedding, RunningMeanLabelEmbedding)
         eager = running or self.control is not None or (self.impl == "auto" and not is_plain_linear(head))
         backend = select_backend(
@@ -157,6 +166,22 @@ class LabelEmbeddingLoss(Loss):
             return label_embedding_loss(inputs, self.control)
         output: LossOutput = backend.label_embedding_loss(inputs)
         return output
+
+    def load_full_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Load this process's part of the ``state_dict`` of the unsharded loss.
+
+        Raises:
+            ConfigError: For a loss without ``shard``.
+        """
+        if self.shard is None or not isinstance(self.embedding, ShardedLabelEmbedding):
+            raise ConfigError("load_full_state_dict", "a loss with shard", "none", "Use load_state_dict")
+        part = slice(self.shard.start, self.shard.stop)
+        prefix = "embedding."
+        self.embedding.load_whole({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+        with torch.no_grad():
+            self.auxiliary.weight.copy_(state["auxiliary.weight"][part])
+            self.auxiliary.bias.copy_(state["auxiliary.bias"][part])
+        self.set_extra_state(state["_extra_state"])
 
     def step(self) -> None:
         """Count one optimizer step, for ``soft_start`` and ``soft_end``. Not needed after ``attach``."""
@@ -205,6 +230,17 @@ class LabelEmbeddingLoss(Loss):
     def extra_repr(self) -> str:
         """Show the options when the module is printed."""
         return f"hidden_size={self.hidden_size}, num_labels={self.num_labels}, impl={self.impl!r}, {self.objective}"
+
+
+def _check_shard(
+    shard: object, num_labels: int, impl: str, objective: Objective | None, control: Control | None
+) -> None:
+    if not isinstance(shard, LabelShard) or shard.num_labels != num_labels:
+        raise ConfigError("shard", f"a LabelShard of {num_labels} labels", repr(shard))
+    running = objective is not None and objective.embedding_update == "running_mean"
+    if impl not in ("auto", "eager") or running or control is not None:
+        got = f"impl {impl!r}" if impl not in ("auto", "eager") else "a running mean" if running else "a control"
+        raise ConfigError("shard", "impl eager or auto, a trained embedding and no control", got)
 
 
 def _check_embedding(embedding: LabelEmbedding | None, num_labels: int) -> None:

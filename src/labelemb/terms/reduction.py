@@ -13,6 +13,7 @@ from labelemb.terms.objective import Objective
 from labelemb.terms.rows import Rows
 
 Group = Any  # torch.distributed.ProcessGroup, which builds of torch without torch.distributed lack
+SINGLE_PROCESS: Group = object()  # no data parallelism, where None would mean the default group
 
 
 def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
@@ -22,6 +23,8 @@ def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
 
 def world_size(group: Group = None) -> int:
     """Return the number of processes that share the batch; 1 when torch.distributed is not initialised."""
+    if group is SINGLE_PROCESS:
+        return 1
     return dist.get_world_size(group) if dist.is_available() and dist.is_initialized() else 1
 
 
