@@ -148,8 +148,7 @@ class LabelEmbeddingLoss(Loss):
         """Compute the objective by the chosen implementation."""
         check_layer("auxiliary", self.auxiliary, rows.hidden, self.auxiliary.out_features)
         self._check_steps()
-        alone = self.shard is not None and self.process_group is None
-        group = SINGLE_PROCESS if alone else self.process_group
+        group = self.process_group if self.shard is None else self.process_group or SINGLE_PROCESS
         inputs = ObjectiveInputs(rows, head, self._current_objective, self.auxiliary, self.embedding, group)
         if self.shard is not None:
             return sharded.label_embedding_loss(inputs, self.shard)
@@ -176,8 +175,7 @@ class LabelEmbeddingLoss(Loss):
         if self.shard is None or not isinstance(self.embedding, ShardedLabelEmbedding):
             raise ConfigError("load_full_state_dict", "a loss with shard", "none", "Use load_state_dict")
         part = slice(self.shard.start, self.shard.stop)
-        prefix = "embedding."
-        self.embedding.load_whole({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+        self.embedding.load_whole({name.removeprefix("embedding."): tensor for name, tensor in state.items()})
         with torch.no_grad():
             self.auxiliary.weight.copy_(state["auxiliary.weight"][part])
             self.auxiliary.bias.copy_(state["auxiliary.bias"][part])
@@ -239,8 +237,7 @@ def _check_shard(
         raise ConfigError("shard", f"a LabelShard of {num_labels} labels", repr(shard))
     running = objective is not None and objective.embedding_update == "running_mean"
     if impl not in ("auto", "eager") or running or control is not None:
-        got = f"impl {impl!r}" if impl not in ("auto", "eager") else "a running mean" if running else "a control"
-        raise ConfigError("shard", "impl eager or auto, a trained embedding and no control", got)
+        raise ConfigError("shard", "impl eager or auto, no running mean, no control", f"{impl}, {running}, {control}")
 
 
 def _check_embedding(embedding: LabelEmbedding | None, num_labels: int) -> None:
