@@ -24,6 +24,7 @@ from labelemb.terms.output import LossOutput, MixedTargets
 from labelemb.terms.rank_local import PendingState
 from labelemb.terms.reduction import global_sum
 from labelemb.terms.running_mean import RunningMeanLabelEmbedding
+from labelemb.terms.shard import LabelShard
 from labelemb.version import __version__
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "LabelEmbedding",
     "LabelEmbeddingLoss",
     "LabelRelaxationLoss",
+    "LabelShard",
     "LabelSmoothingLoss",
     "LinearCrossEntropyLoss",
     "LossModel",

@@ -415,7 +415,7 @@ class TestRefusals:
             (lambda: LabelEmbeddingLoss(3, 3, nn.Embedding(3, 3)), "embedding", "a label embedding", "Embedding"),
             (lambda: LabelEmbeddingLoss(3, 4, impl="magic"), "impl", "eager", "'magic'"),
             (lambda: LabelEmbeddingLoss(3, 4, objective={"tau": 1.0}), "objective", "Objective(tau=1.0)", "tau"),
-            (lambda: LabelEmbeddingLoss(3, 4, shard=2), "shard", "None", 2),
+            (lambda: LabelEmbeddingLoss(3, 4, shard=2), "shard", "a LabelShard", 2),
         ],
     )
     def test_choices(self, make: Callable[[], object], name: str, expected: str, got: object) -> None:

@@ -235,9 +235,13 @@ def _check_shard(
 ) -> None:
     if not isinstance(shard, LabelShard) or shard.num_labels != num_labels:
         raise ConfigError("shard", f"a LabelShard of {num_labels} labels", repr(shard))
-    running = objective is not None and objective.embedding_update == "running_mean"
-    if impl not in ("auto", "eager") or running or control is not None:
-        raise ConfigError("shard", "impl eager or auto, no running mean, no control", f"{impl}, {running}, {control}")
+    unsupported = {
+        f"impl {impl!r}": impl not in ("auto", "eager"),
+        "a running mean": objective is not None and objective.embedding_update == "running_mean",
+        "a control": control is not None,
+    }
+    if found := [name for name, given in unsupported.items() if given]:
+        raise ConfigError("shard", "None, or impl eager or auto without running mean and control", ", ".join(found))
 
 
 def _check_embedding(embedding: LabelEmbedding | None, num_labels: int) -> None:
