@@ -323,6 +323,7 @@ def test_compiled_gradients_are_the_same() -> None:
 @pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
 @pytest.mark.parametrize("form", ["vision", "tempered"])
 def test_compiled_by_inductor(form: str) -> None:
+    torch.compiler.reset()  # compilations of other tests count towards the limit of recompilations
     case, plain = make_case(FORMS[form]), make_case(FORMS[form])
     plain.loss(plain.hidden, plain.head, plain.targets).loss.backward()
     compiled = torch.compile(case.loss, fullgraph=True)

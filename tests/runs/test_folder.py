@@ -64,7 +64,7 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=says):
             run.history()
     run.config_file.write_bytes(b"a: \xff")
-    with pytest.raises(DataError, match="config.yaml: expected a readable file of a run folder"):
+    with pytest.raises(DataError, match=r"config.yaml: expected a file of a run folder in UTF-8, got .*position 3"):
         run.config()
 
 
