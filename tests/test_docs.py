@@ -1,5 +1,6 @@
 """The examples in the documents run."""
 
+import difflib
 import os
 import re
 import shutil
@@ -181,3 +182,13 @@ def test_the_commands_of_the_text_classification_document_run(tmp_path: Path) ->
     (tmp_path / "intents.csv").write_text("\n".join(["text,label", *rows]) + "\n")
     run_block("docs/text-classification.md", 0, tmp_path)
     assert (tmp_path / "report" / "report.html").is_file()
+
+
+def test_the_page_of_examples_shows_the_differences_of_the_scripts() -> None:
+    text = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
+    for file in sorted((ROOT / "examples" / "one_hot").glob("*.py")):
+        before, after = (
+            path.read_text(encoding="utf-8").splitlines() for path in (file, ROOT / "examples" / file.name)
+        )
+        diff = list(difflib.unified_diff(before, after, lineterm="", n=1))[2:]
+        assert "\n".join(line for line in diff if not line.startswith("@@")) in text, file.name

@@ -136,3 +136,57 @@ def test_the_trainer_in_two_processes_takes_the_step_of_one_large_batch(
         torch.testing.assert_close(
             two[name], value, rtol=1e-4, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}"
         )
+
+
+LIGHTNING = """
+import sys, lightning, torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+from labelemb import OnlineLabelSmoothingLoss
+from labelemb.integrations.lightning import LabelEmbeddingCallback
+
+devices, out = int(sys.argv[1]), sys.argv[2]
+
+
+class Classifier(lightning.LightningModule):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.head, self.loss = nn.Linear(6, 8), nn.Linear(8, 5), OnlineLabelSmoothingLoss(5)
+
+    def training_step(self, batch, number):
+        return self.loss(self.body(batch[0]), self.head, batch[1]).loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.5)
+
+
+generator = torch.Generator().manual_seed(1)
+data = TensorDataset(torch.randn(40, 6, generator=generator), torch.randint(0, 5, (40,), generator=generator))
+quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+strategy = "ddp" if devices > 1 else "auto"
+module, callbacks = Classifier(), [LabelEmbeddingCallback()]
+trainer = lightning.Trainer(
+    accelerator="cpu", devices=devices, strategy=strategy, max_epochs=4, callbacks=callbacks, **quiet
+)
+trainer.fit(module, DataLoader(data, batch_size=40 // devices))
+if trainer.is_global_zero:
+    torch.save({name: value for name, value in module.state_dict().items() if isinstance(value, torch.Tensor)}, out)
+"""
+
+
+def test_lightning_in_two_processes_trains_as_one(tmp_path: Path) -> None:
+    pytest.importorskip("lightning")
+    script = tmp_path / "train.py"
+    script.write_text(LIGHTNING)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    for devices in ("1", "2"):
+        command = [sys.executable, str(script), devices, str(tmp_path / f"{devices}.pt")]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (torch.load(tmp_path / name, weights_only=True) for name in ("1.pt", "2.pt"))
+    assert one["loss.soft"].sum() > 0
+    for name, value in one.items():
+        torch.testing.assert_close(
+            two[name], value, rtol=1e-4, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}"
+        )
