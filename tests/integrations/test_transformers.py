@@ -208,7 +208,7 @@ def test_the_embedding_moves_at_the_rates_of_fine_tuning_and_does_not_decay(tmp_
         g for g in trainer.optimizer.param_groups if any(p is trainer.label_embedding.weight for p in g["params"])
     )
     assert group["weight_decay"] == 0
-    assert group["initial_lr"] == 1e-3
+    assert group["initial_lr"] == 1e-2
     assert (trainer.label_embedding.weight - torch.eye(LABELS)).abs().max() > 1e-3
     decayed = {id(p) for g in trainer.optimizer.param_groups if g["weight_decay"] for p in g["params"]}
     assert not decayed & {id(p) for p in trainer.model.loss.parameters()}
