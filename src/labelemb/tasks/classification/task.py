@@ -1,5 +1,6 @@
 """The part of a training task that image and text classification share. N rows, V labels."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 
@@ -26,7 +27,7 @@ from labelemb.training.seeding import stream_seed
 from labelemb.training.task import Batch, Shard
 
 
-class ClassificationTask:
+class ClassificationTask(ABC):
     """Evaluation and artifacts of a classification run; see ``labelemb.training.task.Task``.
 
     A subclass sets ``unit``, ``model``, ``loss`` and ``steps_per_epoch`` and implements ``setup``, ``batches``,
@@ -47,21 +48,21 @@ class ClassificationTask:
         self._errors_by_label: dict[str, list[float | None]] = {}
         self._predictions: dict[str, Predictions] = {}
 
+    @abstractmethod
     def held_out_labels(self) -> Mapping[str, Tensor]:
         """Return the labels ``(N,)`` of each held-out split, on the device of the run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def held_out_batches(self, split: str, shard: Shard) -> Iterable[tuple[Tensor, Batch]]:
         """Yield this process's share of a held-out split: row indices and the batch of these rows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def setup(self, device: torch.device) -> None:
         """Prepare the data for the device."""
-        raise NotImplementedError
 
+    @abstractmethod
     def batches(self, epoch: int, start: int, shard: Shard) -> Iterator[Sequence[Batch]]:
         """Yield the training batches of an epoch from batch ``start`` on."""
-        raise NotImplementedError
 
     def evaluate(self, model: nn.Module, shard: Shard, total: Callable[[Tensor], Tensor]) -> Mapping[str, float]:
         """Return error, likelihood and calibration of each held-out split, and statistics of the label embedding."""
