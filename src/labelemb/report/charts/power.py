@@ -7,7 +7,7 @@ import numpy as np
 from labelemb.report.charts.style import ACCENT, MUTED, RULE, WIDTH, Chart, new_figure, rc_context, set_labels
 from labelemb.report.comparison import ALPHA, MethodResult
 from labelemb.report.methods import method_title
-from labelemb.stats.paired import SEEDS_FOR_A_TEST
+from labelemb.stats.paired import SEEDS_FOR_A_TEST, seeds_for_any_finding
 from labelemb.stats.power import POWER, difference_power
 
 SIZES = (0.1, 0.2, 0.5)  # points
@@ -33,7 +33,7 @@ def power_chart(name: str, experiment: str, result: MethodResult, tests: int) ->
         axes = figure.subplots()
         axes.axhline(100 * POWER, color=RULE, linewidth=1)
         for size, style in zip(SIZES, (":", "--", "-"), strict=True):
-            power = [100 * difference_power(int(n), paired.sd, size, ALPHA / tests) for n in seeds]
+            power = [_power(int(n), paired.sd, size, tests) for n in seeds]
             axes.plot(seeds, power, color=ACCENT, linestyle=style, linewidth=2, label=f"{size:g} points")
         axes.axvline(paired.n, color=MUTED, linewidth=1)
         axes.annotate(f" {paired.n} so far", (paired.n, 3), size=8, color=MUTED)
@@ -45,5 +45,11 @@ def power_chart(name: str, experiment: str, result: MethodResult, tests: int) ->
 
 
 def _described(sd: float, n: int, tests: int, sizes: Sequence[float] = SIZES) -> str:
-    found = (f"{size:g} points {100 * difference_power(max(n, 2), sd, size, ALPHA / tests):.0f} %" for size in sizes)
-    return f"with {n} seeds " + ", ".join(found)
+    return f"with {n} seeds " + ", ".join(f"{size:g} points {_power(n, sd, size, tests):.0f} %" for size in sizes)
+
+
+def _power(seeds: int, sd: float, difference: float, tests: int) -> float:
+    """Return the power in percent: 0 with so few seeds that the corrected permutation test cannot be significant."""
+    if seeds < seeds_for_any_finding(tests):
+        return 0.0
+    return 100 * difference_power(seeds, sd, difference, ALPHA / tests)
