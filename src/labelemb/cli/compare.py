@@ -55,7 +55,7 @@ example:
   The page: /home/you/runs/digits/report/report.html
 
   Runs with the same seed start from the same weights and see the same batches, so differences are paired. A test
-  needs at least 6 seeds for one difference, 7 for two, 8 for three or four.
+  needs at least 6 seeds for one difference, 7 for two or three, 8 for four.
 """,
     method="cross_entropy,label_smoothing,label_embedding",
     auto_seeds=True,
