@@ -19,8 +19,6 @@ from labelemb.ops import backends
 from .vocabulary import FORMS, GRID_CASES, Case, assert_matches_eager, build, run
 
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="triton is missing: pip install triton")
-if not torch.cuda.is_available():
-    os.environ.setdefault("TRITON_INTERPRET", "1")  # read when triton is imported, which a test does first
 
 HARD_CASES = (
     "odd sizes",
