@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 import labelemb
-from labelemb.cli.terminal import abandon_output, prepare, show_error
+from labelemb.cli.terminal import abandon_output, end, prepare, show_error
 from labelemb.errors import ConfigError, LabelembError, nearest
 
 if TYPE_CHECKING:
@@ -60,9 +60,10 @@ EXTRAS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run ``labelemb ARGUMENTS`` and return the exit code."""
-    if arguments is None:
-        prepare()
-    return guarded(_run, sys.argv[1:] if arguments is None else arguments)
+    if arguments is not None:
+        return guarded(_run, arguments)
+    prepare()
+    return end(guarded(_run, sys.argv[1:]))
 
 
 def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:

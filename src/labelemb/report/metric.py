@@ -58,5 +58,5 @@ TEXT_METRICS = (
     Metric("perplexity", "perplexity", definition="exponential of the negative log-likelihood per token"),
     WORD_ERROR,
 )
-METRICS_OF = {"vision": METRICS, "seq2seq": TEXT_METRICS}
+METRICS_OF = {"vision": METRICS, "text": METRICS, "seq2seq": TEXT_METRICS}
 PRIMARY_TEXT_METRICS = (BLEU, ROUGE_L, EXACT)  # a text task is compared by the first that its runs have
