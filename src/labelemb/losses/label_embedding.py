@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from labelemb.errors import ConfigError, check_at_least_one
 from labelemb.losses.base import Loss
 from labelemb.losses.controls import Control
+from labelemb.losses.label_embedding_checks import check_embedding, check_objective, check_options, check_shard
 from labelemb.losses.method import LossContext, Method, MethodOptions
 from labelemb.losses.monitor import CHECK_AFTER
 from labelemb.losses.validation import check_layer
@@ -100,14 +101,11 @@ class LabelEmbeddingLoss(Loss):
         for name, value in (("hidden_size", hidden_size), ("num_labels", num_labels)):
             check_at_least_one(name, value)
         super().__init__(num_labels, ignore_index, validate_args)
-        _check_embedding(embedding, num_labels)
-        if objective is not None and not isinstance(objective, Objective):
-            raise ConfigError("objective", "an Objective, such as Objective(tau=1.0)", repr(objective))
+        check_embedding(embedding, num_labels)
         check_implementation(impl, chunk_bytes)
-        if control is not None and impl not in ("auto", "eager"):
-            raise ConfigError("impl", "eager or auto with a control", repr(impl))
+        check_options(objective, impl, control)
         if shard is not None:
-            _check_shard(shard, num_labels, impl, objective, control)
+            check_shard(shard, num_labels, impl, objective, control)
         self.hidden_size = hidden_size
         chosen = objective if objective is not None else Objective.vision()
         if embedding is None:
@@ -131,16 +129,7 @@ class LabelEmbeddingLoss(Loss):
 
     @objective.setter
     def objective(self, objective: Objective) -> None:
-        if objective.soft_end is not None and self.impl == "fused":
-            hint = "The fused kernels are compiled for constant weights"
-            raise ConfigError("impl", "eager, chunked or auto for a soft term that decays", repr(self.impl), hint)
-        running = objective.embedding_update == "running_mean"
-        if running and self.impl not in ("auto", "eager"):
-            raise ConfigError("impl", "eager or auto with embedding_update 'running_mean'", repr(self.impl))
-        if running != isinstance(self.embedding, RunningMeanLabelEmbedding):
-            wanted = "a RunningMeanLabelEmbedding" if running else "another kind"
-            expected = f"{wanted} with embedding_update {objective.embedding_update!r}"
-            raise ConfigError("embedding", expected, type(self.embedding).__name__)
+        check_objective(objective, self.impl, self.embedding)
         self._objective = self._current_objective = objective
         self._set_steps(self.steps)
 
@@ -228,27 +217,6 @@ class LabelEmbeddingLoss(Loss):
     def extra_repr(self) -> str:
         """Show the options when the module is printed."""
         return f"hidden_size={self.hidden_size}, num_labels={self.num_labels}, impl={self.impl!r}, {self.objective}"
-
-
-def _check_shard(
-    shard: object, num_labels: int, impl: str, objective: Objective | None, control: Control | None
-) -> None:
-    if not isinstance(shard, LabelShard) or shard.num_labels != num_labels:
-        raise ConfigError("shard", f"a LabelShard of {num_labels} labels", repr(shard))
-    unsupported = {
-        f"impl {impl!r}": impl not in ("auto", "eager"),
-        "a running mean": objective is not None and objective.embedding_update == "running_mean",
-        "a control": control is not None,
-    }
-    if found := [name for name, given in unsupported.items() if given]:
-        raise ConfigError("shard", "None, or impl eager or auto without running mean and control", ", ".join(found))
-
-
-def _check_embedding(embedding: LabelEmbedding | None, num_labels: int) -> None:
-    if embedding is not None and not isinstance(embedding, LabelEmbedding):
-        raise ConfigError("embedding", "a label embedding of this library", type(embedding).__name__)
-    if embedding is not None and embedding.num_labels != num_labels:
-        raise ConfigError("embedding", f"an embedding of {num_labels} labels", embedding.num_labels)
 
 
 @dataclass(frozen=True)

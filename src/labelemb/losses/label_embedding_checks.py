@@ -1,0 +1,53 @@
+"""Argument checks of ``LabelEmbeddingLoss``: each raises ConfigError for a value or a combination it does not allow."""
+
+from labelemb.errors import ConfigError
+from labelemb.losses.controls import Control
+from labelemb.terms.embedding import LabelEmbedding
+from labelemb.terms.objective import Objective
+from labelemb.terms.running_mean import RunningMeanLabelEmbedding
+from labelemb.terms.shard import LabelShard
+
+
+def check_embedding(embedding: LabelEmbedding | None, num_labels: int) -> None:
+    """Check that a given label embedding belongs to ``num_labels`` labels."""
+    if embedding is not None and not isinstance(embedding, LabelEmbedding):
+        raise ConfigError("embedding", "a label embedding of this library", type(embedding).__name__)
+    if embedding is not None and embedding.num_labels != num_labels:
+        raise ConfigError("embedding", f"an embedding of {num_labels} labels", embedding.num_labels)
+
+
+def check_options(objective: object, impl: str, control: Control | None) -> None:
+    """Check the type of the objective, and that a control is not combined with another implementation than eager."""
+    if objective is not None and not isinstance(objective, Objective):
+        raise ConfigError("objective", "an Objective, such as Objective(tau=1.0)", repr(objective))
+    if control is not None and impl not in ("auto", "eager"):
+        raise ConfigError("impl", "eager or auto with a control", repr(impl))
+
+
+def check_shard(
+    shard: object, num_labels: int, impl: str, objective: Objective | None, control: Control | None
+) -> None:
+    """Check that ``shard`` is a part of ``num_labels`` labels and that the other options allow one."""
+    if not isinstance(shard, LabelShard) or shard.num_labels != num_labels:
+        raise ConfigError("shard", f"a LabelShard of {num_labels} labels", repr(shard))
+    unsupported = {
+        f"impl {impl!r}": impl not in ("auto", "eager"),
+        "a running mean": objective is not None and objective.embedding_update == "running_mean",
+        "a control": control is not None,
+    }
+    if found := [name for name, given in unsupported.items() if given]:
+        raise ConfigError("shard", "None, or impl eager or auto without running mean and control", ", ".join(found))
+
+
+def check_objective(objective: Objective, impl: str, embedding: LabelEmbedding) -> None:
+    """Check that the implementation and the kind of label embedding support the objective."""
+    if objective.soft_end is not None and impl == "fused":
+        hint = "The fused kernels are compiled for constant weights"
+        raise ConfigError("impl", "eager, chunked or auto for a soft term that decays", repr(impl), hint)
+    running = objective.embedding_update == "running_mean"
+    if running and impl not in ("auto", "eager"):
+        raise ConfigError("impl", "eager or auto with embedding_update 'running_mean'", repr(impl))
+    if running != isinstance(embedding, RunningMeanLabelEmbedding):
+        wanted = "a RunningMeanLabelEmbedding" if running else "another kind"
+        expected = f"{wanted} with embedding_update {objective.embedding_update!r}"
+        raise ConfigError("embedding", expected, type(embedding).__name__)
