@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# A process for each core, with one thread: processes with several threads would wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 .PHONY: demo test test-integrations test-timm lint check format docs wheel bench campaign
 
@@ -9,11 +11,11 @@ demo: .venv/base  ## cross entropy against label embedding on small digits, in a
 	$(BIN)/labelemb demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest --ignore tests/integrations/test_parallel.py --ignore tests/integrations/test_examples.py
+	$(PYTEST) --ignore tests/integrations/test_parallel.py --ignore tests/integrations/test_examples.py
 
 test-integrations: .venv/installed  ## the tests of the transformers and Lightning integrations
 	$(PIP) -e '.[lightning,transformers]'
-	$(BIN)/python -m pytest tests/integrations
+	$(PYTEST) tests/integrations
 
 test-timm: .venv-timm/installed  ## the timm integration; timm needs torchvision, which needs another torch (5.5 GB)
 	.venv-timm/bin/python -m pytest tests/integrations/test_timm.py tests/integrations/test_examples.py -k timm

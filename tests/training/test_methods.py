@@ -51,9 +51,9 @@ def config_of(method: str, folder: Path) -> VisionConfig:
     return replace(CONFIG, method=method, **{key: files[key] for key in METHODS[method].required})
 
 
-def fit_some(config: VisionConfig, run: RunFolder, evaluate_every: int | None = None) -> VisionTask:
+def fit_some(config: VisionConfig, run: RunFolder, eval_interval: int | None = None) -> VisionTask:
     task = VisionTask(config, load_data("digits", None))
-    settings = FitSettings(config.epochs, config.seed, config.optimizer_settings, evaluate_every)
+    settings = FitSettings(config.epochs, config.seed, config.optimizer_settings, eval_interval)
     fit(task, settings, run, make_accelerator("fp32", "cpu", "none", run.path))
     return task
 
@@ -75,18 +75,18 @@ def test_a_chunked_run_follows_the_eager_run(method: str, tmp_path: Path) -> Non
             assert other[key] == pytest.approx(one[key], rel=1e-3, abs=0.15 if "err" in key else 1e-4), key
 
 
-@pytest.mark.parametrize("evaluate_every", [None, 2, 7])
+@pytest.mark.parametrize("eval_interval", [None, 2, 7])
 def test_an_epoch_ends_once_whenever_it_is_evaluated(
-    evaluate_every: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    eval_interval: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With 5 steps an epoch, so 2 and 7 never fall on its end but at the last."""
     calls: list[str] = []
     for hook in ("step", "epoch_end", "sync"):
         monkeypatch.setattr("labelemb.losses.base.Loss." + hook, lambda self, hook=hook: calls.append(hook))
-    fit_some(replace(CONFIG, method="cross_entropy"), RunFolder(tmp_path), evaluate_every)
+    fit_some(replace(CONFIG, method="cross_entropy"), RunFolder(tmp_path), eval_interval)
     epochs = " ".join(call for call in calls if call != "sync")
     assert epochs == " ".join(["step step step step step epoch_end"] * 3)
-    assert calls.count("sync") == -(-15 // (evaluate_every or 5))
+    assert calls.count("sync") == -(-15 // (eval_interval or 5))
     assert calls[-2:] == ["epoch_end", "sync"]
 
 

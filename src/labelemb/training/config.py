@@ -65,6 +65,7 @@ class TrainingConfig(AllMethodOptions):
         embedding_update: How the label embedding is learned: ``gradient`` (as published) or ``running_mean`` of the
             auxiliary head's softened predictions, made at the end of each epoch.
         terms: Comma-separated terms of the label-embedding loss: hard, soft, aux, embedding, cap.
+        eval_interval: Optimizer steps between evaluations; null: once per epoch.
         impl: Implementation of the loss: ``auto``, ``eager``, ``chunked`` or ``fused``.
         precision: ``fp32``, ``bf16`` or ``fp16`` (autocast); ``auto``: bf16 where the hardware supports it.
         device: ``auto`` or ``cpu``.
@@ -99,6 +100,7 @@ class TrainingConfig(AllMethodOptions):
     soft_scale: float = 1.0
     embedding_update: EmbeddingUpdate = "gradient"
     terms: str = ",".join(TERMS)
+    eval_interval: int | None = None
     impl: Implementation = "auto"
     precision: Precision = "fp32"
     device: Literal["auto", "cpu"] = "auto"
@@ -113,6 +115,8 @@ class TrainingConfig(AllMethodOptions):
         choices.expect_numbers(vars(self))
         for name in ("epochs", "batch_size", "gradient_accumulation_steps"):
             choices.expect(getattr(self, name) >= 1, name, "a whole number >= 1", getattr(self, name))
+        interval = self.eval_interval
+        choices.expect(interval is None or interval >= 1, "eval_interval", "a whole number >= 1, or null", interval)
         pieces, most = self.gradient_accumulation_steps, self.batch_size
         choices.expect(pieces <= most, "gradient_accumulation_steps", f"at most batch_size ({most})", pieces)
         choices.expect(self.seed >= 0, "seed", "a whole number >= 0", self.seed)

@@ -50,7 +50,7 @@ class FitSettings:
         epochs: Passes over the training data.
         seed: Seed of dropout. The task seeds the model, the data order and augmentation.
         optimizer: Optimizer and learning-rate schedule.
-        evaluate_every: Optimizer steps between evaluations, each of which writes a history line; None: one per epoch.
+        eval_interval: Optimizer steps between evaluations, each of which writes a history line; None: one per epoch.
         save_every: Optimizer steps between checkpoints to resume from, written at the next evaluation; None: one per
             evaluation.
         gradient_accumulation_steps: Micro-batches per optimizer step.
@@ -60,7 +60,7 @@ class FitSettings:
     epochs: int
     seed: int
     optimizer: OptimizerSettings
-    evaluate_every: int | None = None
+    eval_interval: int | None = None
     save_every: int | None = None
     gradient_accumulation_steps: int = 1
     best: tuple[CheckpointCriterion, ...] = (CheckpointCriterion("valid_error"),)
@@ -93,7 +93,7 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
     accelerator.init_trackers("labelemb")
     state = TrainState.prepare(task, settings, accelerator)
     total_steps = settings.epochs * task.steps_per_epoch
-    period = settings.evaluate_every or task.steps_per_epoch
+    period = settings.eval_interval or task.steps_per_epoch
     history = state.restore(run)
     step = history[-1]["step"] if history else 0
     title, main = "/".join(run.path.parts[-3:]), accelerator.is_main_process

@@ -46,7 +46,6 @@ class Seq2SeqConfig(TrainingConfig):
         feedforward: Transformer: inner size of the feed-forward blocks; null: 4 * hidden_size.
         batch_type: Unit of batch_size: ``sentences``, or ``tokens`` of the longer side including padding.
         rank: Rank of the compressed label embedding; null: hidden_size.
-        eval_interval: Optimizer steps between evaluations; null: once per epoch.
         save_interval: Optimizer steps between resumable checkpoints; null: at every evaluation.
         eval_metrics: Metrics of the generated text, separated by commas: ``exact``, ``bleu``, ``rouge``.
         beam_size: Beam size for the test set after the last step; validation decodes greedily.
@@ -84,7 +83,6 @@ class Seq2SeqConfig(TrainingConfig):
     cap: Cap = "absolute"
     rank: int | None = None
     impl: Implementation = "auto"
-    eval_interval: int | None = None
     save_interval: int | None = None
     eval_metrics: str = "bleu"
     beam_size: int = 1
@@ -98,7 +96,7 @@ class Seq2SeqConfig(TrainingConfig):
         choices.expect_one_of("model", self.model, get_args(ModelName))
         if self.model == "transformer":
             choices.include(lambda: check_heads(self.hidden_size, self.heads))
-        for name in ("rank", "eval_interval", "save_interval", "feedforward"):
+        for name in ("rank", "save_interval", "feedforward"):
             value = getattr(self, name)
             choices.expect(value is None or value >= 1, name, "a whole number >= 1, or null", value)
         choices.expect(self.limit >= 0, "limit", "a whole number >= 0", self.limit)
@@ -124,7 +122,6 @@ class Seq2SeqConfig(TrainingConfig):
         scores = (CheckpointCriterion(f"valid_{SCORES[name]}", name, highest=True) for name in self.score_names)
         return replace(
             super().fit_settings,
-            evaluate_every=self.eval_interval,
             save_every=self.save_interval,
             best=(CheckpointCriterion("valid_perplexity"), *scores),
         )
