@@ -5,6 +5,7 @@ N rows (images or target tokens), V labels, D hidden size.
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ from labelemb.losses import validation
 from labelemb.losses.attach import attach_loss
 from labelemb.losses.monitor import TrainingMonitor
 from labelemb.terms.output import LossOutput, MixedTargets, Targets
-from labelemb.terms.reduction import Group
+from labelemb.terms.reduction import Group, total_weight
 from labelemb.terms.rows import Rows
 from labelemb.terms.shard import LabelShard
 
@@ -26,7 +27,7 @@ CROSS_ENTROPY_ARGUMENTS = {
     "reduction": "Losses are means over the rows that are not ignored; for a sum multiply by out.count",
     "size_average": "Losses are means over the rows that are not ignored; for a sum multiply by out.count",
     "reduce": "Losses are means over the rows that are not ignored; for a sum multiply by out.count",
-    "weight": "There are no class weights; draw rare classes more often, torch.utils.data.WeightedRandomSampler",
+    "weight": "Call loss.set_class_weights(weight) after making the loss",
     "label_smoothing": "Use LabelSmoothingLoss(smoothing); LabelEmbeddingLoss learns its soft labels instead",
 }
 
@@ -46,6 +47,7 @@ class Loss(nn.Module, ABC):
         validate_args: Whether to check for labels out of range and NaN; None: on a CPU only (a GPU would wait).
         process_group: Data-parallel group whose rows are counted; None: the default group.
         shard: Labels of this process, where they are split over processes; None: all.
+        class_weights: Weight of each class, shape ``(V,)``; None: all 1. See ``set_class_weights``.
     """
 
     mixes: bool = False
@@ -68,6 +70,8 @@ class Loss(nn.Module, ABC):
     def __init__(self, num_labels: int | None, ignore_index: int = -100, validate_args: bool | None = None) -> None:
         super().__init__()
         self.num_labels, self.ignore_index, self.validate_args = num_labels, ignore_index, validate_args
+        self.class_weights: Tensor | None
+        self.register_buffer("class_weights", None, persistent=False)
         self._monitor = TrainingMonitor()
 
     def forward(
@@ -89,7 +93,8 @@ class Loss(nn.Module, ABC):
             head: The model's classifier, see "Supported heads" above.
             targets: int64 labels of shape ``(...)``, or ``MixedTargets`` where ``mixes`` is True.
             num_items_in_batch: For gradient accumulation: number of rows of the whole batch, over all its micro-batches
-                and all processes. Means over rows divide by it instead of by the rows at hand.
+                and all processes. Means over rows divide by it instead of by the rows at hand. With class weights the
+                total weight of these rows (``count_items``).
             index: int64, shape ``(...)``: number of each row's sample in the training data, for losses that remember
                 samples.
 
@@ -103,7 +108,7 @@ class Loss(nn.Module, ABC):
         if self.training and torch.is_grad_enabled() and not torch.compiler.is_compiling():
             self._monitor.record(self, hidden)
         rows = replace(
-            Rows.flatten(hidden, targets, self.ignore_index),
+            Rows.flatten(hidden, targets, self.ignore_index).weighted(self.class_weights),
             index=None if index is None else index.reshape(-1),
             num_items_in_batch=num_items_in_batch,
         )
@@ -115,6 +120,39 @@ class Loss(nn.Module, ABC):
     @abstractmethod
     def compute(self, rows: Rows, head: nn.Module) -> LossOutput:
         """Compute the loss of flattened, valid rows."""
+
+    def set_class_weights(self, weights: Tensor | Sequence[float] | None) -> Self:
+        """Weight each class in every term; return the loss.
+
+        A row of a class with weight 2 counts as two rows, and means divide by the total weight of the rows, as
+        ``nn.CrossEntropyLoss(weight=...)`` does. Each part of a mixed target has the weight of its own class. The
+        weights are not part of the ``state_dict``.
+
+        Args:
+            weights: Shape ``(V,)``, numbers >= 0; None: all 1.
+
+        Raises:
+            ConfigError: For another shape, and for numbers that are negative or not finite.
+
+        Example:
+            >>> from labelemb import LinearCrossEntropyLoss
+            >>> loss = LinearCrossEntropyLoss().set_class_weights([1.0, 2.0, 0.5])
+        """
+        found = None if weights is None else torch.as_tensor(weights, dtype=torch.get_default_dtype())
+        if found is not None and (found.dim() != 1 or self.num_labels not in (None, len(found))):
+            expected = f"one number for each of the {self.num_labels or 'V'} labels"
+            raise ConfigError("class_weights", expected, f"shape {tuple(found.shape)}")
+        if found is not None and not bool((found.isfinite() & (found >= 0)).all()):
+            raise ConfigError("class_weights", "finite numbers >= 0", weights)
+        self.class_weights = found
+        return self
+
+    def count_items(self, targets: Targets) -> Tensor:
+        """Return what ``num_items_in_batch`` is the sum of: the rows that are not ignored, or their total weight."""
+        first = targets.first if isinstance(targets, MixedTargets) else targets
+        rows = Rows.flatten(first.new_zeros((*first.shape, 1), dtype=torch.float), targets, self.ignore_index)
+        rows = rows.weighted(self.class_weights)
+        return total_weight(rows.mask, rows.weights)
 
     def step(self) -> None:
         """Count one optimizer step. Call it after each ``optimizer.step()``, unless ``attach`` was called."""
@@ -173,6 +211,10 @@ class Loss(nn.Module, ABC):
         validation.check_targets(labels, hidden)
         validation.check_num_items(num_items_in_batch)
         validation.check_index(index, labels)
+        if self.class_weights is not None and len(self.class_weights) != num_labels:
+            raise ConfigError(
+                "class_weights", f"one number for each of the {num_labels} labels", len(self.class_weights)
+            )
         if mixed is not None:
             validation.check_mixed_shapes(mixed)
         if validation.wants_validation(self.validate_args, hidden):

@@ -68,7 +68,7 @@ class RowLoss(Loss, ABC):
             with torch.no_grad():
                 self.observe(log_p.detach(), rows)
         per_row = row_scale(rows, logits.dtype, self.process_group)
-        terms = {name: masked_sum(value, rows.mask) * per_row for name, value in values.items()}
+        terms = {name: masked_sum(value, rows.mask, rows.weights) * per_row for name, value in values.items()}
         return LossOutput(
             loss=torch.stack(list(terms.values())).sum(),
             terms={name: value.detach() for name, value in terms.items()},

@@ -18,7 +18,7 @@ from labelemb.functional import (
 )
 from labelemb.ops.inputs import ObjectiveInputs
 from labelemb.terms.output import LossOutput
-from labelemb.terms.reduction import TermWeights, masked_sum, upcast
+from labelemb.terms.reduction import TermWeights, masked_sum, total_weight, upcast
 from labelemb.terms.running_mean import RunningMeanLabelEmbedding
 
 SoftTargetTransform = Callable[[Tensor, Tensor], Tensor]  # soft labels (N, V) and labels (N,) -> soft labels (N, V)
@@ -32,7 +32,7 @@ def label_embedding_loss(inputs: ObjectiveInputs, control: SoftTargetTransform |
         control: Optional transform of the soft targets; training of the embedding is unchanged.
     """
     rows, objective = inputs.rows, inputs.objective
-    labels, mask, terms = rows.labels, rows.mask, objective.terms
+    labels, mask, row_weights, terms = rows.labels, rows.mask, rows.weights, objective.terms
     assert inputs.auxiliary is not None
     assert inputs.embedding is not None
     logits = inputs.head(rows.hidden)  # (N, V)
@@ -51,24 +51,24 @@ def label_embedding_loss(inputs: ObjectiveInputs, control: SoftTargetTransform |
 
     sums: dict[str, Tensor] = {}
     if "hard" in terms:
-        sums["hard"] = masked_sum(cross_entropy(log_p1, labels), mask)
+        sums["hard"] = masked_sum(cross_entropy(log_p1, labels), mask, row_weights)
     if "soft" in terms:
         q = log_q.exp()
         targets = q if control is None else control(q, labels)
         t = objective.soft_temperature
         log_p = log_p1 if t == 1 else torch.log_softmax(z1 / t, dim=1)
-        sums["soft"] = masked_sum(soft_cross_entropy(log_p, targets), known)
+        sums["soft"] = masked_sum(soft_cross_entropy(log_p, targets), known, row_weights)
     if "aux" in terms:
-        sums["aux"] = masked_sum(cross_entropy(log_p2, labels), mask)
+        sums["aux"] = masked_sum(cross_entropy(log_p2, labels), mask, row_weights)
     if "embedding" in terms:
         teacher = distillation_targets(z2, objective.tau)
-        sums["embedding"] = masked_sum(soft_cross_entropy(log_q, teacher), learnable)
+        sums["embedding"] = masked_sum(soft_cross_entropy(log_q, teacher), learnable, row_weights)
     if "cap" in terms:
-        sums["cap"] = masked_sum(confidence_cap(log_p2, labels, objective.alpha, objective.cap), mask)
+        sums["cap"] = masked_sum(confidence_cap(log_p2, labels, objective.alpha, objective.cap), mask, row_weights)
 
     weights = TermWeights.of(rows, objective, z1.dtype, inputs.group)
-    alone = None if unknown is None else masked_sum(cross_entropy(log_p1, labels), unknown)
-    values = weights.weigh(sums, weights.embedding(learnable.sum()), alone)
+    alone = None if unknown is None else masked_sum(cross_entropy(log_p1, labels), unknown, row_weights)
+    values = weights.weigh(sums, weights.embedding(total_weight(learnable, row_weights)), alone)
     total = torch.stack(list(values.values())).sum()
     return LossOutput(
         loss=attach_zero_grads(total, *unused_parameters(inputs)),

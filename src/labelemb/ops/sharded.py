@@ -16,7 +16,7 @@ from labelemb.ops.eager import attach_zero_grads, unused_parameters
 from labelemb.ops.inputs import ObjectiveInputs
 from labelemb.terms.embedding import CompressedLabelEmbedding, DenseLabelEmbedding, LabelEmbedding
 from labelemb.terms.output import LossOutput
-from labelemb.terms.reduction import TermWeights, masked_sum, upcast
+from labelemb.terms.reduction import TermWeights, masked_sum, total_weight, upcast
 from labelemb.terms.shard import LabelShard
 
 
@@ -170,7 +170,7 @@ class ShardedLabelEmbedding(LabelEmbedding):
 def label_embedding_loss(inputs: ObjectiveInputs, shard: LabelShard) -> LossOutput:
     """Add up the terms in use (``Objective``); ``logits`` of the output are those of the local labels."""
     rows, objective = inputs.rows, inputs.objective
-    labels, mask, terms = rows.labels, rows.mask, objective.terms
+    labels, mask, row_weights, terms = rows.labels, rows.mask, rows.weights, objective.terms
     assert inputs.auxiliary is not None
     assert inputs.embedding is not None
     logits = inputs.head(_copy(rows.hidden, shard))  # (N, U)
@@ -181,21 +181,21 @@ def label_embedding_loss(inputs: ObjectiveInputs, shard: LabelShard) -> LossOutp
 
     sums: dict[str, Tensor] = {}
     if "hard" in terms:
-        sums["hard"] = masked_sum(z1.log_sum_exp() - z1.pick(labels), mask)
+        sums["hard"] = masked_sum(z1.log_sum_exp() - z1.pick(labels), mask, row_weights)
     if "soft" in terms:
         student = z1 if objective.soft_temperature == 1 else z1.over(objective.soft_temperature)
-        sums["soft"] = masked_sum(student.cross_entropy(e.probabilities()), mask)
+        sums["soft"] = masked_sum(student.cross_entropy(e.probabilities()), mask, row_weights)
     log_p2 = z2.pick(labels) - z2.log_sum_exp()  # (N,)
     if "aux" in terms:
-        sums["aux"] = masked_sum(-log_p2, mask)
+        sums["aux"] = masked_sum(-log_p2, mask, row_weights)
     if "embedding" in terms:
-        sums["embedding"] = masked_sum(e.cross_entropy(z2.over(objective.tau).probabilities()), learnable)
+        sums["embedding"] = masked_sum(e.cross_entropy(z2.over(objective.tau).probabilities()), learnable, row_weights)
     if "cap" in terms:
         excess = log_p2.exp() - objective.alpha
-        sums["cap"] = masked_sum(excess.relu() if objective.cap == "hinge" else excess.abs(), mask)
+        sums["cap"] = masked_sum(excess.relu() if objective.cap == "hinge" else excess.abs(), mask, row_weights)
 
     weights = TermWeights.of(rows, objective, z1.local.dtype, inputs.group)
-    values = weights.weigh(sums, weights.embedding(learnable.sum()))
+    values = weights.weigh(sums, weights.embedding(total_weight(learnable, row_weights)))
     return LossOutput(
         loss=attach_zero_grads(torch.stack(list(values.values())).sum(), *unused_parameters(inputs)),
         terms={name: value.detach() for name, value in values.items()},

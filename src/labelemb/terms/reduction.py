@@ -16,9 +16,23 @@ Group = Any  # torch.distributed.ProcessGroup, which builds of torch without tor
 SINGLE_PROCESS: Group = object()  # no data parallelism, where None would mean the default group
 
 
-def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
-    """Return the sum of the rows in the mask. ``where``, not a product: an infinite ignored row must not become NaN."""
-    return torch.where(mask, values, 0.0).sum()
+def masked_sum(values: Tensor, mask: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Return the sum of the rows in the mask, each times its weight.
+
+    ``where``, not a product: an infinite ignored row must not become NaN.
+
+    Args:
+        values: Shape ``(N,)``.
+        mask: bool, shape ``(N,)``.
+        weights: ``Rows.weights``, shape ``(N,)``; None: all 1.
+    """
+    kept = torch.where(mask, values, 0.0)
+    return kept.sum() if weights is None else (kept * weights).sum()
+
+
+def total_weight(mask: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Return the number of rows in the mask or, with weights, their total weight; scalar."""
+    return mask.sum() if weights is None else torch.where(mask, weights, 0.0).sum()
 
 
 def world_size(group: Group = None) -> int:
@@ -43,15 +57,18 @@ def global_sum(values: Tensor, group: Group = None) -> Tensor:
 def row_scale(rows: Rows, dtype: torch.dtype, group: Group = None) -> Tensor:
     """Return the factor from this process's sum over rows to its share of the mean over the whole batch.
 
-    With n processes it is n / rows: data parallelism averages over processes afterwards, which divides by n.
+    With n processes it is n / rows: data parallelism averages over processes afterwards, which divides by n. Weighted
+    rows count as often as they weigh.
 
     Returns:
         Scalar of the given dtype.
     """
-    count, whole = rows.mask.sum().to(dtype), rows.num_items_in_batch
+    count, whole = total_weight(rows.mask, rows.weights).to(dtype), rows.num_items_in_batch
     if whole is None:
-        return world_size(group) / global_sum(count, group).clamp(min=1)
-    return world_size(group) / torch.as_tensor(whole, device=count.device, dtype=count.dtype).clamp(min=1)
+        count = global_sum(count, group)
+    else:
+        count = torch.as_tensor(whole, device=count.device, dtype=count.dtype)
+    return world_size(group) / torch.where(count > 0, count, 1.0)
 
 
 def upcast(logits: Tensor) -> Tensor:
@@ -83,7 +100,11 @@ class TermWeights:
         return cls(row, cap, objective, group)
 
     def embedding(self, learnable: Tensor) -> Tensor:
-        """Return the factor of the embedding term. learnable: rows whose label the auxiliary head predicts, scalar."""
+        """Return the factor of the embedding term.
+
+        Args:
+            learnable: Total weight of the rows whose label the auxiliary head predicts, scalar.
+        """
         if self.objective.reduction == "mean" and "embedding" in self.objective.terms:
             return world_size(self.group) / (global_sum(learnable.to(self.row.dtype), self.group) + 1e-8)
         return self.row

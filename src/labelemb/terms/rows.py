@@ -1,6 +1,6 @@
 """The flattened input of a loss."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ class Rows:
         index: int64, shape ``(N,)``: number of each row's sample in the training data, where the caller gives it.
         mixed: Both labels and their weight, shape ``(N,)`` each, for mixed targets; ``labels`` is then the first.
         num_items_in_batch: Number of rows to divide by instead of ``mask.sum()`` (gradient accumulation).
+        weights: Class weight of each row, shape ``(N,)``; None: all 1. A row of weight 2 counts as two rows.
     """
 
     hidden: Tensor
@@ -27,6 +28,7 @@ class Rows:
     index: Tensor | None = None
     mixed: MixedTargets | None = None
     num_items_in_batch: Tensor | float | None = None
+    weights: Tensor | None = None
 
     @classmethod
     def flatten(cls, hidden: Tensor, targets: Targets, ignore_index: int) -> "Rows":
@@ -41,3 +43,24 @@ class Rows:
             mixed = MixedTargets(labels, second, torch.where(mask, targets.weight.reshape(-1), 0))
         flat = hidden.reshape(-1, hidden.shape[-1])  # (N, D)
         return cls(hidden=torch.where(mask[:, None], flat, 0.0), labels=labels, mask=mask, mixed=mixed)
+
+    def weighted(self, class_weights: Tensor | None) -> "Rows":
+        """Return the rows with the weights of their classes.
+
+        Each part of a mixed target has the weight of its own class: with w the weight of the first label and c the
+        class weights, the row weighs ``r = w c[first] + (1 - w) c[second]`` and the first label ``w c[first] / r``.
+
+        Args:
+            class_weights: Shape ``(V,)``; None: all 1.
+        """
+        if class_weights is None:
+            return self
+        class_weights = class_weights.to(self.labels.device)
+        weights = class_weights[self.labels]
+        if self.mixed is None:
+            return replace(self, weights=weights)
+        share = self.mixed.weight
+        first, second = share * weights, (1 - share) * class_weights[self.mixed.second]
+        total = first + second
+        mixed = replace(self.mixed, weight=torch.where(total > 0, first / total, share))
+        return replace(self, weights=total, mixed=mixed)

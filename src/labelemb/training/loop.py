@@ -195,8 +195,8 @@ class TrainState:
         return terms
 
     def _count_rows(self, micro_batches: Sequence[Batch]) -> Tensor:
-        """Return the number of rows of a batch over its micro-batches and all processes."""
-        counts = [(batch.labels != self.task.ignore_index).sum() for batch in micro_batches]
+        """Return the number of rows, or their total weight, of a batch over its micro-batches and all processes."""
+        counts = [self.unwrapped_loss.count_items(batch.targets) for batch in micro_batches]
         return self._total(torch.stack(counts).sum())
 
     def _total(self, counts: Tensor) -> Tensor:

@@ -73,12 +73,20 @@ class BatchPass:
         first = torch.zeros_like(self._rows.labels)
         cap = confidence_cap(self._log_p2[:, None], first, self._objective.alpha, self._objective.cap)
         return {
-            "hard": -self._log_p1.sum(),
-            "soft": self._soft.sum(),
-            "aux": -self._log_p2.sum(),
+            "hard": -self._weighted(self._log_p1).sum(),
+            "soft": self._weighted(self._soft).sum(),
+            "aux": -self._weighted(self._log_p2).sum(),
             "embedding": self._distilled,
-            "cap": cap.sum(),
+            "cap": self._weighted(cap).sum(),
         }
+
+    def _weighted(self, values: Tensor, rows: slice = slice(None)) -> Tensor:
+        """Return values of rows, shape ``(n,)`` or ``(n, V)``, times the rows' weights, where they have any."""
+        weights = self._rows.weights
+        if weights is None:
+            return values
+        weights = weights[rows].to(values.dtype)
+        return values * (weights if values.dim() == 1 else weights[:, None])
 
     def run(self, kernels: RowKernels, chunk_bytes: int) -> None:
         """Go through the rows in chunks whose buffers take ``chunk_bytes``."""
@@ -134,7 +142,7 @@ class BatchPass:
             if sums is not None:
                 self._kernels.add_softmax_by_label(z[block], stats, at, stats.correct, sums)
             if trains:
-                weight = self._auxiliary_weight(stats.log_p)
+                weight = self._weighted(self._auxiliary_weight(stats.log_p), rows)
                 auxiliary.add_bias_gradient(self._kernels.auxiliary_gradient(z[block], stats, at, weight))
         if trains:
             auxiliary.add_weight_gradient(z, hidden)
@@ -158,7 +166,10 @@ class BatchPass:
         counts = sums.new_zeros(len(sums))
         if self._uses("embedding"):
             group = self._rows.group[chunk.rows] - chunk.groups.start
-            counts.index_add_(0, group, self.correct2[chunk.rows].to(counts.dtype))
+            counts.index_add_(0, group, self._weighted(self.correct2[chunk.rows].to(counts.dtype), chunk.rows))
+            if self._rows.weights is not None:  # the same for all rows of a label
+                weights = self._rows.weights[chunk.rows].to(sums.dtype)
+                sums.mul_(sums.new_ones(len(sums)).index_copy_(0, group, weights)[:, None])
         trains = embedding.trains and self._uses("embedding")
         embedding.logits(labels, e)
         for block in self._kernels.blocks(chunk.num_groups):
@@ -184,6 +195,8 @@ class BatchPass:
             self._log_p1[rows], self.correct1[rows] = stats.log_p, stats.correct
             if trains or q is not None:
                 self._soft[rows], dz = self._kernels.head_gradient(z[block], stats, at, q, (weights[0], weights[1]))
+                if trains and self._rows.weights is not None:
+                    dz = z[block].copy_(self._weighted(dz, rows))
                 if trains:
                     head.add_bias_gradient(dz)
         if trains:

@@ -24,12 +24,14 @@ class SortedRows:
         labels: Ascending, shape ``(N,)``.
         distinct: The labels that occur, ascending, shape ``(U,)``.
         group: Position of each row's label in ``distinct``, shape ``(N,)``.
+        weights: Class weight of each row, shape ``(N,)``; None: all 1. Rows of a label have the same.
     """
 
     order: Tensor
     labels: Tensor
     distinct: Tensor
     group: Tensor
+    weights: Tensor | None = None
 
     @classmethod
     def of(cls, rows: Rows) -> "SortedRows":
@@ -37,7 +39,9 @@ class SortedRows:
         kept = rows.mask.nonzero().squeeze(1)
         labels, order = torch.sort(rows.labels[kept], stable=True)
         distinct, group = torch.unique_consecutive(labels, return_inverse=True)
-        return cls(order=kept[order], labels=labels, distinct=distinct, group=group)
+        order = kept[order]
+        weights = None if rows.weights is None else rows.weights[order]
+        return cls(order=order, labels=labels, distinct=distinct, group=group, weights=weights)
 
 
 @dataclass(frozen=True)

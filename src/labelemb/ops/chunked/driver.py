@@ -28,7 +28,7 @@ from labelemb.ops.chunked.torch_kernels import TorchRowKernels
 from labelemb.ops.inputs import ObjectiveInputs
 from labelemb.ops.precomputed_grads import Gradient, with_precomputed_grads
 from labelemb.terms.output import LossOutput
-from labelemb.terms.reduction import TermWeights
+from labelemb.terms.reduction import TermWeights, total_weight
 
 CPU_MAX_CHUNK_BYTES = 128 << 20
 CPU_MIN_CHUNK_BYTES = 4 << 20
@@ -70,7 +70,7 @@ class Chunked:
             batch = BatchPass(layers, sorted_rows, hidden[sorted_rows.order].to(dtype), weights, needs_hidden_grad)
             kernels = self.row_kernels(num_labels, wide, device)
             batch.run(kernels, self.chunk_bytes or default_chunk_bytes(len(hidden) * num_labels, device.type))
-            embedding_weight = weights.embedding(batch.correct2.sum())
+            embedding_weight = weights.embedding(total_weight(batch.correct2, sorted_rows.weights))
             terms = weights.weigh(batch.sums(), embedding_weight)
             total = torch.stack(list(terms.values())).sum()
             hidden_gradient = None
