@@ -24,6 +24,7 @@ COMMON = {
     *("learning_rate", "weight_decay", "schedule", "tau", "alpha", "beta", "smoothing", "embedding", "precision"),
     *("eval_metrics", "beam_size"),
     *("valid_file", "test_file", "text_column", "label_column", "per_label"),
+    *("sampling", "class_weights", "patience", "best_metric"),
 }
 
 

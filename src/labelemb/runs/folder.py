@@ -28,6 +28,11 @@ class RunFolder(RunPaths):
         """Whether the run is complete."""
         return self.finished_file.is_file()
 
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the run is complete and ended before its last epoch. Raises DataError for a damaged file."""
+        return self.finished and bool(read_json(self.finished_file, dict[str, Any]).get("stopped_early"))
+
     def config(self) -> dict[str, Any]:
         """Read the resolved configuration. Raises DataError when it is missing or damaged."""
         config: dict[str, Any] = read_yaml(self.config_file, Config)

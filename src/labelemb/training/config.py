@@ -67,6 +67,8 @@ class TrainingConfig(AllMethodOptions):
         terms: Comma-separated terms of the label-embedding loss: hard, soft, aux, embedding, cap.
         eval_interval: Optimizer steps between evaluations; null: once per epoch.
         impl: Implementation of the loss: ``auto``, ``eager``, ``chunked`` or ``fused``.
+        patience: Stop after this many evaluations without a better validation figure, the one that selects best.pt;
+            null: train all epochs.
         precision: ``fp32``, ``bf16`` or ``fp16`` (autocast); ``auto``: bf16 where the hardware supports it.
         device: ``auto`` or ``cpu``.
         tracker: Experiment tracker that Accelerate knows (tensorboard, wandb, ...), or ``none``.
@@ -102,6 +104,7 @@ class TrainingConfig(AllMethodOptions):
     terms: str = ",".join(TERMS)
     eval_interval: int | None = None
     impl: Implementation = "auto"
+    patience: int | None = None
     precision: Precision = "fp32"
     device: Literal["auto", "cpu"] = "auto"
     tracker: str = "none"
@@ -119,6 +122,9 @@ class TrainingConfig(AllMethodOptions):
         choices.expect(interval is None or interval >= 1, "eval_interval", "a whole number >= 1, or null", interval)
         pieces, most = self.gradient_accumulation_steps, self.batch_size
         choices.expect(pieces <= most, "gradient_accumulation_steps", f"at most batch_size ({most})", pieces)
+        choices.expect(
+            self.patience is None or self.patience >= 1, "patience", "a whole number >= 1, or null", self.patience
+        )
         choices.expect(self.seed >= 0, "seed", "a whole number >= 0", self.seed)
         choices.expect_one_of("method", self.method, self.methods)
         for options in option_classes():

@@ -1,8 +1,9 @@
 """The training loop, on Accelerate: devices, mixed precision, several processes and machines, trackers."""
 
 import contextlib
+import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -37,9 +38,15 @@ class CheckpointCriterion:
 
     def selects_last(self, history: Sequence[Line]) -> bool:
         """Return whether the last line is the best so far."""
-        sign = -1 if self.highest else 1
-        values = [sign * line[self.metric] for line in history if self.metric in line]
-        return self.metric in history[-1] and values[-1] < min(values[:-1], default=float("inf"))
+        return self.metric in history[-1] and self.since_best(history) == 0
+
+    def since_best(self, history: Sequence[Line]) -> int:
+        """Return the number of evaluations since the best one, those without the metric aside; NaN is no best."""
+        best, since = math.inf, 0
+        for value in (line[self.metric] for line in history if self.metric in line):
+            value = -value if self.highest else value
+            best, since = (value, 0) if value < best else (best, since + 1)
+        return since
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,7 @@ class FitSettings:
             evaluation.
         gradient_accumulation_steps: Micro-batches per optimizer step.
         best: Criteria of the checkpoints to keep.
+        patience: Stop after this many evaluations without a better value of the first criterion; None: never.
     """
 
     epochs: int
@@ -64,6 +72,11 @@ class FitSettings:
     save_every: int | None = None
     gradient_accumulation_steps: int = 1
     best: tuple[CheckpointCriterion, ...] = (CheckpointCriterion("valid_error"),)
+    patience: int | None = None
+
+    def stops_early(self, history: Sequence[Line]) -> bool:
+        """Return whether training ends with the last line. The history alone decides, as after a resume."""
+        return self.patience is not None and self.best[0].since_best(history) >= self.patience
 
 
 @dataclass
@@ -85,7 +98,7 @@ class RunningSums:
 
 
 def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelerator) -> None:
-    """Train to the last epoch, resuming from the run's last checkpoint if there is one.
+    """Train to the last epoch or the end of ``patience``, from the run's last checkpoint on if there is one.
 
     A resumed run ends with the same bits as an uninterrupted one: checkpoints are written at evaluations, and random
     numbers drawn after that depend on the seed and the position only.
@@ -98,7 +111,7 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
     step = history[-1]["step"] if history else 0
     title, main = "/".join(run.path.parts[-3:]), accelerator.is_main_process
     with TrainingProgress(title, settings.epochs, task.steps_per_epoch, step, shown=main) as progress:
-        while step < total_steps:
+        while step < total_steps and not settings.stops_early(history):
             # Reseeded at each evaluation, so that dropout after a resume is that of an uninterrupted run.
             torch.manual_seed(stream_seed(settings.seed, "dropout", len(history), accelerator.process_index))
             end = min(step + period, total_steps)
@@ -110,18 +123,19 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
                 if step % task.steps_per_epoch == 0:
                     state.unwrapped_loss.epoch_end()
                 progress.step(step, terms, sums.correct, sums.count)
-            line = state.evaluate(sums, step, start)
+            line, last = state.evaluate(sums, history, step, start)
             state.unwrapped_loss.sync()
             history.append(line)
             if main:
-                state.save(run, history, last=step == total_steps)
+                state.save(run, history, last)
             progress.line(line)
             accelerator.log({key: value for key, value in line.items() if key != "terms"} | line["terms"], step=step)
             accelerator.wait_for_everyone()
     for tracker in accelerator.trackers:  # end_training() would also destroy the process group that the next run needs
         tracker.finish()
     if main:
-        run.finish({"epochs": settings.epochs, "steps": step})
+        epochs = -(-step // task.steps_per_epoch)
+        run.finish({"epochs": epochs, "steps": step} | ({"stopped_early": True} if step < total_steps else {}))
 
 
 def _batches(task: Task, step: int, shard: Shard) -> Iterator[Sequence[Batch]]:
@@ -203,11 +217,12 @@ class TrainState:
         total: Tensor = self.accelerator.reduce(counts, reduction="sum")
         return total
 
-    def evaluate(self, sums: RunningSums, step: int, start: float) -> Line:
-        """Return the history line of the steps since the last evaluation.
+    def evaluate(self, sums: RunningSums, history: Sequence[Line], step: int, start: float) -> tuple[Line, bool]:
+        """Return the history line of the steps since the last evaluation, and whether the run ends with it.
 
         Args:
             sums: Sums over these steps.
+            history: The lines before.
             step: Number of steps so far.
             start: ``time.perf_counter()`` at the first of them.
         """
@@ -216,23 +231,35 @@ class TrainState:
         correct, count = self._total(torch.stack([torch.as_tensor(sums.correct), torch.as_tensor(sums.count)])).tolist()
         size = int(self._total(torch.tensor(sums.size, device=self.accelerator.device)))
         seconds = time.perf_counter() - start  # reading the values above has waited for the device
-        model = self.unwrapped_model
         self._broadcast_buffers()
-        for module in (model, self.unwrapped_loss):
+
+        def line(last: bool) -> Line:
+            return {
+                "epoch": -(-step // self.task.steps_per_epoch),
+                "step": step,
+                "terms": {name: float(value) for name, value in zip(names, means, strict=True)},
+                "train_error": 100 * (1 - correct / max(count, 1)),
+                **self._metrics(last),
+                "seconds": seconds,
+                f"{self.task.unit}_per_second": size / seconds,
+            }
+
+        last = step == self.settings.epochs * self.task.steps_per_epoch
+        found = line(last)
+        if not last and self.settings.stops_early([*history, found]):
+            found, last = line(True), True
+        return found, last
+
+    def _metrics(self, last: bool) -> Mapping[str, float]:
+        """Return the metrics of the held-out data."""
+        modules = (self.unwrapped_model, self.unwrapped_loss)
+        for module in modules:
             module.eval()
         with torch.no_grad(), self.accelerator.autocast():
-            metrics = self.task.evaluate(model, self.shard, self._total)
-        for module in (model, self.unwrapped_loss):
+            metrics = self.task.evaluate(self.unwrapped_model, self.shard, self._total, last)
+        for module in modules:
             module.train()
-        return {
-            "epoch": -(-step // self.task.steps_per_epoch),
-            "step": step,
-            "terms": {name: float(value) for name, value in zip(names, means, strict=True)},
-            "train_error": 100 * (1 - correct / max(count, 1)),
-            **metrics,
-            "seconds": seconds,
-            f"{self.task.unit}_per_second": size / seconds,
-        }
+        return metrics
 
     def _broadcast_buffers(self) -> None:
         """Let all processes evaluate the model that is saved: their batch statistics differ after the last step."""

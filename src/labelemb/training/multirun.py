@@ -111,7 +111,8 @@ def closing_line(planned: PlannedRun, seconds: float) -> str:
     """Return the results of a finished run in one line."""
     last = _last_line(planned.run)
     metrics = "  ".join(f"{key} {last[key]:.2f}{_unit(key)}" for key in planned.metrics if key in last)
-    return f"{planned.name}  {metrics}  (last epoch; {seconds:.0f} s)"
+    end = f"stopped early, epoch {last['epoch']}" if planned.run.stopped_early else "last epoch"
+    return f"{planned.name}  {metrics}  ({end}; {seconds:.0f} s)"
 
 
 def _unit(metric: str) -> str:

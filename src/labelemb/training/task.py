@@ -90,13 +90,16 @@ class Task(Protocol):
         """Yield the batches of an epoch from batch ``start`` on, each as the micro-batches of the shard."""
         ...
 
-    def evaluate(self, model: nn.Module, shard: Shard, total: Callable[[Tensor], Tensor]) -> Mapping[str, float]:
+    def evaluate(
+        self, model: nn.Module, shard: Shard, total: Callable[[Tensor], Tensor], last: bool = True
+    ) -> Mapping[str, float]:
         """Return the metrics of a history line.
 
         Args:
             model: The model, without wrappers, in ``eval()`` mode.
             shard: The rows that this process evaluates.
             total: Sums a tensor over the processes.
+            last: Whether the run ends here; test data may be left out before.
         """
         ...
 

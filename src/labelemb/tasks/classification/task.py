@@ -22,7 +22,8 @@ from labelemb.metrics.classification import (
 )
 from labelemb.runs import RunFolder
 from labelemb.runs.predictions import Predictions
-from labelemb.training.config import TrainingConfig
+from labelemb.tasks.classification.config import ClassificationConfig
+from labelemb.tasks.classification.imbalance import balanced_weights
 from labelemb.training.seeding import stream_seed
 from labelemb.training.task import Batch, Shard
 
@@ -49,8 +50,12 @@ class ClassificationTask(ABC):
         self._predictions: dict[str, Predictions] = {}
 
     @abstractmethod
-    def held_out_labels(self) -> Mapping[str, Tensor]:
-        """Return the labels ``(N,)`` of each held-out split, on the device of the run."""
+    def held_out_labels(self, last: bool) -> Mapping[str, Tensor]:
+        """Return the labels ``(N,)`` of each held-out split to evaluate now, on the device of the run.
+
+        Args:
+            last: Whether the run ends here.
+        """
 
     @abstractmethod
     def held_out_batches(self, split: str, shard: Shard) -> Iterable[tuple[Tensor, Batch]]:
@@ -64,10 +69,12 @@ class ClassificationTask(ABC):
     def batches(self, epoch: int, start: int, shard: Shard) -> Iterator[Sequence[Batch]]:
         """Yield the training batches of an epoch from batch ``start`` on."""
 
-    def evaluate(self, model: nn.Module, shard: Shard, total: Callable[[Tensor], Tensor]) -> Mapping[str, float]:
+    def evaluate(
+        self, model: nn.Module, shard: Shard, total: Callable[[Tensor], Tensor], last: bool = True
+    ) -> Mapping[str, float]:
         """Return error, likelihood and calibration of each held-out split, and statistics of the label embedding."""
         metrics: dict[str, float] = {}
-        for split, labels in self.held_out_labels().items():
+        for split, labels in self.held_out_labels(last).items():
             scores = self._scores(model, split, len(labels), shard, total)
             metrics[f"{split}_error"] = error_percent(round(float(scores.correct.sum())), len(labels))
             metrics |= {f"{split}_{key}": value for key, value in scores.figures().items()}
@@ -116,9 +123,16 @@ def predictions_of(scores: RowScores, labels: Tensor) -> Predictions:
 
 
 def build_classification_loss(
-    config: TrainingConfig, hidden_size: int, label_names: Sequence[str], samples: int, steps_per_epoch: int
+    config: ClassificationConfig, hidden_size: int, label_names: Sequence[str], labels: Tensor, steps_per_epoch: int
 ) -> Loss:
     """Return the loss of the config's method for a classifier with ``hidden_size`` inputs.
+
+    Args:
+        config: Configuration of the run.
+        hidden_size: D.
+        label_names: The V label names.
+        labels: Labels of the training examples, int64 ``(N,)``.
+        steps_per_epoch: Optimizer steps per epoch.
 
     Raises:
         ConfigError: If the options do not fit the method.
@@ -127,11 +141,14 @@ def build_classification_loss(
     context = LossContext(
         hidden_size,
         label_names,
-        samples,
+        len(labels),
         config.epochs,
         config.epochs * steps_per_epoch,
         config.objective,
         config.impl,
         seed=stream_seed(config.seed, "method"),
     )
-    return build_loss(config.method, config.method_options, context)
+    loss = build_loss(config.method, config.method_options, context)
+    if config.class_weights == "balanced":
+        loss.set_class_weights(balanced_weights(labels, len(label_names)))
+    return loss

@@ -70,12 +70,13 @@ class Seq2SeqTask:
             pieces = shard.pieces(torch.from_numpy(rows))
             yield [PairBatch.of(train, piece.numpy(), self._device) for piece in pieces]
 
-    def evaluate(self, model: nn.Module, shard: Shard, total: Callable[[Tensor], Tensor]) -> Mapping[str, float]:
+    def evaluate(
+        self, model: nn.Module, shard: Shard, total: Callable[[Tensor], Tensor], last: bool = True
+    ) -> Mapping[str, float]:
         """Return loss, perplexity (of the true words, softened targets aside), error and scores of the validation text.
 
         The test text is read once, after the last step. Every process searches all of it: BLEU is no sum of parts.
         """
-        last = self._step == self.config.epochs * self.steps_per_epoch
         figures: dict[str, float] = {}
         for name, split in self.corpus.splits.items():
             if name == "valid" or (name == "test" and last):

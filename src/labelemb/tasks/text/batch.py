@@ -79,7 +79,11 @@ class TextBatch:
 
 
 def batches_by_length(
-    lengths: npt.NDArray[np.int64], batch_size: int, seed: int, epoch: int
+    lengths: npt.NDArray[np.int64],
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    rows: npt.NDArray[np.int64] | None = None,
 ) -> list[npt.NDArray[np.int64]]:
     """Return the rows of each batch of an epoch: texts of similar lengths, in random order.
 
@@ -91,12 +95,13 @@ def batches_by_length(
         batch_size: Texts per batch.
         seed: Seed of the run.
         epoch: Number of the epoch.
+        rows: Texts of the epoch in random order, in which a text may occur more than once; None: every text once.
     """
     draw = np.random.default_rng(stream_seed(seed, "order", epoch))
-    order = draw.permutation(len(lengths))
+    order = draw.permutation(len(lengths)) if rows is None else rows
     chunk = batch_size * BATCHES_PER_CHUNK
     chunks = [order[start : start + chunk] for start in range(0, len(order), chunk)]
-    order = np.concatenate([rows[np.argsort(lengths[rows], kind="stable")] for rows in chunks])
+    order = np.concatenate([piece[np.argsort(lengths[piece], kind="stable")] for piece in chunks])
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     return [batches[number] for number in draw.permutation(len(batches))]
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, Self, get_args
 
 from labelemb.errors import Choices
+from labelemb.tasks.classification.config import ClassificationConfig
 from labelemb.tasks.text import data
 from labelemb.tasks.text.data import DataOptions
 from labelemb.tasks.text.pretrained import PREFIX, Pooling
-from labelemb.training.config import TrainingConfig
 from labelemb.training.optimizers import OptimizerName, OptimizerSettings, Schedule
 
 EMBEDDED = "ngrams"
@@ -17,10 +17,10 @@ RATES = {EMBEDDED: (5e-3, 5e-3, 5e-3), PREFIX: (5e-5, 2e-3, 1e-2)}
 
 
 @dataclass(frozen=True)
-class TextConfig(TrainingConfig):
+class TextConfig(ClassificationConfig):
     """Configuration of a text-classification run; the presets are values of it.
 
-    The options shared by all tasks are documented in ``TrainingConfig``.
+    The options shared by all tasks are documented in ``TrainingConfig`` and ``ClassificationConfig``.
 
     Args:
         dataset: Labelled texts: ``csv:PATH``, ``tsv:PATH``, ``jsonl:PATH``, ``parquet:PATH`` or ``hub:ID``.

@@ -46,4 +46,5 @@ def _try_to_build(config: TextConfig, folder: Path | None) -> None:
 def _build(config: TextConfig, found: TextData) -> TextTask:
     task = TextTask(config, found)
     config.check_length(task)
+    config.check_validation(found.valid is not None)
     return task

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from labelemb.runs import RunFolder
+from labelemb.tasks.classification.imbalance import balanced_rows
 from labelemb.tasks.classification.task import ClassificationTask, build_classification_loss
 from labelemb.tasks.text.batch import EncodedTexts, TextBatch, batches_by_length
 from labelemb.tasks.text.config import TextConfig
@@ -46,11 +47,10 @@ class TextTask(ClassificationTask):
         self._encoded = {
             name: encode_texts(texts, self.tokenizer, config.max_length) for name, texts in data.splits.items()
         }
-        self._epoch = 0
         self.steps_per_epoch = -(-len(data.train) // config.batch_size)
         with drawing_from(config.seed, "loss"):
             self.loss = build_classification_loss(
-                config, self.classifier.head.in_features, data.label_names, len(data.train), self.steps_per_epoch
+                config, self.classifier.head.in_features, data.label_names, data.train.labels, self.steps_per_epoch
             )
 
     def setup(self, device: torch.device) -> None:
@@ -60,14 +60,15 @@ class TextTask(ClassificationTask):
 
     def batches(self, epoch: int, start: int, shard: Shard) -> Iterator[list[TextBatch]]:
         """Yield the training batches of an epoch; they depend on the seed and the epoch only."""
-        self._epoch = epoch
-        plan = batches_by_length(self._encoded["train"].lengths, self.config.batch_size, self.config.seed, epoch)
+        config = self.config
+        balanced = config.sampling == "balanced"
+        rows = balanced_rows(self.data.train.labels, config.seed, epoch).numpy() if balanced else None
+        plan = batches_by_length(self._encoded["train"].lengths, config.batch_size, config.seed, epoch, rows)
         for rows in plan[start:]:
             yield [self._batch("train", piece) for piece in shard.pieces(torch.from_numpy(rows))]
 
-    def held_out_labels(self) -> Mapping[str, Tensor]:
-        """Return the labels of the validation split, and after the last epoch also those of the test split."""
-        last = self._epoch == self.config.epochs - 1
+    def held_out_labels(self, last: bool) -> Mapping[str, Tensor]:
+        """Return the labels of the validation split, and at the end of the run also those of the test split."""
         names = [name for name in self._labels if name == "valid" or (name == "test" and last)]
         return {name: self._labels[name] for name in names}
 

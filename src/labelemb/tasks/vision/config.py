@@ -4,20 +4,20 @@ from dataclasses import dataclass
 from typing import get_args
 
 from labelemb.errors import Choices
+from labelemb.tasks.classification.config import ClassificationConfig
 from labelemb.tasks.vision import datasets
 from labelemb.tasks.vision.augment import Augment
 from labelemb.tasks.vision.datasets import DataOptions
 from labelemb.tasks.vision.datasets.cifar_archives import Level
 from labelemb.tasks.vision.models import MODELS
 from labelemb.terms.objective import Reduction
-from labelemb.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
-class VisionConfig(TrainingConfig):
+class VisionConfig(ClassificationConfig):
     """Configuration of an image-classification run; the presets are values of it.
 
-    The options shared by all tasks are documented in ``TrainingConfig``.
+    The options shared by all tasks are documented in ``TrainingConfig`` and ``ClassificationConfig``.
 
     Args:
         dataset: ``digits``, ``mnist``, ``cifar10`` or ``cifar100``; ``imagefolder:PATH`` or ``hub:ID`` for own images.

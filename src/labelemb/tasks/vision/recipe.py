@@ -71,4 +71,5 @@ def _try_to_build(config: VisionConfig, folder: Path | None) -> None:
 def _build(config: VisionConfig, data: ImageData) -> VisionTask:
     task = VisionTask(config, data)
     config.check_length(task)
+    config.check_validation(data.valid is not None)
     return task

@@ -10,6 +10,7 @@ from labelemb.losses.base import Loss
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.methods import METHODS
 from labelemb.runs import RunFolder
+from labelemb.tasks.classification.imbalance import balanced_rows
 from labelemb.tasks.classification.task import ClassificationTask, build_classification_loss
 from labelemb.tasks.vision.augment import CropFlip
 from labelemb.tasks.vision.config import VisionConfig
@@ -45,7 +46,7 @@ class VisionTask(ClassificationTask):
             self.model = build_model(config.model, data.image_shape, len(data.label_names), config.width)
         self.steps_per_epoch = -(-len(data.train) // config.batch_size)
         with drawing_from(config.seed, "loss"):
-            self.loss = make_loss(config, self.model, data.label_names, len(data.train), self.steps_per_epoch)
+            self.loss = make_loss(config, self.model, data.label_names, data.train.labels, self.steps_per_epoch)
         self._check_mixing()
         if config.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -74,7 +75,10 @@ class VisionTask(ClassificationTask):
     def batches(self, epoch: int, start: int, shard: Shard) -> Iterator[list[ImageBatch]]:
         """Yield the training batches of an epoch; order and crops depend on the seed and the epoch only."""
         seed, device = self.config.seed, self._train.labels.device
-        order = torch.randperm(len(self._train), generator=generator(seed, "order", epoch)).to(device)
+        if self.config.sampling == "balanced":
+            order = balanced_rows(self._train.labels, seed, epoch).to(device)
+        else:
+            order = torch.randperm(len(self._train), generator=generator(seed, "order", epoch)).to(device)
         crops = CropFlip.draw(len(order), seed, epoch).to(device) if self.config.augment == "crop-flip" else None
         for number, rows in enumerate(torch.split(order, self.config.batch_size)[start:], start=start):
             pieces = shard.pieces(rows)
@@ -86,8 +90,8 @@ class VisionTask(ClassificationTask):
             partners = shard.pieces(rows[mixing.partners.to(device)])
             yield [self._mixed(mixing, *pair, crops) for pair in zip(pieces, partners, strict=True)]
 
-    def held_out_labels(self) -> Mapping[str, Tensor]:
-        """Return the labels of each held-out split."""
+    def held_out_labels(self, last: bool) -> Mapping[str, Tensor]:
+        """Return the labels of each held-out split; images are evaluated after every epoch."""
         return {name: images.labels for name, images in self._held_out.items()}
 
     def held_out_batches(self, split: str, shard: Shard) -> Iterator[tuple[Tensor, ImageBatch]]:
@@ -116,11 +120,11 @@ class VisionTask(ClassificationTask):
 
 
 def make_loss(
-    config: VisionConfig, model: nn.Module, label_names: Sequence[str], samples: int, steps_per_epoch: int
+    config: VisionConfig, model: nn.Module, label_names: Sequence[str], labels: Tensor, steps_per_epoch: int
 ) -> Loss:
     """Return the loss of the config's method for a model with a linear ``head``; raises as ``build_loss`` does."""
     assert isinstance(model.head, nn.Linear)
-    loss = build_classification_loss(config, model.head.in_features, label_names, samples, steps_per_epoch)
+    loss = build_classification_loss(config, model.head.in_features, label_names, labels, steps_per_epoch)
     if isinstance(loss, LabelEmbeddingLoss) and hasattr(model, "head_std"):  # published: both heads start alike
         initialise(loss.auxiliary, model.head_std)  # type: ignore[arg-type]
     return loss
