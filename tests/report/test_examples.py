@@ -8,7 +8,7 @@ import pytest
 
 from labelemb.errors import DataError
 from labelemb.report import make_report
-from labelemb.report.example_tables import example_tables
+from labelemb.report.example_tables import example_lines, example_tables
 from labelemb.report.examples import confused_pairs, load_predictions
 from labelemb.report.experiment import Experiment, load_experiments
 from labelemb.report.profiles import profile_experiments
@@ -24,7 +24,11 @@ def with_predictions(write_run: WriteRun, runs: Path, labels: np.ndarray = LABEL
         for seed in range(3):
             ones = np.ones(len(labels), np.float32)
             run = write_run(method, seed, test=[2.0 + 0.1 * seed])
-            run.write_predictions({"test": Predictions(labels, np.array(predicted), ones, ones)})
+            test = Predictions(labels, np.array(predicted), ones, ones)
+            run.write_predictions({"test": test})
+            run.keep_output("")
+            valid = Predictions(labels, np.array(PREDICTED["cross_entropy"]), ones, ones)
+            run.write_predictions({"test": test, "valid": valid})
     return load_experiments([runs])[0][0]
 
 
@@ -36,13 +40,23 @@ def test_confusions_by_hand(write_run: WriteRun, runs: Path) -> None:
 
 
 def test_pairs_of_runs_and_changed_examples(write_run: WriteRun, runs: Path) -> None:
-    tables = example_tables(load_predictions(with_predictions(write_run, runs)), "cross_entropy")
-    by_title = {table["title"]: table for table in tables}
+    experiment = with_predictions(write_run, runs)
+    by_title = {table["title"]: table["cells"] for table in example_tables(experiment, "cross_entropy")}
     pairs = by_title["label embedding against one-hot, pair by pair"]
-    assert pairs["cells"][1] == ["0", "2", "1", "1.00"]  # examples 0 and 5 against 7
-    assert "label embedding makes 12.50 points fewer errors" in pairs["note"]
-    changed = by_title["Examples that changed most, label embedding against one-hot"]["cells"]
-    assert changed[1:] == [["0", "0", "3", "0"], ["5", "1", "3", "0"], ["7", "2", "0", "3"]]
+    assert pairs[0] == ["seed", "test, last epoch", "test, chosen epoch", "validation, last epoch"]
+    assert pairs[1] == ["0", "2 / 1, p = 1.00", "2 / 1, p = 1.00", "0 / 0, p = 1.00"]  # examples 0 and 5 against 7
+    errors = by_title["Errors over seeds and examples together, label embedding against one-hot"]
+    assert [row[:5] for row in errors[1:]] == [
+        ["test, last epoch", "3", "8", "37.50", "25.00"],
+        ["test, chosen epoch", "3", "8", "37.50", "25.00"],
+        ["validation, last epoch", "3", "8", "37.50", "37.50"],
+    ]
+    assert errors[1][5].startswith("12.50 (")
+    changed = by_title["Examples that changed most, label embedding against one-hot, test, last epoch"]
+    assert changed[1:] == [["0", "0", "3 (1)", "0"], ["5", "1", "3 (0)", "0"], ["7", "2", "0", "3 (1)"]]
+    (line,) = example_lines(experiment, "cross_entropy")
+    assert line.startswith("mnist-mlp: label embedding against one-hot: 12.50 (")
+    assert line.endswith("points fewer errors; 3 seeds, 8 examples, test, last epoch")
 
 
 def test_predictions_for_other_examples_are_refused(write_run: WriteRun, runs: Path) -> None:
@@ -50,8 +64,8 @@ def test_predictions_for_other_examples_are_refused(write_run: WriteRun, runs: P
     run = experiment.groups["label_embedding"].runs[0].folder
     ones = np.ones(2, np.float32)
     run.write_predictions({"test": Predictions(np.array([0, 1]), np.array([0, 1]), ones, ones)})
-    with pytest.raises(DataError, match="the same test examples"):
-        load_predictions(experiment)
+    with pytest.raises(DataError, match="the same examples .last/test."):
+        load_predictions(load_experiments([runs])[0][0])
 
 
 def test_the_page_shows_confusions_examples_and_power(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:

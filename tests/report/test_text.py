@@ -3,10 +3,14 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from labelemb.errors import DataError
 from labelemb.report import make_report
 from labelemb.report.comparison import compare_methods, comparison_cells
+from labelemb.report.corpora import compare_scores, load_sentences
+from labelemb.report.corpus_tables import corpus_tables
 from labelemb.report.csv_table import csv_table
 from labelemb.report.experiment import load_experiments
 from labelemb.report.findings import findings
@@ -118,3 +122,30 @@ def test_page_and_charts(write_run: WriteRun, runs: Path, tmp_path: Path) -> Non
     assert not any("test" in option for option in options)
     assert "BLEU: all sentences, cased; higher is better" in page
     assert "ECE" not in page, "no legend of a metric that the page does not show"
+
+
+def test_sentences_are_paired(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
+    """Label embedding scores 10 more on every sentence but the last, where it scores 40 less."""
+    write_language(write_run)
+    (task,) = load_experiments([runs])[0]
+    base = np.linspace(40, 60, 30)
+    for method, group in task.groups.items():
+        for run in group.runs:
+            other = base + np.where(np.arange(30) < 29, 10, -40) if method != "cross_entropy" else base
+            run.folder.write_sentences({"test": {"rougeL": other + 0.1 * run.seed}})
+            run.folder.write_output("test", [f"{method} <b>{number}" for number in range(30)], {})
+    baseline, other = load_sentences(task)
+    (found,) = compare_scores(baseline, other)
+    assert found.networks.difference == pytest.approx(250 / 30)
+    assert found.methods is not None
+    assert found.methods.low < found.networks.low < found.methods.mean == pytest.approx(250 / 30)
+    by_title = {table["title"]: table["cells"] for table in corpus_tables([baseline, other], "cross_entropy")}
+    changed = by_title["Sentences that changed most, label embedding against one-hot"]
+    assert changed[1] == ["29", "60.1", "20.1", "cross_entropy <b>29", "label_embedding <b>29"]
+    assert len(by_title["label embedding against one-hot, pair by pair, ROUGE-L"]) == 4
+    made = make_report([runs], tmp_path / "report")
+    assert "label embedding against one-hot: ROUGE-L 50.10 → 58.43, difference 8.33 (95 % interval" in made.text
+    assert "label_embedding &lt;b&gt;29" in made.page.read_text(encoding="utf-8")
+    task.groups["label_embedding"].runs[0].folder.write_sentences({"test": {"rougeL": base[:20]}})
+    with pytest.raises(DataError, match="the same test sentences"):
+        load_sentences(load_experiments([runs])[0][0])

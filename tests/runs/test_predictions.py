@@ -8,6 +8,7 @@ import pytest
 from labelemb.errors import DataError
 from labelemb.runs import RunFolder
 from labelemb.runs.predictions import Predictions, read_predictions, write_predictions
+from labelemb.runs.sentences import read_sentences
 
 
 def predictions(seed: int, size: int = 300) -> Predictions:
@@ -59,3 +60,26 @@ def test_damaged_files_and_pickles_are_refused(tmp_path: Path) -> None:
     write_predictions(path, {"last/test": Predictions(good.label[:2], *list(vars(good).values())[1:])})
     with pytest.raises(DataError, match="four arrays of one length"):
         read_predictions(path)
+
+
+def test_scores_of_sentences_stay_for_each_best_checkpoint(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    counts, scores = np.arange(30).reshape(3, 10), np.array([50.0, 0.0, 100.0])
+    run.write_sentences({"valid": {"bleu": counts, "exact": scores}})
+    run.keep_output("")
+    run.keep_output("bleu")
+    run.write_sentences({"valid": {"bleu": counts + 1}, "test": {"exact": scores}})
+    run.keep_output("bleu")
+    found = read_sentences(run.sentences_file)
+    assert {key: sorted(of) for key, of in found.items()} == {
+        "last/valid": ["bleu"],
+        "last/test": ["exact"],
+        "best/valid": ["bleu", "exact"],
+        "best-bleu/valid": ["bleu"],
+        "best-bleu/test": ["exact"],
+    }
+    np.testing.assert_array_equal(found["best/valid"]["bleu"], counts)
+    np.testing.assert_array_equal(found["best-bleu/valid"]["bleu"], counts + 1)
+    np.savez(run.sentences_file, **{"last/test/bleu": counts, "last/test/exact": scores[:2]})
+    with pytest.raises(DataError, match="equally many sentences"):
+        read_sentences(run.sentences_file)

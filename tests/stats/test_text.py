@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from labelemb.errors import DataError, ShapeError
+from labelemb.metrics.bleu import bleu_score, bleu_statistics
 from labelemb.stats.text import (
-    bleu_score,
-    bleu_statistics,
     compare_corpora,
+    corpus_interval,
     mean_score,
     mean_statistics,
 )
@@ -84,3 +84,26 @@ def test_what_cannot_be() -> None:
         bleu_statistics(["a"], [])
     with pytest.raises(ShapeError):
         compare_corpora(np.zeros((1, 3, 2)), np.zeros((1, 4, 2)), mean_score)
+
+
+def test_an_interval_over_seeds_and_sentences_of_bleu_agrees_with_the_bootstrap_and_with_the_score() -> None:
+    random = np.random.default_rng(4)
+    references = corpus(random, 60)
+    reference, other = (
+        np.stack([bleu_statistics(changed(random, references, share), references) for _ in range(4)])
+        for share in (0.4, 0.3)
+    )
+    found = corpus_interval(reference, other, bleu_score)
+    resampled = compare_corpora(reference, other, bleu_score, over_seeds=True)
+    assert found.mean == pytest.approx(resampled.difference)
+    assert found.high - found.low == pytest.approx(resampled.high - resampled.low, rel=0.35)
+
+
+def test_the_interval_over_seeds_and_sentences_holds_for_three_seeds_that_differ_more_than_the_sentences() -> None:
+    random = np.random.default_rng(5)
+    found = []
+    for _ in range(300):
+        seeds = random.normal(0, 0.3, (6, 1)) + random.normal(0, 1, (6, 40)) + random.normal(0, 0.5, 40)
+        statistics = np.stack([mean_statistics(values) for values in seeds])
+        found.append(corpus_interval(statistics[:3], statistics[3:], mean_score))
+    assert np.mean([one.low <= 0 <= one.high for one in found]) >= 0.92

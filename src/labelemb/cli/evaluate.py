@@ -127,7 +127,7 @@ def _evaluate_text(chosen: Any) -> int:
         write_text(chosen.output, "".join(f"{line}\n" for line in found.outputs))
     if chosen.json:
         facts = {"sentences": found.sentences, "perplexity": found.perplexity}
-        scores = {name: asdict(one) for name, one in found.scores.items()}
+        scores = {name: one.facts() for name, one in found.scores.items()}
         show_json({**facts, "scores": scores})
         return 0
     show(f"{found.sentences} sentences  perplexity {found.perplexity:.4g}")

@@ -4,12 +4,16 @@ Source: Papineni et al. 2002; Popović 2015; Post 2018, https://arxiv.org/abs/18
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from labelemb.errors import DataError
 
 PAPER_TOKENS = 50
+_ORDER = 4  # of the longest n-gram of BLEU
 
 
 @dataclass(frozen=True)
@@ -20,11 +24,18 @@ class Score:
         value: From 0 to 100.
         signature: Signature of sacreBLEU.
         sentences: Number of sentences.
+        by_sentence: Statistics of each sentence, for paired tests: (N,) scores whose mean is the value, or (N, 10)
+            ``bleu_statistics``; None where there are none.
     """
 
     value: float
     signature: str
     sentences: int
+    by_sentence: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is written into a JSON file: all but the statistics of the sentences."""
+        return {"value": self.value, "signature": self.signature, "sentences": self.sentences}
 
     def __str__(self) -> str:
         return f"{self.value:.2f} ({self.signature})"
@@ -41,7 +52,50 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str], tokenize: str = "
     Raises:
         DataError: The numbers of sentences differ, there are none, or sacreBLEU is not installed.
     """
-    return _bleu(hypotheses, references, lowercase=False, smooth_method="exp", tokenize=tokenize)
+    score = _bleu(hypotheses, references, lowercase=False, smooth_method="exp", tokenize=tokenize)
+    return replace(score, by_sentence=bleu_statistics(hypotheses, references, tokenize))
+
+
+def bleu_statistics(
+    hypotheses: Sequence[str], references: Sequence[str], tokenize: str = "none"
+) -> NDArray[np.float64]:
+    """Return (N, 10) per sentence: hypothesis length, reference length, 4 n-gram matches, 4 n-gram totals.
+
+    Args:
+        hypotheses: N sentences.
+        references: N sentences.
+        tokenize: Tokenizer as sacreBLEU names it.
+
+    Raises:
+        DataError: As ``bleu``.
+    """
+    check_pairs(hypotheses, references)
+    metric = _sacrebleu().BLEU(tokenize=tokenize, force=True)
+    rows = []
+    for hypothesis, reference in zip(hypotheses, references, strict=True):
+        score = metric.corpus_score([hypothesis], [[reference]])
+        rows.append([score.sys_len, score.ref_len, *score.counts, *score.totals])
+    return np.array(rows, np.float64)
+
+
+def bleu_score(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return corpus BLEU, 0 to 100, of summed statistics: 100 BP exp(mean log precision).
+
+    Precisions without a match are smoothed as sacreBLEU's default does ("exp": 1 / (2^k total), k counting them); an
+    n-gram order without candidates ends the product. Source: Papineni et al. 2002.
+
+    Args:
+        sums: (..., 10), summed ``bleu_statistics``.
+    """
+    length, expected = sums[..., 0], sums[..., 1]
+    matches, totals = sums[..., 2 : 2 + _ORDER], sums[..., 2 + _ORDER :]
+    smoothing = 2.0 ** np.cumsum((matches == 0) & (totals > 0), axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precisions = np.where(matches > 0, matches, 1 / smoothing) / totals
+        brevity = np.where(length < expected, np.exp(1 - expected / length), 1.0)
+        logs = np.where(totals > 0, np.log(precisions), -np.inf)
+    some = np.any(matches > 0, axis=-1) & (length > 0)
+    return np.where(some, 100 * np.nan_to_num(brevity) * np.exp(logs.mean(axis=-1)), 0.0)
 
 
 def paper_bleu(hypotheses: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Score | None:

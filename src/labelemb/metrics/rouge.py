@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from labelemb.errors import ConfigError, DataError
 from labelemb.metrics.bleu import check_pairs
 
@@ -50,17 +53,22 @@ def rouge(hypotheses: Sequence[str], references: Sequence[str], unit: Unit = "ch
         DataError: The numbers of sentences differ, there are none, or rouge-score is not installed.
         ConfigError: Unknown unit.
     """
+    by_sentence = rouge_by_sentence(hypotheses, references, unit)
+    return {name: float(scores.mean()) for name, scores in by_sentence.items()}
+
+
+def rouge_by_sentence(
+    hypotheses: Sequence[str], references: Sequence[str], unit: Unit = "character"
+) -> dict[str, NDArray[np.float64]]:
+    """Return the F1 of each sentence, (N,), for each score of ``rouge``; arguments and errors as there."""
     check_pairs(hypotheses, references)
     try:
         from rouge_score.rouge_scorer import RougeScorer
     except ImportError:
         raise DataError("rouge", "rouge-score", "none installed", "pip install rouge-score") from None
     scorer = RougeScorer(list(ROUGES), tokenizer=UnitTokenizer(unit))
-    sums = dict.fromkeys(ROUGES, 0.0)
-    for hypothesis, reference in zip(hypotheses, references, strict=True):
-        for name, score in scorer.score(reference, hypothesis).items():
-            sums[name] += score.fmeasure
-    return {name: 100 * total / len(references) for name, total in sums.items()}
+    scores = [scorer.score(reference, hypothesis) for hypothesis, reference in zip(hypotheses, references, strict=True)]
+    return {name: np.array([100 * score[name].fmeasure for score in scores]) for name in ROUGES}
 
 
 def rouge_signature(unit: Unit = "character") -> str:

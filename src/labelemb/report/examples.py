@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +11,20 @@ from labelemb.errors import DataError
 from labelemb.report.experiment import Experiment, Group
 from labelemb.runs.predictions import Predictions, read_predictions
 
-SPLIT = "last/test"  # the test predictions after the last epoch
+# Evaluations that a run keeps, CHECKPOINT/SPLIT, and what they are called.
+EVALUATIONS = {
+    "last/test": "test, last epoch",
+    "best/test": "test, chosen epoch",
+    "last/valid": "validation, last epoch",
+    "best/valid": "validation, chosen epoch",
+}
+LAST_TEST = "last/test"
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class GroupPredictions:
-    """Test predictions of one method.
+    """Predictions of one method in one evaluation.
 
     Attributes:
         method: Name of the method.
@@ -62,17 +70,24 @@ class ConfusedPair:
     examples: list[tuple[int, int]]
 
 
-def load_predictions(experiment: Experiment) -> list[GroupPredictions]:
-    """Return the test predictions of each method that has them.
+@lru_cache(maxsize=256)
+def load_predictions(experiment: Experiment, evaluation: str = LAST_TEST) -> list[GroupPredictions]:
+    """Return the predictions of each method that has them.
+
+    Args:
+        experiment: Experiment with its runs.
+        evaluation: A key of ``EVALUATIONS``.
 
     Raises:
         DataError: A file is damaged, or the runs of a method were evaluated on different examples.
     """
-    found = [group_predictions for group in experiment.groups.values() if (group_predictions := _load(group))]
+    found = [predictions for group in experiment.groups.values() if (predictions := _load(group, evaluation))]
     for other in found[1:]:
         if not np.array_equal(other.labels, found[0].labels):
             raise DataError(
-                f"{experiment.name}, {other.method}", "predictions for the same test examples", "other labels"
+                f"{experiment.name}, {other.method}",
+                f"predictions for the same examples ({evaluation})",
+                "other labels",
             )
     return found
 
@@ -98,15 +113,15 @@ def paired_seeds(reference: GroupPredictions, other: GroupPredictions) -> list[i
     return sorted(reference.by_seed.keys() & other.by_seed.keys())
 
 
-def _load(group: Group) -> GroupPredictions | None:
-    by_seed = {
-        run.seed: found for run in group.runs if (found := read_predictions(run.folder.predictions_file).get(SPLIT))
-    }
+def _load(group: Group, evaluation: str) -> GroupPredictions | None:
+    found = {run.seed: read_predictions(run.folder.predictions_file).get(evaluation) for run in group.runs}
+    by_seed = {seed: predictions for seed, predictions in found.items() if predictions}
     if not by_seed:
         return None
     first = next(iter(by_seed.values()))
     if any(not np.array_equal(first.label, other.label) for other in by_seed.values()):
-        raise DataError(f"{group.experiment}, {group.method}", "predictions for the same test examples", "other labels")
+        expected = f"predictions for the same examples ({evaluation})"
+        raise DataError(f"{group.experiment}, {group.method}", expected, "other labels")
     labels = first.label.astype(np.int64)
     size = 1 + max(int(max(p.label.max(initial=0), p.predicted.max(initial=0))) for p in by_seed.values())
     names = next((names for run in group.runs if (names := run.label_names)), [])

@@ -9,6 +9,8 @@ from labelemb.files import write_text
 from labelemb.report.charts.style import Palette, save_chart
 from labelemb.report.comparison import compare_methods
 from labelemb.report.conclusions import conclusion_lines
+from labelemb.report.corpora import load_sentences
+from labelemb.report.corpus_tables import corpus_tables
 from labelemb.report.csv_table import csv_table
 from labelemb.report.example_tables import example_tables
 from labelemb.report.examples import load_predictions
@@ -119,9 +121,11 @@ def _content(
     comparison = compare_methods(experiment, reference)
     mine = [view for view in views if view.experiment == experiment.name]
     panels = experiment_panels(experiment, comparison, palette, alike)
-    predictions = load_predictions(experiment)
-    examples = example_tables(predictions, comparison.reference) if comparison else []
-    more = (comparison and power_panel(comparison), confusion_panel(experiment.name, predictions))
+    examples = []
+    if comparison:
+        examples = example_tables(experiment, comparison.reference)
+        examples += corpus_tables(load_sentences(experiment), comparison.reference)
+    more = (comparison and power_panel(comparison), confusion_panel(experiment.name, load_predictions(experiment)))
     panels += [panel for panel in more if panel]
     names = [file_slug(experiment.name if len(mine) == 1 else f"{experiment.name}-{view.method}") for view in mine]
     labels = [(view, label_panels(view, order, name)) for view, name in zip(mine, names, strict=True)]

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 
 from labelemb.methods import BASELINE
 from labelemb.report.checks import comparability_warnings, unfinished_runs
-from labelemb.report.comparison import MISSING, compare_all, comparison_cells
+from labelemb.report.comparison import MISSING, compare_all, compare_methods, comparison_cells
 from labelemb.report.conclusions import conclusion_lines
+from labelemb.report.corpora import load_sentences
+from labelemb.report.corpus_tables import corpus_lines
+from labelemb.report.example_tables import example_lines
 from labelemb.report.experiment import ErrorReduction, Experiment
 from labelemb.report.findings import findings
 from labelemb.report.methods import method_rank, method_title
@@ -136,12 +139,22 @@ def _sections(
     """Return title -> lines of what stands below the tables."""
     metrics = " or ".join(dict.fromkeys(experiment.primary_metric.name for experiment in experiments))
     differences = [line for experiment in experiments for line in comparability_warnings(experiment, reference)]
+    compared = [compare_methods(experiment, reference) for experiment in experiments]
     sections = {
         f"Findings, by the test {metrics} after the last epoch": [
             line for experiment in experiments for line in findings(experiment, reference)
         ],
         "Conclusions, and paired seeds that small differences need (80 % power)": [
             line for found in compare_all(experiments, reference) for line in conclusion_lines(found, alike)
+        ],
+        "Seeds and test examples together, both as samples (95 % interval)": [
+            line
+            for found, experiment in zip(compared, experiments, strict=True)
+            if found
+            for line in (
+                *example_lines(experiment, found.reference),
+                *corpus_lines(experiment.name, load_sentences(experiment), found.reference),
+            )
         ],
         "All experiments together": several_lines(experiments, reference),
         "Gains and their costs": [line for each in experiments for line in tradeoff_sentences(each, reference)],

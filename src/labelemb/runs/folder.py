@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from labelemb.errors import ConfigError
 from labelemb.files import write_text
@@ -13,6 +13,9 @@ from labelemb.runs.paths import RunPaths
 from labelemb.runs.predictions import Predictions, read_predictions, write_predictions
 from labelemb.runs.records import read_json, read_yaml, write_json, write_yaml
 from labelemb.runs.schema import Config, ErrorsByLabel, Scores, Signature
+from labelemb.runs.sentences import SentenceScores, read_sentences, write_sentences
+
+Entry = TypeVar("Entry")
 
 
 class RunFolder(RunPaths):
@@ -114,17 +117,30 @@ class RunFolder(RunPaths):
         write_text(self.output_file(split), "".join(f"{line}\n" for line in lines))
         write_json(self.scores_file, self.scores() | {split: scores}, indent=2)
 
+    def output(self, split: str) -> list[str]:
+        """Read the output of a split at the last evaluation, a line per example; empty without a file."""
+        file = self.output_file(split)
+        return file.read_text(encoding="utf-8").split("\n")[:-1] if file.is_file() else []
+
     def write_predictions(self, predictions: Mapping[str, Predictions]) -> None:
         """Replace the predictions of the last evaluation, split -> predictions; those of ``best.pt`` stay."""
-        best = {key: found for key, found in read_predictions(self.predictions_file).items() if key.startswith("best/")}
-        write_predictions(self.predictions_file, {f"last/{split}": p for split, p in predictions.items()} | best)
+        kept = _without_last(read_predictions(self.predictions_file))
+        write_predictions(self.predictions_file, {f"last/{split}": p for split, p in predictions.items()} | kept)
+
+    def write_sentences(self, sentences: Mapping[str, SentenceScores]) -> None:
+        """Replace the scores of single sentences of the last evaluation, split -> score -> array.
+
+        Those of the best checkpoints stay.
+        """
+        kept = _without_last(read_sentences(self.sentences_file))
+        write_sentences(self.sentences_file, {f"last/{split}": found for split, found in sentences.items()} | kept)
 
     def keep_output(self, name: str) -> None:
-        """Keep the last validation output and predictions, where there are any, as those of ``best_by(name)``."""
+        """Keep validation output, predictions and scores of the last evaluation as those of ``best_by(name)``."""
         if not name and (predictions := read_predictions(self.predictions_file)):
-            last = {key: found for key, found in predictions.items() if key.startswith("last/")}
-            best = {key.replace("last/", "best/"): found for key, found in last.items()}
-            write_predictions(self.predictions_file, last | best)
+            write_predictions(self.predictions_file, _with_best(predictions, "best"))
+        if sentences := read_sentences(self.sentences_file):
+            write_sentences(self.sentences_file, _with_best(sentences, f"best-{name}" if name else "best"))
         if self.output_file("valid").is_file():
             write_text(self.best_output_file(name), self.output_file("valid").read_text(encoding="utf-8"))
 
@@ -178,3 +194,15 @@ class RunFolder(RunPaths):
                 differences,
                 "Choose another --out, or remove that folder",
             )
+
+
+def _without_last(found: Mapping[str, Entry]) -> dict[str, Entry]:
+    """Return the entries of checkpoints other than the last evaluation, CHECKPOINT/SPLIT -> entry."""
+    return {key: value for key, value in found.items() if not key.startswith("last/")}
+
+
+def _with_best(found: Mapping[str, Entry], checkpoint: str) -> dict[str, Entry]:
+    """Return the entries with those of the last evaluation as those of a checkpoint, whose former ones are dropped."""
+    last = {key.removeprefix("last/"): value for key, value in found.items() if key.startswith("last/")}
+    others = {key: value for key, value in found.items() if not key.startswith(f"{checkpoint}/")}
+    return others | {f"{checkpoint}/{split}": value for split, value in last.items()}

@@ -12,6 +12,7 @@ OUT/PRESET/METHOD/seed-N/
     best.pt               checkpoint with the best validation result
     best-SCORE.pt         seq2seq: checkpoint with the best validation score, such as best-bleu.pt
     scores.json           seq2seq: scores at the last evaluation, with their signatures
+    sentences.npz         seq2seq: scores of single sentences, of the last evaluation and of each best checkpoint
     SPLIT.output.txt      seq2seq: output for "valid" and "test" at the last evaluation
     best-SCORE.output.txt seq2seq: output for "valid" of best-SCORE.pt
     finished.json         written last: the run is complete
@@ -66,6 +67,11 @@ class RunPaths:
     def predictions_file(self) -> Path:
         """Predictions of a classification run for its held-out examples."""
         return self.path / "predictions.npz"
+
+    @property
+    def sentences_file(self) -> Path:
+        """Scores of the single sentences of a seq2seq run."""
+        return self.path / "sentences.npz"
 
     @property
     def scores_file(self) -> Path:

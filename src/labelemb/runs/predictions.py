@@ -1,6 +1,5 @@
 """Predictions of a classification run on its held-out examples. N examples."""
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelemb.errors import DataError
-from labelemb.files import write_atomically
+from labelemb.runs.arrays import read_arrays, write_arrays
 
 
 @dataclass(frozen=True)
@@ -42,12 +41,8 @@ def write_predictions(path: Path, predictions: Mapping[str, Predictions]) -> Non
         path: File to write.
         predictions: ``CHECKPOINT/SPLIT`` -> predictions, ``last/test`` for example.
     """
-    arrays = {
-        f"{name}/{field.name}": _compact(getattr(found, field.name))
-        for name, found in predictions.items()
-        for field in fields(Predictions)
-    }
-    write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+    named = [(name, found, field.name) for name, found in predictions.items() for field in fields(Predictions)]
+    write_arrays(path, {f"{name}/{field}": getattr(found, field) for name, found, field in named})
 
 
 def read_predictions(path: Path) -> dict[str, Predictions]:
@@ -56,25 +51,16 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
     Raises:
         DataError: The file is damaged.
     """
-    if not path.is_file():
-        return {}
+    arrays = read_arrays(path, "predictions of a run")
+    names = dict.fromkeys(key.rpartition("/")[0] for key in arrays)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            names = dict.fromkeys(key.rpartition("/")[0] for key in archive.files)
-            found = {
-                name: Predictions(*(archive[f"{name}/{field.name}"] for field in fields(Predictions))) for name in names
-            }
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(str(path), "predictions of a run", " ".join(str(error).split()) or "a damaged file") from error
+        found = {
+            name: Predictions(*(arrays[f"{name}/{field.name}"] for field in fields(Predictions))) for name in names
+        }
+    except KeyError as error:
+        raise DataError(str(path), "predictions of a run", f"no array {error}") from error
     for name, predictions in found.items():
         shapes = {getattr(predictions, field.name).shape for field in fields(Predictions)}
         if len(shapes) > 1 or len(next(iter(shapes))) != 1:
             raise DataError(f"{path}: {name}", "four arrays of one length", shapes)
     return found
-
-
-def _compact(values: NDArray[Any]) -> NDArray[Any]:
-    """Return floats as float32 and integers as the smallest unsigned type that holds them."""
-    if np.issubdtype(values.dtype, np.floating):
-        return values.astype(np.float32)
-    return values.astype(np.min_scalar_type(int(values.max(initial=0))))

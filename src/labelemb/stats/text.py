@@ -7,17 +7,19 @@ two-sided; ``sacrebleu --paired-ar`` gives the same, ``sacrebleu --paired-bs`` c
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labelemb.errors import DataError, ShapeError
+from labelemb.errors import ShapeError
+from labelemb.metrics.bleu import bleu_score
 from labelemb.stats.bootstrap import item_weights, percentile_interval, seed_weights
+from labelemb.stats.crossed import CrossedInterval, crossed_interval
 
 Statistics = NDArray[np.float64]
 CorpusScore = Callable[[Statistics], NDArray[np.float64]]  # (..., K) sums -> (...) scores
 DRAWS = 1000
-_ORDER = 4  # of the longest n-gram of BLEU
 
 
 @dataclass(frozen=True)
@@ -43,51 +45,7 @@ class CorpusComparison:
     p_randomisation: float
 
 
-def bleu_statistics(hypotheses: Sequence[str], references: Sequence[str], tokenize: str = "none") -> Statistics:
-    """Return (N, 10) per sentence: hypothesis length, reference length, 4 n-gram matches, 4 n-gram totals.
-
-    Args:
-        hypotheses: N sentences.
-        references: N sentences.
-        tokenize: Tokenizer as sacreBLEU names it.
-
-    Raises:
-        DataError: For unequal numbers of sentences, and without sacreBLEU.
-    """
-    _check(hypotheses, references)
-    try:
-        from sacrebleu.metrics.bleu import BLEU
-    except ImportError:
-        raise DataError("bleu", "sacreBLEU", "none installed", "pip install sacrebleu") from None
-    metric = BLEU(tokenize=tokenize, force=True)
-    rows = []
-    for hypothesis, reference in zip(hypotheses, references, strict=True):
-        score = metric.corpus_score([hypothesis], [[reference]])
-        rows.append([score.sys_len, score.ref_len, *score.counts, *score.totals])
-    return np.array(rows, np.float64)
-
-
-def bleu_score(sums: Statistics) -> NDArray[np.float64]:
-    """Return corpus BLEU, 0 to 100, of summed statistics: 100 BP exp(mean log precision).
-
-    Precisions without a match are smoothed as sacreBLEU's default does ("exp": 1 / (2^k total), k counting them); an
-    n-gram order without candidates ends the product. Source: Papineni et al. 2002.
-
-    Args:
-        sums: (..., 10), summed ``bleu_statistics``.
-    """
-    length, expected = sums[..., 0], sums[..., 1]
-    matches, totals = sums[..., 2 : 2 + _ORDER], sums[..., 2 + _ORDER :]
-    smoothing = 2.0 ** np.cumsum((matches == 0) & (totals > 0), axis=-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        precisions = np.where(matches > 0, matches, 1 / smoothing) / totals
-        brevity = np.where(length < expected, np.exp(1 - expected / length), 1.0)
-        logs = np.where(totals > 0, np.log(precisions), -np.inf)
-    some = np.any(matches > 0, axis=-1) & (length > 0)
-    return np.where(some, 100 * np.nan_to_num(brevity) * np.exp(logs.mean(axis=-1)), 0.0)
-
-
-def mean_statistics(scores: Sequence[float]) -> Statistics:
+def mean_statistics(scores: Sequence[float] | NDArray[Any]) -> Statistics:
     """Return (N, 2) statistics of a score that is the mean over sentences, as ROUGE is; for ``mean_score``."""
     values = np.asarray(scores, np.float64)
     return np.stack([values, np.ones_like(values)], axis=1)
@@ -97,6 +55,52 @@ def mean_score(sums: Statistics) -> NDArray[np.float64]:
     """Return the mean over sentences of summed ``mean_statistics``: (..., 2) -> (...)."""
     quotient: NDArray[np.float64] = sums[..., 0] / sums[..., 1]
     return quotient
+
+
+def sentence_statistics(by_sentence: NDArray[Any]) -> Statistics:
+    """Return the statistics of sentences as a run has them: (N, K) counts as they are, (N,) scores as (N, 2)."""
+    return mean_statistics(by_sentence) if by_sentence.ndim == 1 else by_sentence.astype(np.float64)
+
+
+def score_of(statistics: Statistics) -> CorpusScore:
+    """Return the corpus score that statistics (..., K) are for: the mean over sentences for K = 2, else BLEU."""
+    return mean_score if statistics.shape[-1] == 2 else bleu_score
+
+
+def corpus_interval(reference: Statistics, other: Statistics, score: CorpusScore) -> CrossedInterval:
+    """Return other - reference with its interval over seeds and sentences at once: it speaks of the methods.
+
+    A corpus score is a function f of the sums over the sentences. To first order a sentence with statistics x adds
+    grad f(sums) x to it, so that N grad f(sums) x, shifted to the score as their mean, are values of single sentences
+    ("infinitesimal jackknife", Efron 1982). Their interval is that of ``crossed_interval``, which holds for few seeds.
+
+    Args:
+        reference: (S, N, K) statistics of the reference.
+        other: (S, N, K) statistics of the other method, seeds and sentences in the same order.
+        score: Corpus score of summed statistics.
+
+    Raises:
+        ShapeError: For unequal shapes, or fewer than two seeds or sentences.
+
+    Example:
+        >>> random = np.random.default_rng(0)
+        >>> worse = np.stack([mean_statistics(random.random(50)) for _ in range(4)])
+        >>> found = corpus_interval(worse, worse + [0.1, 0], mean_score)
+        >>> round(found.mean, 3), round(found.high - found.low, 3)
+        (0.1, 0.0)
+    """
+    return crossed_interval(_sentence_values(other, score), _sentence_values(reference, score), scale=1.0)
+
+
+def _sentence_values(statistics: Statistics, score: CorpusScore) -> NDArray[np.float64]:
+    """Return (S, N) values whose mean over N is the score of each seed and whose spread is that of its sentences."""
+    sums = statistics.sum(axis=1, keepdims=True)  # (S, 1, K)
+    step = 1e-4 * np.maximum(sums, 1.0)
+    moves = np.eye(sums.shape[-1]) * step  # (S, K, K)
+    gradient = (score(sums + moves) - score(sums - moves)) / (2 * step[:, 0])  # (S, K)
+    parts = statistics.shape[1] * np.einsum("snk,sk->sn", statistics, gradient)
+    values: NDArray[np.float64] = parts - parts.mean(axis=1, keepdims=True) + score(sums)
+    return values
 
 
 def compare_corpora(
@@ -153,10 +157,3 @@ def compare_corpora(
 def _share_as_far(draws: NDArray[np.float64], observed: float) -> float:
     """Return (1 + number of draws at least as far from 0 as observed) / (1 + draws)."""
     return (1 + int(np.sum(np.abs(draws) >= abs(observed) - 1e-9))) / (1 + len(draws))
-
-
-def _check(hypotheses: Sequence[str], references: Sequence[str]) -> None:
-    if not references or len(hypotheses) != len(references):
-        raise DataError(
-            "hypotheses", f"as many sentences as references ({len(references)}, at least 1)", len(hypotheses)
-        )

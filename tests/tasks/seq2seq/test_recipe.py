@@ -16,6 +16,8 @@ import torch
 
 from labelemb.errors import ConfigError, DataError
 from labelemb.runs import RunFolder
+from labelemb.runs.sentences import read_sentences
+from labelemb.stats.text import score_of, sentence_statistics
 from labelemb.tasks.seq2seq.config import Seq2SeqConfig
 from labelemb.tasks.seq2seq.corpus import Corpus
 from labelemb.tasks.seq2seq.preprocess import PreprocessOptions, write_corpus
@@ -89,9 +91,14 @@ def assert_kept(run: RunFolder, config: Seq2SeqConfig) -> None:
         assert score("bleu", output, corpus.splits[split].tgt_lines, output, False)["bleu"].value == pytest.approx(
             scores["bleu"]["value"]
         )
+        by_sentence = read_sentences(run.sentences_file)[f"last/{split}"]
+        for name in ("bleu", "rouge1", "rougeL"):
+            statistics = sentence_statistics(by_sentence[name])
+            assert score_of(statistics)(statistics.sum(axis=0)) == pytest.approx(scores[name]["value"], abs=1e-4)
     wanted = {"": ("valid_perplexity", min), "bleu": ("valid_bleu", max), "rouge": ("valid_rougeL", max)}
     for name, (figure, best) in wanted.items():
         assert load_checkpoint(run.best_by(name))["line"][figure] == best(line[figure] for line in lines)
+        assert f"{run.best_by(name).stem}/valid" in read_sentences(run.sentences_file)
 
 
 @torch.no_grad()

@@ -1,9 +1,12 @@
 """The scores of output lines by name, as the history of a run has them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from labelemb.metrics.bleu import Score, bleu, chrf, paper_bleu
-from labelemb.metrics.rouge import Unit, rouge, rouge_signature
+from labelemb.metrics.rouge import Unit, rouge_by_sentence, rouge_signature
 from labelemb.tasks.seq2seq.sentences import Split
 from labelemb.tasks.seq2seq.text_io import tokenize
 
@@ -15,6 +18,11 @@ def score_all(names: Sequence[str], lines: Sequence[str], split: Split, by_chara
     """Return the figures of several scores of the output lines for a split; see ``score``."""
     figures = (score(name, lines, split.tgt_lines, split.src_lines, by_character) for name in names)
     return {key: value for found in figures for key, value in found.items()}
+
+
+def by_sentence(scores: Mapping[str, Score]) -> dict[str, NDArray[np.float64]]:
+    """Return the statistics of the sentences of each score that has them."""
+    return {name: one.by_sentence for name, one in scores.items() if one.by_sentence is not None}
 
 
 def score(
@@ -31,15 +39,17 @@ def score(
     match name:
         case "exact":
             pairs = zip(hypotheses, references, strict=True)
-            same = sum(tokenize(one, by_character) == tokenize(other, by_character) for one, other in pairs)
-            return {"exact": Score(100 * same / count, "nrefs:1|case:mixed|tok:none|whole lines", count)}
+            same = np.array([tokenize(one, by_character) == tokenize(other, by_character) for one, other in pairs])
+            value = 100 * int(same.sum()) / count
+            return {"exact": Score(value, "nrefs:1|case:mixed|tok:none|whole lines", count, 100.0 * same)}
         case "bleu":
-            found = {"bleu": bleu(hypotheses, references, "char" if by_character else "none")}
+            scores = {"bleu": bleu(hypotheses, references, "char" if by_character else "none")}
             paper = None if by_character else paper_bleu(hypotheses, references, sources)
-            return found | ({"paper_bleu": paper} if paper else {}) | {"chrf": chrf(hypotheses, references)}
+            return scores | ({"paper_bleu": paper} if paper else {}) | {"chrf": chrf(hypotheses, references)}
         case "rouge":
             unit: Unit = "character" if by_character else "word"
-            figures = rouge(hypotheses, references, unit)
-            return {key: Score(value, rouge_signature(unit), count) for key, value in figures.items()}
+            found = rouge_by_sentence(hypotheses, references, unit)
+            signature = rouge_signature(unit)
+            return {key: Score(float(each.mean()), signature, count, each) for key, each in found.items()}
         case _:
             raise AssertionError(name)

@@ -1,7 +1,7 @@
 """A model, a loss and a corpus, as the training loop wants them."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -23,7 +23,7 @@ from labelemb.tasks.seq2seq.config import Seq2SeqConfig
 from labelemb.tasks.seq2seq.corpus import Corpus
 from labelemb.tasks.seq2seq.decoding import Searchable
 from labelemb.tasks.seq2seq.model import EncoderDecoder, LSTMSeq2Seq, VocabSizes
-from labelemb.tasks.seq2seq.scores import score_all
+from labelemb.tasks.seq2seq.scores import by_sentence, score_all
 from labelemb.tasks.seq2seq.search import SearchSettings
 from labelemb.tasks.seq2seq.sentences import Split
 from labelemb.tasks.seq2seq.tokenizer import Tokenizer
@@ -90,7 +90,8 @@ class Seq2SeqTask:
     def save_artifacts(self, run: RunFolder) -> None:
         """Write the label embedding, the output of the evaluation with its scores, and what the model needs to read."""
         for name, (lines, scores) in self._outputs.items():
-            run.write_output(name, lines, {key: asdict(one) for key, one in scores.items()})
+            run.write_output(name, lines, {key: one.facts() for key, one in scores.items()})
+        run.write_sentences({name: by_sentence(scores) for name, (_, scores) in self._outputs.items()})
         if not run.data_file.is_file():
             self.corpus.tokenizer.write(run.path)
         if isinstance(self.loss, LabelEmbeddingLoss):
