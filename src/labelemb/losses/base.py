@@ -18,7 +18,7 @@ from labelemb.losses import validation
 from labelemb.losses.attach import attach_loss
 from labelemb.losses.monitor import TrainingMonitor
 from labelemb.terms.output import LossOutput, MixedTargets, Targets
-from labelemb.terms.reduction import Group, total_weight
+from labelemb.terms.reduction import SINGLE_PROCESS, Group, total_weight
 from labelemb.terms.rows import Rows
 from labelemb.terms.shard import LabelShard
 
@@ -117,6 +117,16 @@ class Loss(nn.Module, ABC):
             return output
         return replace(output, logits=output.logits.reshape(*labels.shape, output.logits.shape[-1]))
 
+    @property
+    def is_sharded(self) -> bool:
+        """Whether other processes hold labels, or a sample of them is computed."""
+        return self.shard is not None and not self.shard.is_whole
+
+    @property
+    def data_parallel_group(self) -> Group:
+        """Processes whose rows are counted: with ``shard``, None stands for no data parallelism."""
+        return self.process_group if self.shard is None else self.process_group or SINGLE_PROCESS
+
     @abstractmethod
     def compute(self, rows: Rows, head: nn.Module) -> LossOutput:
         """Compute the loss of flattened, valid rows."""
@@ -207,7 +217,8 @@ class Loss(nn.Module, ABC):
         assert isinstance(weight, Tensor)
         num_labels = self.num_labels or weight.shape[0]
         validation.check_hidden(hidden, self.hidden_size or weight.shape[1], num_labels)
-        validation.check_layer("head", head, hidden, num_labels if self.shard is None else self.shard.size)
+        whole = hasattr(weight, "placements")  # a DTensor has the shape of the whole layer
+        validation.check_layer("head", head, hidden, num_labels if whole or self.shard is None else self.shard.size)
         validation.check_targets(labels, hidden)
         validation.check_num_items(num_items_in_batch)
         validation.check_index(index, labels)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from labelemb.functional import cross_entropy
+from labelemb.losses.label_shards import ShardedLoss
 from labelemb.losses.method import LossContext, Method, MethodOptions
 from labelemb.losses.row_loss import RowLoss
 from labelemb.ops.backends import Implementation, check_implementation, is_plain_linear, select_backend
@@ -12,9 +13,10 @@ from labelemb.ops.inputs import ObjectiveInputs
 from labelemb.terms.output import LossOutput
 from labelemb.terms.reduction import Group
 from labelemb.terms.rows import Rows
+from labelemb.terms.shard import LabelShard
 
 
-class LinearCrossEntropyLoss(RowLoss):
+class LinearCrossEntropyLoss(ShardedLoss, RowLoss):
     """``H(onehot y, head(h))``, a mean over rows: ``nn.CrossEntropyLoss`` of the head's logits.
 
     It has no parameters and no state. Terms: "hard".
@@ -25,6 +27,7 @@ class LinearCrossEntropyLoss(RowLoss):
         impl: As in ``LabelEmbeddingLoss``; "chunked" and "fused" take no mixed targets.
         chunk_bytes: As in ``LabelEmbeddingLoss``.
         process_group: Data-parallel group whose rows are counted; None: the default group.
+        shard: As in ``LabelEmbeddingLoss``.
 
     Raises:
         ConfigError: For an implementation that cannot run.
@@ -45,21 +48,25 @@ class LinearCrossEntropyLoss(RowLoss):
         impl: Implementation = "auto",
         chunk_bytes: int | None = None,
         process_group: Group = None,
+        shard: LabelShard | None = None,
     ) -> None:
         super().__init__(None, ignore_index, validate_args)
         check_implementation(impl, chunk_bytes)
         self.impl, self.chunk_bytes, self.process_group = impl, chunk_bytes, process_group
         self.mixes = impl in ("auto", "eager")
+        self.use_shard(shard)
 
     def compute(self, rows: Rows, head: nn.Module) -> LossOutput:
         """Compute it by the chosen implementation."""
+        if self.is_sharded:
+            return self.compute_soft_targets(rows, head, hard_weight=1.0)
         weight = head.weight
         assert isinstance(weight, Tensor)
         impl = "eager" if rows.mixed is not None or (self.impl == "auto" and not is_plain_linear(head)) else self.impl
         backend = select_backend(impl, weight.shape[0], rows.hidden.device, self.chunk_bytes)
         if backend is None:
             return super().compute(rows, head)
-        output: LossOutput = backend.label_embedding_loss(ObjectiveInputs(rows, head, group=self.process_group))
+        output: LossOutput = backend.label_embedding_loss(ObjectiveInputs(rows, head, group=self.data_parallel_group))
         return replace(output, terms={"hard": output.terms["hard"]}, weights={})
 
     def row_terms(self, log_p: Tensor, rows: Rows) -> dict[str, Tensor]:

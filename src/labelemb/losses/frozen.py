@@ -4,17 +4,21 @@ import copy
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from labelemb.errors import ConfigError
 from labelemb.losses.controls import Control
+from labelemb.losses.label_shards import ShardedLoss, split_embedding
 from labelemb.losses.method import LossContext, Method, MethodOptions, file_option, required_path
 from labelemb.losses.row_loss import SoftTargetLoss, check_weight
 from labelemb.terms.embedding import LabelEmbedding
-from labelemb.terms.reduction import upcast
+from labelemb.terms.output import LossOutput
+from labelemb.terms.reduction import Group, upcast
 from labelemb.terms.rows import Rows
+from labelemb.terms.shard import LabelShard
 
 
-class FrozenLabelEmbeddingLoss(SoftTargetLoss):
+class FrozenLabelEmbeddingLoss(ShardedLoss, SoftTargetLoss):
     """Train with a label embedding E learned before: ``beta * H(onehot(y), p) + (1 - beta) * H(softmax(E[y]), p)``.
 
     Both terms are means over rows; E does not change. There is no auxiliary head, so the model may have any hidden
@@ -28,9 +32,11 @@ class FrozenLabelEmbeddingLoss(SoftTargetLoss):
         ignore_index: Target value to ignore, as in ``nn.CrossEntropyLoss``.
         validate_args: See ``RowLoss``.
         control: Optional transform of the soft targets (``labelemb.losses.controls``).
+        process_group: Data-parallel group whose rows are counted; None: the default group.
+        shard: As in ``LabelEmbeddingLoss``; without a control.
 
     Raises:
-        ConfigError: ``beta`` is out of range.
+        ConfigError: ``beta`` is out of range, or a shard comes with a control.
     """
 
     mixes = True
@@ -42,11 +48,23 @@ class FrozenLabelEmbeddingLoss(SoftTargetLoss):
         ignore_index: int = -100,
         validate_args: bool | None = None,
         control: Control | None = None,
+        *,
+        process_group: Group = None,
+        shard: LabelShard | None = None,
     ) -> None:
         super().__init__(embedding.num_labels, ignore_index, validate_args)
         check_weight("beta", beta)
-        self.embedding = copy.deepcopy(embedding).requires_grad_(False)
-        self.hard_weight, self.control = beta, control
+        if shard is not None and control is not None:
+            raise ConfigError("control", "None with shard", "a control")
+        self.use_shard(shard)
+        self.embedding = copy.deepcopy(split_embedding(embedding, shard)).requires_grad_(False)
+        self.hard_weight, self.control, self.process_group = beta, control, process_group
+
+    def compute(self, rows: Rows, head: nn.Module) -> LossOutput:
+        """Compute the loss, of all labels or of a shard."""
+        if self.is_sharded:
+            return self.compute_soft_targets(rows, head, self.hard_weight, self.embedding)
+        return super().compute(rows, head)
 
     def soft_targets(self, rows: Rows, like: Tensor) -> Tensor:
         """Return softmax(E[y]), transformed by the control if there is one, shape ``(N, V)``."""

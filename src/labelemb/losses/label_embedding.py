@@ -1,16 +1,16 @@
 """LabelEmbeddingLoss: holds the label embedding and the auxiliary head, and chooses the implementation."""
 
+import contextlib
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from labelemb.errors import ConfigError, check_at_least_one
-from labelemb.losses.base import Loss
 from labelemb.losses.controls import Control
-from labelemb.losses.label_embedding_checks import check_embedding, check_objective, check_options, check_shard
+from labelemb.losses.label_embedding_checks import check_embedding, check_objective, check_options, check_sharded
+from labelemb.losses.label_shards import ShardedLoss, split_embedding
 from labelemb.losses.method import LossContext, Method, MethodOptions
 from labelemb.losses.monitor import CHECK_AFTER
 from labelemb.losses.validation import check_layer
@@ -18,17 +18,16 @@ from labelemb.ops import sharded
 from labelemb.ops.backends import Implementation, check_implementation, is_plain_linear, select_backend
 from labelemb.ops.eager import label_embedding_loss
 from labelemb.ops.inputs import ObjectiveInputs
-from labelemb.ops.sharded import ShardedLabelEmbedding
 from labelemb.terms.embedding import DenseLabelEmbedding, LabelEmbedding
 from labelemb.terms.objective import Objective
 from labelemb.terms.output import LossOutput
-from labelemb.terms.reduction import SINGLE_PROCESS, Group
+from labelemb.terms.reduction import Group
 from labelemb.terms.rows import Rows
 from labelemb.terms.running_mean import RunningMeanLabelEmbedding
-from labelemb.terms.shard import LabelShard
+from labelemb.terms.shard import LabelShard, local_linear
 
 
-class LabelEmbeddingLoss(Loss):
+class LabelEmbeddingLoss(ShardedLoss):
     """Train a classifier on its labels and, at the same time, learn a soft label for each of them.
 
     Source: Label Embedding Network, Sun, Wei, Ren, Ma 2017, arXiv 1710.10393. ``Objective`` has the equation,
@@ -104,16 +103,18 @@ class LabelEmbeddingLoss(Loss):
         check_embedding(embedding, num_labels)
         check_implementation(impl, chunk_bytes)
         check_options(objective, impl, control)
+        self.use_shard(shard)
         if shard is not None:
-            check_shard(shard, num_labels, impl, objective, control)
+            check_sharded(impl, objective, control)
         self.hidden_size = hidden_size
         chosen = objective if objective is not None else Objective.vision()
         if embedding is None:
             running = chosen.embedding_update == "running_mean"
-            embedding = RunningMeanLabelEmbedding(num_labels) if running else DenseLabelEmbedding(num_labels)
-        self.embedding = embedding if shard is None else ShardedLabelEmbedding(embedding, shard)
-        self.shard = shard
-        self.auxiliary = nn.Linear(hidden_size, num_labels if shard is None else shard.size)
+            dense = DenseLabelEmbedding(num_labels, shard=shard)
+            embedding = RunningMeanLabelEmbedding(num_labels) if running else dense
+        self.embedding = split_embedding(embedding, shard)
+        with contextlib.nullcontext() if shard is None else shard.fork_rng():
+            self.auxiliary = local_linear(hidden_size, num_labels if shard is None else shard.size)
         self.impl, self.chunk_bytes, self.control, self.process_group = impl, chunk_bytes, control, process_group
         self.steps = self._uncounted_calls = 0
         self.objective = chosen
@@ -137,10 +138,11 @@ class LabelEmbeddingLoss(Loss):
         """Compute the objective by the chosen implementation."""
         check_layer("auxiliary", self.auxiliary, rows.hidden, self.auxiliary.out_features)
         self._check_steps()
-        group = self.process_group if self.shard is None else self.process_group or SINGLE_PROCESS
+        group = self.data_parallel_group
         inputs = ObjectiveInputs(rows, head, self._current_objective, self.auxiliary, self.embedding, group)
-        if self.shard is not None:
-            return sharded.label_embedding_loss(inputs, self.shard)
+        if self.is_sharded:
+            assert self.shard is not None
+            return sharded.label_embedding_loss(inputs, self.shard, sample=self.training)
         running = isinstance(self.embedding, RunningMeanLabelEmbedding)
         eager = running or self.control is not None or (self.impl == "auto" and not is_plain_linear(head))
         backend = select_backend(
@@ -154,21 +156,6 @@ class LabelEmbeddingLoss(Loss):
             return label_embedding_loss(inputs, self.control)
         output: LossOutput = backend.label_embedding_loss(inputs)
         return output
-
-    def load_full_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Load this process's part of the ``state_dict`` of the unsharded loss.
-
-        Raises:
-            ConfigError: For a loss without ``shard``.
-        """
-        if self.shard is None or not isinstance(self.embedding, ShardedLabelEmbedding):
-            raise ConfigError("load_full_state_dict", "a loss with shard", "none", "Use load_state_dict")
-        part = slice(self.shard.start, self.shard.stop)
-        self.embedding.load_whole({name.removeprefix("embedding."): tensor for name, tensor in state.items()})
-        with torch.no_grad():
-            self.auxiliary.weight.copy_(state["auxiliary.weight"][part])
-            self.auxiliary.bias.copy_(state["auxiliary.bias"][part])
-        self.set_extra_state(state["_extra_state"])
 
     def step(self) -> None:
         """Count one optimizer step, for ``soft_start`` and ``soft_end``. Not needed after ``attach``."""

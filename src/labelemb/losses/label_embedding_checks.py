@@ -5,7 +5,6 @@ from labelemb.losses.controls import Control
 from labelemb.terms.embedding import LabelEmbedding
 from labelemb.terms.objective import Objective
 from labelemb.terms.running_mean import RunningMeanLabelEmbedding
-from labelemb.terms.shard import LabelShard
 
 
 def check_embedding(embedding: LabelEmbedding | None, num_labels: int) -> None:
@@ -24,12 +23,8 @@ def check_options(objective: object, impl: str, control: Control | None) -> None
         raise ConfigError("impl", "eager or auto with a control", repr(impl))
 
 
-def check_shard(
-    shard: object, num_labels: int, impl: str, objective: Objective | None, control: Control | None
-) -> None:
-    """Check that ``shard`` is a part of ``num_labels`` labels and that the other options allow one."""
-    if not isinstance(shard, LabelShard) or shard.num_labels != num_labels:
-        raise ConfigError("shard", f"a LabelShard of {num_labels} labels", repr(shard))
+def check_sharded(impl: str, objective: Objective | None, control: Control | None) -> None:
+    """Check that the other options allow labels in shards."""
     unsupported = {
         f"impl {impl!r}": impl not in ("auto", "eager"),
         "a running mean": objective is not None and objective.embedding_update == "running_mean",

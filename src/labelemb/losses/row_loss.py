@@ -67,7 +67,7 @@ class RowLoss(Loss, ABC):
         if self.training and torch.is_grad_enabled():
             with torch.no_grad():
                 self.observe(log_p.detach(), rows)
-        per_row = row_scale(rows, logits.dtype, self.process_group)
+        per_row = row_scale(rows, logits.dtype, self.data_parallel_group)
         terms = {name: masked_sum(value, rows.mask, rows.weights) * per_row for name, value in values.items()}
         return LossOutput(
             loss=torch.stack(list(terms.values())).sum(),

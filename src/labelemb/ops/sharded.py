@@ -1,206 +1,284 @@
-"""The objective over labels split by process: the sum of ``labelemb.ops.eager``, each process with its own columns.
+"""The losses over labels split by process, logits materialised: the sums of ``labelemb.ops.eager`` by parts.
 
 All processes of the shard's group see the same N rows. A sum over labels is a sum over local labels and an all-reduce,
-so every term is the same number on every process. U local labels, V labels, R rank.
+so every term is the same number on every process. N rows, C local labels (columns), V labels, D hidden size.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labelemb.errors import ConfigError
+from labelemb.errors import ShapeError
 from labelemb.ops.eager import attach_zero_grads, unused_parameters
 from labelemb.ops.inputs import ObjectiveInputs
-from labelemb.terms.embedding import CompressedLabelEmbedding, DenseLabelEmbedding, LabelEmbedding
+from labelemb.terms.collectives import copy_to_processes, locate, max_over_processes, sum_over_processes
 from labelemb.terms.output import LossOutput
-from labelemb.terms.reduction import TermWeights, masked_sum, total_weight, upcast
+from labelemb.terms.reduction import TermWeights, masked_sum, row_scale, total_weight, upcast
 from labelemb.terms.shard import LabelShard
 
 
-def _all_reduce(values: Tensor, shard: LabelShard, operation: Any = None) -> Tensor:
-    values = values.detach().clone()
-    if shard.group is not None:
-        dist.all_reduce(values, dist.ReduceOp.SUM if operation is None else operation, group=shard.group)
-    return values
+@dataclass(frozen=True)
+class Columns:
+    """The labels of this process that a call computes: all of them, or those of the batch and a sample of the others.
 
-
-class _Sum(torch.autograd.Function):
-    """All-reduce forward, identity backward: what follows is the same on every process."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, shard: LabelShard) -> Tensor:
-        return _all_reduce(values, shard)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return gradient, None
-
-
-class _Copy(torch.autograd.Function):
-    """Identity forward, all-reduce backward: what follows differs by process."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, shard: LabelShard) -> Tensor:
-        ctx.shard = shard
-        return values.view_as(values)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _all_reduce(gradient.contiguous(), ctx.shard), None
-
-
-def _sum(values: Tensor, shard: LabelShard) -> Tensor:
-    result: Tensor = _Sum.apply(values, shard)  # type: ignore[no-untyped-call]
-    return result
-
-
-def _copy(values: Tensor, shard: LabelShard) -> Tensor:
-    result: Tensor = _Copy.apply(values, shard)  # type: ignore[no-untyped-call]
-    return result
-
-
-def _local(labels: Tensor, shard: LabelShard) -> tuple[Tensor, Tensor]:
-    """Return the labels as local indices, 0 where they are held elsewhere, and whether they are held here."""
-    here = (labels >= shard.start) & (labels < shard.stop)
-    return torch.where(here, labels - shard.start, 0), here
-
-
-class _Logits:
-    """Local logits ``(N, U)`` with what the softmax over all labels needs."""
-
-    def __init__(self, local: Tensor, shard: LabelShard) -> None:
-        self.local, self.shard = local, shard
-        filled = F.pad(local.detach(), (0, 1), value=-torch.inf)  # an empty shard has a maximum too
-        largest, self._argmax = filled.max(1)[0], filled.argmax(1)
-        self.max = _all_reduce(largest, shard, dist.ReduceOp.MAX)
-        self._largest = largest
-
-    def log_sum_exp(self) -> Tensor:
-        """Return the logarithm of the sum of exponentials over all labels, shape ``(N,)``."""
-        return self.max + _sum((self.local - self.max[:, None]).exp().sum(1), self.shard).log()
-
-    def pick(self, labels: Tensor) -> Tensor:
-        """Return the logit of each row's label, shape ``(N,)``, wherever it is held."""
-        index, here = _local(labels, self.shard)
-        padded = F.pad(self.local, (0, 1))
-        return _sum(torch.where(here, padded.gather(1, index[:, None]).squeeze(1), 0.0), self.shard)
-
-    def cross_entropy(self, targets: Tensor) -> Tensor:
-        """Return the cross entropy with local soft targets ``(N, U)`` that sum to 1 over all labels."""
-        return self.log_sum_exp() - _sum((targets.detach() * self.local).sum(1), self.shard)
-
-    def probabilities(self) -> Tensor:
-        """Return the local part of the softmax, without gradient."""
-        with torch.no_grad():
-            return (self.local - self.log_sum_exp()[:, None]).exp()
-
-    def is_correct(self, labels: Tensor) -> Tensor:
-        """Return whether the first label with the largest logit is the row's label."""
-        none = self.shard.num_labels
-        first = torch.where(self._largest == self.max, self._argmax + self.shard.start, none)
-        return _all_reduce(first, self.shard, dist.ReduceOp.MIN) == labels
-
-    def over(self, tau: float) -> "_Logits":
-        """Return the logits divided by a temperature."""
-        return _Logits(self.local / tau, self.shard)
-
-
-class ShardedLabelEmbedding(LabelEmbedding):
-    """Columns ``start:stop`` of a label embedding; of a compressed one also rows ``start:stop`` of its codes.
-
-    Args:
-        whole: A dense or compressed embedding of all labels; copied.
+    Attributes:
         shard: The labels of this process.
-
-    Raises:
-        ConfigError: For another kind of embedding.
+        chosen: int64, shape ``(C,)``, ascending: local numbers of the columns; None: all.
+        weights: Shape ``(C,)``, the inverse of each column's probability to be chosen; None: all 1.
     """
 
-    def __init__(self, whole: LabelEmbedding, shard: LabelShard) -> None:
-        super().__init__()
-        self.num_labels, self.shard = whole.num_labels, shard
-        part = slice(shard.start, shard.stop)
-        if isinstance(whole, DenseLabelEmbedding):
-            self.weight = nn.Parameter(whole.weight.detach()[:, part].clone())
-        elif isinstance(whole, CompressedLabelEmbedding):
-            self.codes = nn.Parameter(whole.codes.weight.detach()[part].clone())
-            self.decoder_weight = nn.Parameter(whole.decoder.weight.detach()[part].clone())
-            self.decoder_bias = nn.Parameter(whole.decoder.bias.detach()[part].clone())
-        else:
-            raise ConfigError("embedding", "a dense or compressed one with shard", type(whole).__name__)
-
-    def rows(self, labels: Tensor) -> Tensor:
-        """Return this process's columns of E[labels]: int64 ``(K,)`` -> ``(K, U)``."""
-        if hasattr(self, "weight"):
-            return F.embedding(labels, self.weight)
-        index, here = _local(labels, self.shard)
-        padded = F.pad(self.codes, (0, 0, 0, 1))
-        codes = _copy(_sum(torch.where(here[:, None], F.embedding(index, padded), 0.0), self.shard), self.shard)
-        return F.linear(codes, self.decoder_weight, self.decoder_bias).relu()
-
-    def load_whole(self, tensors: dict[str, Tensor]) -> None:
-        """Copy this process's part of the ``state_dict`` of a whole embedding."""
-        part = slice(self.shard.start, self.shard.stop)
-        with torch.no_grad():
-            if hasattr(self, "weight"):
-                self.weight.copy_(tensors["weight"][:, part])
-                return
-            self.codes.copy_(tensors["codes.weight"][part])
-            self.decoder_weight.copy_(tensors["decoder.weight"][part])
-            self.decoder_bias.copy_(tensors["decoder.bias"][part])
-
-    def soft_labels(self) -> Tensor:
-        """Refuse: no process has whole rows."""
-        raise ConfigError("embedding", "an unsharded one for soft_labels()", "a shard")
-
-    def _select(self, labels: Tensor) -> LabelEmbedding:
-        raise ConfigError("embedding", "an unsharded one for select()", "a shard")
-
-    def _tensors(self) -> dict[str, Tensor]:
-        raise ConfigError("embedding", "an unsharded one for save()", "a shard")
+    shard: LabelShard
+    chosen: Tensor | None = None
+    weights: Tensor | None = None
 
     @classmethod
-    def _from_tensors(cls, tensors: dict[str, Tensor]) -> "ShardedLabelEmbedding":
-        raise ConfigError("embedding", "an unsharded one to load from a file", "a shard")
+    def of(cls, shard: LabelShard, labels: Tensor, sample: bool) -> "Columns":
+        """Return all columns, or where the shard says so and ``sample`` is True those of the batch and a sample."""
+        if not sample or shard.sampled == 1:
+            return cls(shard)
+        index, here = locate(labels, shard)
+        others = torch.ones(shard.size, dtype=torch.bool, device=labels.device)
+        others[index[here]] = False
+        positive, negative = (~others).nonzero()[:, 0], others.nonzero()[:, 0]
+        wanted = max(round(shard.sampled * shard.size) - len(positive), min(len(negative), 1))
+        with shard.fork_rng():
+            drawn = torch.randperm(len(negative))[:wanted].to(labels.device)
+        chosen, order = torch.cat([positive, negative[drawn]]).sort()
+        inverse = len(negative) / max(len(drawn), 1)
+        weights = torch.where(order < len(positive), 1.0, inverse)
+        return cls(shard, chosen, weights)
+
+    def find(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each label's column, 0 where it is on another process, and whether it is here."""
+        index, here = locate(labels, self.shard)
+        if self.chosen is not None:
+            index = torch.where(here, torch.searchsorted(self.chosen, index), 0)
+        return index, here
+
+    def first_label(self, column: Tensor) -> Tensor:
+        """Return the labels of columns."""
+        return (column if self.chosen is None else self.chosen[column]) + self.shard.start
+
+    def logits(self, layer: nn.Module, hidden: Tensor) -> Tensor:
+        """Return a layer's logits of the columns, ``(N, C)``, fp32 or wider; the layer may hold ``DTensor``s.
+
+        Raises:
+            ShapeError: For a ``DTensor`` that is not split like the labels.
+        """
+        if self.chosen is None and not is_dtensor(layer.weight):
+            return upcast(layer(hidden))
+        weight, bias = (self._local(getattr(layer, name, None)) for name in ("weight", "bias"))
+        assert weight is not None
+        return upcast(F.linear(hidden, weight, bias))
+
+    def _local(self, tensor: Any) -> Tensor | None:
+        if tensor is None:
+            return None
+        local: Tensor = local_part(tensor, self.shard) if is_dtensor(tensor) else tensor
+        return local if self.chosen is None else local[self.chosen]
 
 
-def label_embedding_loss(inputs: ObjectiveInputs, shard: LabelShard) -> LossOutput:
-    """Add up the terms in use (``Objective``); ``logits`` of the output are those of the local labels."""
+def is_dtensor(tensor: object) -> bool:
+    """Return whether a tensor is a ``DTensor``, without importing the class."""
+    return hasattr(tensor, "placements") and hasattr(tensor, "to_local")
+
+
+def local_part(tensor: Any, shard: LabelShard) -> Tensor:
+    """Return the local part of a ``DTensor`` that is split by label.
+
+    Raises:
+        ShapeError: Where it is split in another way.
+    """
+    local: Tensor = tensor.to_local()
+    if not all(placement.is_shard(0) for placement in tensor.placements) or len(local) != shard.size:
+        expected = f"a DTensor split by label, {shard.size} on this process"
+        raise ShapeError("head.weight", expected, f"{list(tensor.placements)}, {len(local)} labels")
+    return local
+
+
+class LocalLogits:
+    """Logits of the columns minus each row's largest logit over all labels, ``z - max z``, shape ``(N, C)``."""
+
+    def __init__(self, shifted: Tensor, max: Tensor, columns: Columns, first: Tensor) -> None:
+        self.shifted, self.max, self.columns, self._first = shifted, max, columns, first
+
+    @classmethod
+    def all(cls, logits: list[Tensor], columns: Columns) -> "list[LocalLogits]":
+        """Subtract the largest of all labels; one all-reduce for all the logits, each of shape ``(N, C)``."""
+        shard, found = columns.shard, [_max(z.detach()) for z in logits]
+        largest = max_over_processes(torch.stack([value for value, _ in found]), shard)
+        result = []
+        for z, top, (value, index) in zip(logits, largest, found, strict=True):
+            label = columns.first_label(index) if z.shape[1] else index
+            first = torch.where(value == top, label, shard.num_labels)  # of this process's columns
+            result.append(cls(z - top[:, None], top, columns, first))
+        return result
+
+    def sum_exp(self, temperature: float = 1.0) -> Tensor:
+        """Return the local sum of ``exp((z - max) / temperature)``, ``(N,)``."""
+        return self.weigh((self.shifted / temperature if temperature != 1 else self.shifted).exp()).sum(1)
+
+    def exp(self, temperature: float = 1.0) -> Tensor:
+        """Return ``exp((z - max) / temperature)``, weighted, ``(N, C)``, without gradient."""
+        shifted = self.shifted.detach()
+        return self.weigh((shifted / temperature if temperature != 1 else shifted).exp())
+
+    def weigh(self, values: Tensor) -> Tensor:
+        """Multiply with the weights of the columns."""
+        weights = self.columns.weights
+        return values if weights is None else values * weights.to(values.dtype)
+
+    def pick(self, labels: Tensor) -> Tensor:
+        """Return ``z[y] - max`` where this process holds the label, else 0, ``(N,)``."""
+        index, here = self.columns.find(labels)
+        if not self.shifted.shape[1]:
+            return self.shifted.sum(1)
+        return torch.where(here, self.shifted.gather(1, index[:, None]).squeeze(1), 0.0)
+
+    def ties_before(self, labels: Tensor) -> Tensor:
+        """Return 1 where a label of this process before the row's has the largest logit, else 0, ``(N,)``."""
+        return (self._first < labels).to(self.shifted.dtype)
+
+
+class SumsOverLabels:
+    """Sums over the labels of this process, collected and then all-reduced together."""
+
+    def __init__(self, shard: LabelShard) -> None:
+        self._shard, self._names, self._values = shard, list[str](), list[Tensor]()
+
+    def add(self, name: str, values: Tensor) -> None:
+        """Add the sums of this process's labels, shape ``(N,)``, under a name."""
+        self._names.append(name)
+        self._values.append(values)
+
+    def reduce(self) -> dict[str, Tensor]:
+        """Return the sums over all labels by name."""
+        return dict(zip(self._names, sum_over_processes(torch.stack(self._values), self._shard), strict=True))
+
+
+def _max(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each row's largest logit and its first column; -inf where there are no columns."""
+    if logits.shape[1]:
+        value, index = logits.max(1)
+        return value, index
+    value = logits.new_full(logits.shape[:1], -torch.inf)
+    return value, torch.zeros_like(value, dtype=torch.int64)
+
+
+def _add_prediction(sums: SumsOverLabels, name: str, z: LocalLogits, labels: Tensor) -> None:
+    """Add what the cross entropy of logits with their labels, and the prediction, need."""
+    sums.add(name, z.sum_exp())
+    sums.add(f"{name}[y]", z.pick(labels))
+    sums.add(f"{name} ties", z.ties_before(labels))
+
+
+def _is_correct(sums: dict[str, Tensor], name: str) -> Tensor:
+    """Return whether the first label with the largest logit is the row's: its ``z[y] - max`` is exactly 0."""
+    return (sums[f"{name}[y]"] == 0) & (sums[f"{name} ties"] == 0)
+
+
+def label_embedding_loss(inputs: ObjectiveInputs, shard: LabelShard, sample: bool = False) -> LossOutput:
+    """Add up the terms in use (``Objective``); ``logits`` of the output are those of the local labels.
+
+    Args:
+        inputs: With an auxiliary head and a label embedding of this process's labels.
+        shard: The labels of this process.
+        sample: Whether to compute a sample of the labels only, where ``shard.sampled`` is below 1.
+    """
     rows, objective = inputs.rows, inputs.objective
     labels, mask, row_weights, terms = rows.labels, rows.mask, rows.weights, objective.terms
     assert inputs.auxiliary is not None
     assert inputs.embedding is not None
-    logits = inputs.head(_copy(rows.hidden, shard))  # (N, U)
-    z1 = _Logits(upcast(logits), shard)
-    z2 = _Logits(upcast(inputs.auxiliary(rows.hidden.detach())), shard)
-    e = _Logits(upcast(inputs.embedding.rows(labels)), shard)
-    learnable = z2.is_correct(labels) & mask  # (N,)
+    columns = Columns.of(shard, labels, sample)
+    logits = columns.logits(inputs.head, copy_to_processes(rows.hidden, shard))  # (N, C)
+    second = columns.logits(inputs.auxiliary, rows.hidden.detach())
+    z1, z2, e = LocalLogits.all([logits, second, upcast(inputs.embedding.rows(labels, columns.chosen))], columns)
+
+    t, tau = objective.soft_temperature, objective.tau
+    local = SumsOverLabels(shard)
+    _add_prediction(local, "z1", z1, labels)
+    _add_prediction(local, "z2", z2, labels)
+    local.add("e", e.sum_exp())
+    if "soft" in terms:
+        if t != 1:
+            local.add("z1 / t", z1.sum_exp(t))
+        local.add("q z1", (e.exp() * z1.shifted).sum(1))
+    if "embedding" in terms:
+        teacher = z2.exp(tau)
+        local.add("z2 / tau", teacher.sum(1))
+        local.add("teacher e", (teacher * e.shifted).sum(1))
+    s = local.reduce()
+    learnable = _is_correct(s, "z2") & mask  # (N,)
 
     sums: dict[str, Tensor] = {}
     if "hard" in terms:
-        sums["hard"] = masked_sum(z1.log_sum_exp() - z1.pick(labels), mask, row_weights)
+        sums["hard"] = masked_sum(s["z1"].log() - s["z1[y]"], mask, row_weights)
     if "soft" in terms:
-        student = z1 if objective.soft_temperature == 1 else z1.over(objective.soft_temperature)
-        sums["soft"] = masked_sum(student.cross_entropy(e.probabilities()), mask, row_weights)
-    log_p2 = z2.pick(labels) - z2.log_sum_exp()  # (N,)
+        student = s["z1" if t == 1 else "z1 / t"].log() - s["q z1"] / (t * s["e"].detach())
+        sums["soft"] = masked_sum(student, mask, row_weights)
+    log_p2 = s["z2[y]"] - s["z2"].log()  # (N,)
     if "aux" in terms:
         sums["aux"] = masked_sum(-log_p2, mask, row_weights)
     if "embedding" in terms:
-        sums["embedding"] = masked_sum(e.cross_entropy(z2.over(objective.tau).probabilities()), learnable, row_weights)
+        distilled = s["e"].log() - s["teacher e"] / s["z2 / tau"].detach()
+        sums["embedding"] = masked_sum(distilled, learnable, row_weights)
     if "cap" in terms:
         excess = log_p2.exp() - objective.alpha
         sums["cap"] = masked_sum(excess.relu() if objective.cap == "hinge" else excess.abs(), mask, row_weights)
 
-    weights = TermWeights.of(rows, objective, z1.local.dtype, inputs.group)
+    weights = TermWeights.of(rows, objective, logits.dtype, inputs.group)
     values = weights.weigh(sums, weights.embedding(total_weight(learnable, row_weights)))
     return LossOutput(
         loss=attach_zero_grads(torch.stack(list(values.values())).sum(), *unused_parameters(inputs)),
         terms={name: value.detach() for name, value in values.items()},
-        correct=(z1.is_correct(labels) & mask).sum(),
+        correct=(_is_correct(s, "z1") & mask).sum(),
         count=mask.sum(),
         logits=logits.detach(),
         weights=objective.weights,
+    )
+
+
+def soft_target_loss(
+    inputs: ObjectiveInputs,
+    shard: LabelShard,
+    hard_weight: float,
+    sample: bool = False,
+) -> LossOutput:
+    """Return ``hard_weight * H(onehot y, z) + (1 - hard_weight) * H(t, z)``, a mean over rows.
+
+    Args:
+        inputs: Its ``embedding`` gives the soft targets ``t = softmax(E[y])``; without one they are ``1 / V``.
+        shard: The labels of this process.
+        hard_weight: 1: one-hot cross entropy, without a soft term.
+        sample: As for ``label_embedding_loss``.
+    """
+    rows, labels, soft_weight = inputs.rows, inputs.rows.labels, 1 - hard_weight
+    columns = Columns.of(shard, labels, sample)
+    logits = columns.logits(inputs.head, copy_to_processes(rows.hidden, shard))  # (N, C)
+    embedding = inputs.embedding if soft_weight else None
+    e = [] if embedding is None else [upcast(embedding.rows(labels, columns.chosen)).detach()]
+    z, *others = LocalLogits.all([logits, *e], columns)
+    local = SumsOverLabels(shard)
+    _add_prediction(local, "z", z, labels)
+    if others:
+        local.add("e", others[0].sum_exp())
+        local.add("q z", (others[0].exp() * z.shifted).sum(1))
+    elif soft_weight:
+        local.add("q z", z.weigh(z.shifted).sum(1) / shard.num_labels)
+    s = local.reduce()
+
+    per_row = row_scale(rows, logits.dtype, inputs.group)
+    values = {"hard": hard_weight * (s["z"].log() - s["z[y]"])}
+    if soft_weight:
+        values["soft"] = soft_weight * (s["z"].log() - s["q z"] / (s["e"].detach() if others else 1.0))
+    terms = {name: masked_sum(value, rows.mask, rows.weights) * per_row for name, value in values.items()}
+    return LossOutput(
+        loss=torch.stack(list(terms.values())).sum(),
+        terms={name: value.detach() for name, value in terms.items()},
+        correct=(_is_correct(s, "z") & rows.mask).sum(),
+        count=rows.mask.sum(),
+        logits=logits.detach(),
     )

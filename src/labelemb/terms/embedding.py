@@ -3,32 +3,34 @@
 V labels, R rank, K labels of a call.
 """
 
+import contextlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labelemb.errors import ConfigError, DataError, check_at_least_one
-from labelemb.tensor_files import write_tensors
 from labelemb.terms import hub
+from labelemb.terms.collectives import distributed_rows
+from labelemb.terms.embedding_files import FORMAT, read_embedding_file, write_embedding_file
+from labelemb.terms.label_parts import LabelParts
 from labelemb.terms.reduction import upcast
+from labelemb.terms.shard import LabelShard, check_shard, local_linear
 
-FORMAT = "labelemb.embedding.v1"
 
-
-class LabelEmbedding(nn.Module, ABC):
+class LabelEmbedding(LabelParts, ABC):
     """A learned matrix E with a row of logits per label; softmax of row y is the soft label of y.
 
     Attributes:
         num_labels: V.
         label_names: V strings, or None for labels without names.
         kind: Name of the storage: "dense" or "compressed".
+        shard: The labels whose columns (and codes) this process holds; None: all.
     """
 
     kind: str
@@ -36,14 +38,20 @@ class LabelEmbedding(nn.Module, ABC):
 
     def __init__(self) -> None:
         super().__init__()
-        self.label_names: list[str] | None = None
+        self.label_names = None
 
     @abstractmethod
-    def rows(self, labels: Tensor) -> Tensor:
-        """Return the rows of these labels: int64 ``(K,)`` -> ``(K, V)``."""
+    def rows(self, labels: Tensor, columns: Tensor | None = None) -> Tensor:
+        """Return the rows of these labels: int64 ``(K,)`` -> ``(K, V)``.
+
+        Args:
+            labels: The labels, on every process the same.
+            columns: Numbers of the columns to return; None: all. With ``shard`` those of this process, from 0 on.
+        """
 
     def matrix(self) -> Tensor:
         """Return all rows, shape ``(V, V)``."""
+        self._expect_whole("matrix()")
         return self.rows(torch.arange(self.num_labels, device=next(self.parameters()).device))
 
     def soft_labels(self) -> Tensor:
@@ -61,6 +69,7 @@ class LabelEmbedding(nn.Module, ABC):
         Raises:
             DataError: Lists the names that are not there; or the embedding has no names.
         """
+        self._expect_whole("select()")
         if self.label_names is None:
             raise DataError("embedding", "one with label names in its file", "none", "Save it with label_names")
         numbers = {name: number for number, name in enumerate(self.label_names)}
@@ -86,14 +95,11 @@ class LabelEmbedding(nn.Module, ABC):
         Raises:
             ConfigError: When the names are not one per label.
         """
+        self._expect_whole("save()")
         names = list(map(str, label_names)) if label_names is not None else self.label_names
         if names is not None and len(names) != self.num_labels:
             raise ConfigError("label_names", f"{self.num_labels} names, one per label", len(names))
-        metadata = {"format": FORMAT, "kind": self.kind}
-        if names is not None:
-            metadata["label_names"] = json.dumps(names, ensure_ascii=False)
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self._tensors().items()}
-        write_tensors(path, tensors, metadata)
+        write_embedding_file(path, self.kind, self._tensors(), names)
 
     def _tensors(self) -> dict[str, Tensor]:
         """Return what a file holds, by name."""
@@ -106,7 +112,7 @@ class LabelEmbedding(nn.Module, ABC):
         Raises:
             DataError: For a missing or damaged file, or one that holds another kind of embedding.
         """
-        tensors, metadata = _read(Path(path))
+        tensors, metadata = read_embedding_file(Path(path))
         kinds = {kind.kind: kind for kind in (DenseLabelEmbedding, CompressedLabelEmbedding)}
         actual = kinds.get(metadata.get("kind", ""))
         if actual is None or metadata.get("format") != FORMAT or not issubclass(actual, cls):
@@ -174,6 +180,7 @@ class DenseLabelEmbedding(LabelEmbedding):
         num_labels: V.
         init: "identity", as published for vision, which for many labels is almost uniform; or a number eps between 0
             and 1: the soft labels start as label smoothing with eps, ``E[y] = log((1 - eps) onehot(y) + eps / V)``.
+        shard: Labels whose columns this process holds, ``weight`` of shape ``(V, shard.size)``; None: all.
 
     Raises:
         ConfigError: For ``num_labels`` below 1, or another ``init``.
@@ -185,22 +192,32 @@ class DenseLabelEmbedding(LabelEmbedding):
     """
 
     kind = "dense"
+    shard_dims: ClassVar = {"weight": 1}
 
-    def __init__(self, num_labels: int, init: Literal["identity"] | float = "identity") -> None:
+    def __init__(
+        self, num_labels: int, init: Literal["identity"] | float = "identity", *, shard: LabelShard | None = None
+    ) -> None:
         super().__init__()
         check_at_least_one("num_labels", num_labels)
         if init != "identity" and not (isinstance(init, float) and 0 < init < 1):
             raise ConfigError("init", "'identity' or a number between 0 and 1", repr(init))
-        self.num_labels = num_labels
-        eye = torch.eye(num_labels)
+        self.num_labels, self.shard = num_labels, check_shard(shard, num_labels)
+        start, size = (0, num_labels) if shard is None else (shard.start, shard.size)
+        eye = torch.zeros(num_labels, size)
+        eye[start : start + size].fill_diagonal_(1)
         self.weight = nn.Parameter(eye if isinstance(init, str) else ((1 - init) * eye + init / num_labels).log())
 
-    def rows(self, labels: Tensor) -> Tensor:
-        """Return E[labels]: int64 ``(K,)`` -> ``(K, V)``."""
-        return F.embedding(labels, self.weight)
+    def rows(self, labels: Tensor, columns: Tensor | None = None) -> Tensor:
+        """Return E[labels]: int64 ``(K,)`` -> ``(K, V)``; with ``shard`` its columns."""
+        found = F.embedding(labels, self.weight)
+        return found if columns is None else found[:, columns]
+
+    def _like(self, shard: LabelShard | None) -> Self:
+        return type(self)(self.num_labels, shard=shard)
 
     def matrix(self) -> Tensor:
         """Return E itself, shape ``(V, V)``."""
+        self._expect_whole("matrix()")
         return self.weight
 
     def _select(self, labels: Tensor) -> LabelEmbedding:
@@ -220,6 +237,7 @@ class CompressedLabelEmbedding(LabelEmbedding):
     Args:
         num_labels: V.
         rank: R, size of a label's code.
+        shard: Labels whose codes and columns this process holds; None: all.
 
     Attributes:
         codes: ``nn.Embedding(V, R)``, torch's default initialisation.
@@ -230,19 +248,31 @@ class CompressedLabelEmbedding(LabelEmbedding):
     """
 
     kind = "compressed"
+    shard_dims: ClassVar = {"codes.weight": 0, "decoder.weight": 0, "decoder.bias": 0}
 
-    def __init__(self, num_labels: int, rank: int) -> None:
+    def __init__(self, num_labels: int, rank: int, *, shard: LabelShard | None = None) -> None:
         super().__init__()
         check_at_least_one("num_labels", num_labels)
         check_at_least_one("rank", rank)
-        self.num_labels, self.rank = num_labels, rank
-        self.codes = nn.Embedding(num_labels, rank)
-        self.decoder = nn.Linear(rank, num_labels)
+        self.num_labels, self.rank, self.shard = num_labels, rank, check_shard(shard, num_labels)
+        size = num_labels if shard is None else shard.size
+        with contextlib.nullcontext() if shard is None else shard.fork_rng():
+            self.codes = nn.Embedding(size, rank)
+            self.decoder = local_linear(rank, size)
 
-    def rows(self, labels: Tensor) -> Tensor:
-        """Return relu(decoder(codes[labels])): int64 ``(K,)`` -> ``(K, V)``."""
-        logits: Tensor = self.decoder(self.codes(labels))
+    def rows(self, labels: Tensor, columns: Tensor | None = None) -> Tensor:
+        """Return relu(decoder(codes[labels])): int64 ``(K,)`` -> ``(K, V)``; with ``shard`` its columns."""
+        if self.shard is None or self.shard.processes == 1:
+            codes = self.codes(labels)
+        else:
+            codes = distributed_rows(self.codes.weight, labels, self.shard)
+        if columns is not None:
+            return F.linear(codes, self.decoder.weight[columns], self.decoder.bias[columns]).relu()
+        logits: Tensor = self.decoder(codes)
         return logits.relu()
+
+    def _like(self, shard: LabelShard | None) -> Self:
+        return type(self)(self.num_labels, self.rank, shard=shard)
 
     def _select(self, labels: Tensor) -> LabelEmbedding:
         decoder = {f"decoder.{name}": part.detach()[labels] for name, part in self.decoder.named_parameters()}
@@ -254,13 +284,3 @@ class CompressedLabelEmbedding(LabelEmbedding):
         embedding = cls(*codes.shape).to(codes.dtype)
         embedding.load_state_dict(tensors)
         return embedding
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    if not path.is_file():
-        raise DataError(str(path), "a safetensors file with a label embedding", "no such file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except SafetensorError as error:
-        raise DataError(str(path), "a safetensors file with a label embedding", error) from error

@@ -2,14 +2,18 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from labelemb.losses.label_shards import ShardedLoss
 from labelemb.losses.method import LossContext, Method, MethodOptions
 from labelemb.losses.row_loss import SoftTargetLoss, check_weight
+from labelemb.terms.output import LossOutput
+from labelemb.terms.reduction import Group
 from labelemb.terms.rows import Rows
+from labelemb.terms.shard import LabelShard
 
 
-class LabelSmoothingLoss(SoftTargetLoss):
+class LabelSmoothingLoss(ShardedLoss, SoftTargetLoss):
     """Cross entropy with smoothed labels, as ``nn.CrossEntropyLoss(label_smoothing=...)``.
 
     ``H(t, p)`` with ``t = (1 - eps) * onehot(y) + eps / V``, mean over rows.
@@ -19,6 +23,8 @@ class LabelSmoothingLoss(SoftTargetLoss):
         smoothing: eps, 0 to 1.
         ignore_index: Target value to ignore, as in ``nn.CrossEntropyLoss``.
         validate_args: See ``RowLoss``.
+        process_group: Data-parallel group whose rows are counted; None: the default group.
+        shard: As in ``LabelEmbeddingLoss``.
 
     Raises:
         ConfigError: ``smoothing`` is not in 0 to 1.
@@ -26,10 +32,25 @@ class LabelSmoothingLoss(SoftTargetLoss):
 
     mixes = True
 
-    def __init__(self, smoothing: float = 0.1, ignore_index: int = -100, validate_args: bool | None = None) -> None:
+    def __init__(
+        self,
+        smoothing: float = 0.1,
+        ignore_index: int = -100,
+        validate_args: bool | None = None,
+        *,
+        process_group: Group = None,
+        shard: LabelShard | None = None,
+    ) -> None:
         super().__init__(None, ignore_index, validate_args)
         check_weight("smoothing", smoothing)
-        self.hard_weight = 1 - smoothing
+        self.hard_weight, self.process_group = 1 - smoothing, process_group
+        self.use_shard(shard)
+
+    def compute(self, rows: Rows, head: nn.Module) -> LossOutput:
+        """Compute the loss, of all labels or of a shard."""
+        if self.is_sharded:
+            return self.compute_soft_targets(rows, head, self.hard_weight)
+        return super().compute(rows, head)
 
     def soft_targets(self, rows: Rows, like: Tensor) -> Tensor:
         """Return 1 / V, shape ``(1, 1)``."""

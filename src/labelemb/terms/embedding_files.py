@@ -1,0 +1,45 @@
+"""Files of label embeddings: safetensors with the label names in its metadata."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from labelemb.errors import DataError
+from labelemb.tensor_files import write_tensors
+
+FORMAT = "labelemb.embedding.v1"
+
+
+def write_embedding_file(
+    path: Path | str, kind: str, tensors: dict[str, Tensor], label_names: Sequence[str] | None
+) -> None:
+    """Write a file, completely or not at all.
+
+    Args:
+        path: File to write.
+        kind: Name of the storage.
+        tensors: What the embedding consists of.
+        label_names: One name per label; None: none.
+    """
+    metadata = {"format": FORMAT, "kind": kind}
+    if label_names is not None:
+        metadata["label_names"] = json.dumps(list(label_names), ensure_ascii=False)
+    write_tensors(path, {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
+
+
+def read_embedding_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return tensors and metadata of a file.
+
+    Raises:
+        DataError: For a missing or damaged file.
+    """
+    if not path.is_file():
+        raise DataError(str(path), "a safetensors file with a label embedding", "no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise DataError(str(path), "a safetensors file with a label embedding", error) from error
