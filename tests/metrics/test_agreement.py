@@ -140,6 +140,8 @@ def test_groups(tmp_path: Path) -> None:
     assert read_groups(tmp_path / "groups.csv", ["cat", "car"]) == ["animal", "thing"]
     np.savez(tmp_path / "groups.npz", classes=np.array(NAMES[:2]), fine_to_coarse=np.array([3, 3]))
     assert read_groups(tmp_path / "groups.npz", ["dog"]) == ["3"]
+    (tmp_path / "groups.json").write_text('{"animal": ["cat", "dog"], "thing": ["car"]}', encoding="utf-8")
+    assert read_groups(tmp_path / "groups.json", ["car", "dog"]) == ["thing", "animal"]
     with pytest.raises(DataError, match="none for truck"):
         read_groups(tmp_path / "groups.csv", ["truck"])
 

@@ -10,6 +10,8 @@ from labelemb.metrics.severity import (
     group_cost,
     hierarchical_distance,
     least_severe,
+    mean_cost,
+    severity_figures,
 )
 
 GROUPS = torch.tensor([0, 0, 1, 1, 2])
@@ -58,6 +60,13 @@ def test_the_cost_of_an_embedding_is_lower_for_near_labels() -> None:
     assert cost[0, 1] < cost[0, 2]
     assert float(cost.sum()) / 6 == pytest.approx(1)
     assert torch.isfinite(embedding_cost(torch.eye(3))).all()
+
+
+def test_figures_of_one_level_agree_with_the_mean_cost_of_the_grouping() -> None:
+    _, labels, predicted = sample()
+    figures = severity_figures(predicted, labels, GROUPS)
+    assert figures["hierarchical_distance"] == pytest.approx(mean_cost(predicted, labels, group_cost(GROUPS)))
+    assert severity_figures(labels, labels, GROUPS) == {"hierarchical_distance": 0.0}
 
 
 def test_shapes() -> None:

@@ -6,9 +6,10 @@ import pytest
 
 from labelemb.errors import ConfigError
 from labelemb.report import make_report
-from labelemb.report.comparison import compare_methods, comparison_cells
+from labelemb.report.comparison import compare_methods, comparison_cells, severity_cells
 from labelemb.report.experiment import Experiment, load_experiments
 from labelemb.report.findings import findings
+from labelemb.report.tables import text_table
 from tests.report.conftest import WriteRun
 
 ERRORS = {"cross_entropy": 2.0, "label_embedding": 1.5, "label_smoothing": 1.4, "ols": 2.0}
@@ -51,6 +52,20 @@ def test_sentences_are_about_the_reference(write_run: WriteRun, runs: Path) -> N
     assert "online smoothing against one-hot: no difference could be shown" in findings(task)[4]
     with pytest.raises(ConfigError, match="reference: expected a method of mnist-mlp"):
         compare_methods(task, "frozen_embedding")
+
+
+def test_severity_has_a_table_of_its_own(write_run: WriteRun, runs: Path) -> None:
+    for method in ("cross_entropy", "label_embedding"):
+        figures = {"test_aurc": 0.25, "test_hierarchical_distance": 0.5}
+        write_run(method, 0, test=[2.0], metrics=figures if method == "label_embedding" else {})
+    experiment = load_experiments([runs])[0][0]
+    comparison = compare_methods(experiment)
+    assert comparison is not None
+    assert comparison_cells(comparison)[0] == ["method", "error %", "better than one-hot by (95 %)", "p"]
+    head, without, having = severity_cells(comparison)
+    assert head == ["method", "AURC %", "distance"]
+    assert (without, having) == (["one-hot", "–", "–"], ["label embedding", "0.25 (1)", "0.500"])
+    assert "severity of errors and order by confidence" in text_table([experiment])
 
 
 def test_figures_that_runs_have_are_columns(write_run: WriteRun, runs: Path) -> None:

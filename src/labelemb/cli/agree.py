@@ -6,6 +6,7 @@ from typing import Any
 
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
+from labelemb.cli.trained_model import add_groups
 from labelemb.errors import check_at_least_one
 
 
@@ -26,8 +27,7 @@ Files, labels matched by name:
     text = "a run folder, a folder with runs, labels.safetensors, or any similarity as .csv or .npz"
     made.add_argument("source", type=str, help=text)
     made.add_argument("--human", type=str, required=True, help="what people confuse, .csv or .npz")
-    groups = "group of each label: rows label,group of a .csv, or classes and fine_to_coarse of an .npz"
-    made.add_argument("--groups", type=str, help=groups)
+    add_groups(made)
     made.add_argument("--permutations", type=int, default=9999, help="permutations of the Mantel test")
     made.add_argument("--out", type=str, help="folder for the numbers, a scatter plot and heat maps")
     return made

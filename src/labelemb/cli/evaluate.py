@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from labelemb.cli.terminal import show, show_json
 from labelemb.cli.trained_model import (
     SEARCH,
     add_checkpoint,
+    add_groups,
     add_search,
     is_text_run,
     load_classifier,
@@ -23,11 +23,17 @@ from labelemb.errors import ConfigError
 from labelemb.files import write_text
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from labelemb.tasks.classification.evaluation import Severity
     from labelemb.tasks.seq2seq.sentences import Split
     from labelemb.tasks.seq2seq.trained import TrainedTranslator
+    from labelemb.tasks.text.trained import TrainedTextModel
+    from labelemb.tasks.vision.trained import TrainedModel
 
 WORST = 5
-IMAGE_OPTIONS = {"dataset": None, "calibrate": False}  # option -> default
+DECISIONS = ("most_probable", "least_severe")
+IMAGE_OPTIONS = {"dataset": None, "calibrate": False, "groups": None, "decide": DECISIONS[0]}  # option -> default
 TEXT_OPTIONS = dict.fromkeys(("src", "tgt", "eval_metrics", "output", *SEARCH)) | {"split": "test"}
 
 
@@ -56,6 +62,12 @@ def parser(arguments: Sequence[str]) -> Parser:
         "NLL and ECE (expected calibration error) change; predict and export use it from then on"
     )
     images.add_argument("--calibrate", action="store_true", help=calibrate)
+    add_groups(images)
+    decide = (
+        "most_probable, or least_severe: also predict the labels of least expected cost, where labels that the run's "
+        "label embedding finds alike are cheap to confuse; use it with --calibrate"
+    )
+    images.add_argument("--decide", type=str, default=DECISIONS[0], help=decide)
     text = made.add_argument_group("options of translation runs")
     text.add_argument("--src", type=str, help="source text; without it the test text of the run's own corpus")
     text.add_argument("--tgt", type=str, help="reference text")
@@ -84,39 +96,93 @@ def _refuse(chosen: Any, options: Mapping[str, Any], owners: str) -> None:
 
 def _evaluate_classifier(chosen: Any) -> int:
     from labelemb.metrics.calibration import pinned
-    from labelemb.tasks.text.trained import TrainedTextModel
+    from labelemb.tasks.classification.evaluation import evaluate_logits
 
+    if chosen.decide not in DECISIONS:
+        raise ConfigError("decide", " or ".join(DECISIONS), repr(chosen.decide))
     model = load_classifier(chosen)
-    own, other = str(model.config.get("dataset")), chosen.dataset
-    common = os.environ.get("LABELEMB_DATA")
-    temperature = 1.0
-    if isinstance(model, TrainedTextModel):
-        data = _folder(chosen.data or common)
-        texts = model.test_texts(other, data)
-        if chosen.calibrate:
-            temperature = model.fit_temperature(data)
-        evaluate, unit = partial(model.evaluate, texts), "texts"
-    else:  # LABELEMB_DATA holds named data sets only
-        images = model.test_images(other, _folder(chosen.data or (common if ":" not in (other or own) else None)))
-        if chosen.calibrate:
-            temperature = model.fit_temperature(_folder(chosen.data or common) if ":" not in own else None)
-        evaluate, unit = partial(model.evaluate, images), "images"
-    if chosen.calibrate:
-        model.keep_temperature(temperature)
-    found = evaluate(temperature)
+    cost, groups = _cost_and_groups(model, chosen)
+    logits, labels, unit = _test_logits(model, chosen)
+    temperature = _fit_temperature(model, chosen) if chosen.calibrate else 1.0
+    found = evaluate_logits(logits, labels, model.label_names, temperature)
+    severity = _severity(logits / temperature, labels, cost, groups)
     if chosen.json:
-        show_json(asdict(found))
+        show_json(asdict(found) | {name: asdict(one) for name, one in severity.items()})
         return 0
     top5 = f"  top-5 error {found.error_top5:.2f} %" if len(found.errors_by_label) > 5 else ""
     show(f"{found.count} {unit}  error {found.error:.2f} %{top5}  nll {found.nll:.3f}  ECE {found.ece:.2f} %")
     if chosen.calibrate:
-        before = evaluate(1.0)
+        before = evaluate_logits(logits, labels, model.label_names)
         show(f"temperature {temperature:.3f}; without it nll {before.nll:.3f}  ECE {before.ece:.2f} %")
         if pinned(temperature):
             show("the temperature is at its limit: the validation examples are all correct, or too often wrong")
+    show(f"AURC {found.aurc:.2f} %  accuracy at 80 % coverage {found.accuracy_at_80:.2f} %")
+    for name, one in severity.items():
+        show(_severity_line(name, one))
     worst = sorted(found.errors_by_label.items(), key=lambda pair: -pair[1])[:WORST]
     show("most often wrong: " + ", ".join(f"{name} {error:.1f} %" for name, error in worst))
     return 0
+
+
+def _test_logits(model: "TrainedModel | TrainedTextModel", chosen: Any) -> "tuple[Tensor, Tensor, str]":
+    """Return logits and labels of the examples to evaluate on, and what they are."""
+    from labelemb.tasks.text.trained import TrainedTextModel
+
+    common = os.environ.get("LABELEMB_DATA")
+    if isinstance(model, TrainedTextModel):
+        texts = model.test_texts(chosen.dataset, _folder(chosen.data or common))
+        return model.logits(texts.lines), texts.labels, "texts"
+    name = chosen.dataset or str(model.config.get("dataset"))  # LABELEMB_DATA holds named data sets only
+    images = model.test_images(chosen.dataset, _folder(chosen.data or (common if ":" not in name else None)))
+    return model.logits(images.pixels), images.labels, "images"
+
+
+def _fit_temperature(model: "TrainedModel | TrainedTextModel", chosen: Any) -> float:
+    """Fit the temperature to the run's validation data, and keep it in the run folder."""
+    from labelemb.tasks.text.trained import TrainedTextModel
+
+    own = isinstance(model, TrainedTextModel) or ":" not in str(model.config.get("dataset"))
+    temperature = model.fit_temperature(_folder(chosen.data or os.environ.get("LABELEMB_DATA")) if own else None)
+    model.keep_temperature(temperature)
+    return temperature
+
+
+def _cost_and_groups(model: "TrainedModel | TrainedTextModel", chosen: Any) -> "tuple[Tensor | None, Tensor | None]":
+    """Return the cost matrix of the run's label embedding where decisions need it, and the group of each label."""
+    from labelemb.metrics.human import read_groups
+    from labelemb.metrics.severity import embedding_cost, group_numbers
+    from labelemb.runs import embedding_file
+    from labelemb.terms.embedding import LabelEmbedding
+
+    file = chosen.groups or model.config.get("groups")
+    groups = group_numbers(read_groups(Path(file).expanduser(), model.label_names)) if file else None
+    if chosen.decide == "most_probable":
+        return None, groups
+    embedding = LabelEmbedding.load(embedding_file(model.run.path))
+    return embedding_cost(embedding.soft_labels()), groups
+
+
+def _severity(
+    logits: "Tensor", labels: "Tensor", cost: "Tensor | None", groups: "Tensor | None"
+) -> "dict[str, Severity]":
+    """Return how severe the errors of each kind of decision are; empty where neither cost nor groups are known."""
+    from labelemb.tasks.classification.evaluation import severity_of_decisions
+
+    if cost is None and groups is None:
+        return {}
+    kinds = DECISIONS if cost is not None else DECISIONS[:1]
+    return {kind: severity_of_decisions(logits, labels, cost, groups, kind != DECISIONS[0]) for kind in kinds}
+
+
+def _severity_line(name: str, found: "Severity") -> str:
+    parts = [f"{name.replace('_', ' ')} labels: error {found.error:.2f} %"]
+    if found.errors_in_group is not None:
+        parts.append(f"errors in group {found.errors_in_group:.2f} %")
+    if found.hierarchical_distance is not None:
+        parts.append(f"hierarchical distance {found.hierarchical_distance:.4f}")
+    if found.cost is not None:
+        parts.append(f"mean cost {found.cost:.4f}")
+    return "  ".join(parts)
 
 
 def _evaluate_text(chosen: Any) -> int:

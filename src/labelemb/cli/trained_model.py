@@ -20,6 +20,12 @@ def add_checkpoint(parser: Any, help_text: str) -> None:
     parser.add_argument("--checkpoint", type=str, default="last", help=help_text)
 
 
+def add_groups(parser: Any) -> None:
+    """Add ``--groups``."""
+    text = "group of each label: .csv of rows label,group; .json of labels by group; .npz of classes, fine_to_coarse"
+    parser.add_argument("--groups", type=str, help=text)
+
+
 def add_search(parser: Any) -> None:
     """Add the options of the search for an output; those that are not given are the run's."""
     parser.add_argument("--beam_size", type=int, help="beam size, 1: greedy; without it as configured for the run")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelemb.csv_cells import unprotect
+from labelemb.documents import parse_json, read_bounded
 from labelemb.errors import DataError
 
 Matrix = NDArray[np.float64]
@@ -73,7 +74,10 @@ def read_similarity(path: Path, argument: str = "human") -> NamedSimilarity:
 
 
 def read_groups(path: Path, names: Sequence[str]) -> list[str]:
-    """Read the group of each label: a CSV of rows ``label,group``, or an npz with ``classes`` and ``fine_to_coarse``.
+    """Read the group of each label.
+
+    Three forms: a CSV of rows ``label,group``; a JSON object ``{group: [label, ...]}``; an npz with ``classes`` and
+    ``fine_to_coarse``.
 
     Args:
         path: The file.
@@ -87,20 +91,34 @@ def read_groups(path: Path, names: Sequence[str]) -> list[str]:
     """
     if not path.is_file():
         raise DataError("groups", f"a file ({path})", "no such file")
-    if path.suffix.lower() == ".npz":
-        content = _load(path)
-        if not {"classes", "fine_to_coarse"} <= content.keys():
-            raise DataError(str(path), "arrays classes and fine_to_coarse", ", ".join(content))
-        found = dict(zip(map(str, content["classes"]), map(str, content["fine_to_coarse"]), strict=False))
-    else:
-        rows = _rows(path)
-        if any(len(row) != 2 for row in rows):
-            raise DataError(str(path), "rows label,group", next(row for row in rows if len(row) != 2))
-        found = dict(rows)
+    read = {".npz": _groups_from_npz, ".json": _groups_from_json}.get(path.suffix.lower(), _groups_from_csv)
+    found = read(path)
     missing = [name for name in names if name not in found]
     if missing:
         raise DataError(str(path), f"a group for all {len(names)} labels", f"none for {', '.join(missing[:5])}")
     return [found[name] for name in names]
+
+
+def _groups_from_csv(path: Path) -> dict[str, str]:
+    rows = _rows(path)
+    if any(len(row) != 2 for row in rows):
+        raise DataError(str(path), "rows label,group", next(row for row in rows if len(row) != 2))
+    return {row[0]: row[1] for row in rows}
+
+
+def _groups_from_json(path: Path) -> dict[str, str]:
+    expected = "a JSON object of lists of labels by group"
+    content = parse_json(read_bounded(path, expected), str(path), expected)
+    if not isinstance(content, dict) or not all(isinstance(labels, list) for labels in content.values()):
+        raise DataError(str(path), expected, "another structure")
+    return {str(label): str(group) for group, labels in content.items() for label in labels}
+
+
+def _groups_from_npz(path: Path) -> dict[str, str]:
+    content = _load(path)
+    if not {"classes", "fine_to_coarse"} <= content.keys():
+        raise DataError(str(path), "arrays classes and fine_to_coarse", ", ".join(content))
+    return dict(zip(map(str, content["classes"]), map(str, content["fine_to_coarse"]), strict=False))
 
 
 def _read_csv(path: Path) -> tuple[list[str], Matrix]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from labelemb.errors import ConfigError, DataError
+from labelemb.metrics.calibration import RowScores
 
 COVERAGE = 0.8
 
@@ -53,6 +54,14 @@ def accuracy_at_coverage(confidence: Tensor, correct: Tensor, coverage: float = 
     errors = _sorted_errors(confidence, correct)
     kept = max(1, math.ceil(coverage * len(errors) - 1e-9))
     return 100 * (1 - float(errors[:kept].mean()))
+
+
+def selective_figures(scores: RowScores) -> dict[str, float]:
+    """Return ``aurc`` and ``accuracy_at_80``, both in percent, with the probability of the prediction as confidence."""
+    return {
+        "aurc": aurc(scores.confidence, scores.correct),
+        f"accuracy_at_{100 * COVERAGE:.0f}": accuracy_at_coverage(scores.confidence, scores.correct),
+    }
 
 
 def _sorted_errors(confidence: Tensor, correct: Tensor) -> Tensor:

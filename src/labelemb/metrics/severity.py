@@ -58,6 +58,39 @@ def hierarchical_distance(predicted: Tensor, labels: Tensor, levels: Sequence[Te
     return distance
 
 
+def group_numbers(groups: Sequence[str]) -> Tensor:
+    """Number groups in the order of their names. V names -> (V,) int64.
+
+    Example:
+        >>> group_numbers(["vehicles", "animals", "vehicles"]).tolist()
+        [1, 0, 1]
+    """
+    places = {name: place for place, name in enumerate(sorted(set(groups)))}
+    return torch.tensor([places[name] for name in groups])
+
+
+def severity_figures(predicted: Tensor, labels: Tensor, groups: Tensor) -> dict[str, float]:
+    """Return how severe errors are with one level of groups.
+
+    Args:
+        predicted: (N,) int64.
+        labels: (N,) int64.
+        groups: (V,) int64, group of each label.
+
+    Returns:
+        ``errors_in_group``, the share of the errors inside the right group in percent (left out without errors), and
+        ``hierarchical_distance``, mean over all rows: 0 right, 1 inside the group, 2 outside.
+    """
+    inside = errors_within_group(predicted, labels, groups)
+    distance = float(hierarchical_distance(predicted, labels, [groups]).double().mean())
+    return ({} if inside is None else {"errors_in_group": inside}) | {"hierarchical_distance": distance}
+
+
+def mean_cost(predicted: Tensor, labels: Tensor, cost: Tensor) -> float:
+    """Return the mean over rows of C[y, predicted]. predicted, labels: (N,) int64; cost: (V, V)."""
+    return float(cost[labels, predicted].double().mean())
+
+
 def embedding_cost(soft_labels: Tensor) -> Tensor:
     """Return the cost of predicting k for y that a label embedding implies.
 

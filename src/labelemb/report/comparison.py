@@ -9,7 +9,7 @@ from labelemb.errors import ConfigError
 from labelemb.methods import BASELINE
 from labelemb.report.experiment import Experiment
 from labelemb.report.methods import method_title
-from labelemb.report.metric import ERROR, METRICS, TEXT_METRICS, Metric
+from labelemb.report.metric import ERROR, METRICS_OF, SEVERITY_METRICS, Metric
 from labelemb.stats.paired import PairedDifference, Summary, holm, paired_difference, summarise
 
 MISSING = "–"
@@ -58,6 +58,11 @@ class MethodComparison:
     results: tuple[MethodResult, ...]
 
     @property
+    def severity_metrics(self) -> tuple[Metric, ...]:
+        """Return the metrics of the severity of errors and of the order by confidence, which have their own table."""
+        return tuple(metric for metric in self.metrics if metric in SEVERITY_METRICS)
+
+    @property
     def others(self) -> list[MethodResult]:
         """Return the results of all methods but the reference."""
         return [result for result in self.results if result.method != self.reference]
@@ -81,7 +86,7 @@ def compare_methods(experiment: Experiment, reference: str | None = None) -> Met
     Raises:
         ConfigError: The experiment has no such method.
     """
-    primary, known = experiment.primary_metric, TEXT_METRICS if experiment.is_text else METRICS
+    primary, known = experiment.primary_metric, METRICS_OF["seq2seq" if experiment.is_text else "vision"]
     values = {
         method: {metric.key: group.last(f"test_{metric.key}") for metric in known}
         for method, group in experiment.groups.items()
@@ -132,15 +137,25 @@ def _testable(paired: Mapping[str, PairedDifference]) -> dict[str, float]:
     return {method: found.p for method, found in enough.items() if found.p is not None}
 
 
+def severity_cells(comparison: MethodComparison) -> list[list[str]]:
+    """Return the cells of the table of severity and confidence: a header, then a row per method."""
+    metrics = comparison.severity_metrics
+    rows = [["method", *(metric.title for metric in metrics)]]
+    for result in comparison.results:
+        cells = [format_summary(result.summaries.get(metric.key), metric, metric == metrics[0]) for metric in metrics]
+        rows.append([method_title(result.method), *cells])
+    return rows
+
+
 def comparison_cells(comparison: MethodComparison) -> list[list[str]]:
     """Return the cells of the table: a header, then a row per method."""
+    metrics = [metric for metric in comparison.metrics if metric not in SEVERITY_METRICS]
     better = f"better than {method_title(comparison.reference)} by (95 %)"
     timed = ["seconds per epoch"] if comparison.primary != ERROR else []  # image tasks have the time in another table
-    rows = [["method", *(metric.title for metric in comparison.metrics), better, "p", *timed]]
+    rows = [["method", *(metric.title for metric in metrics), better, "p", *timed]]
     for result in comparison.results:
         cells = [
-            format_summary(result.summaries.get(metric.key), metric, metric == comparison.primary)
-            for metric in comparison.metrics
+            format_summary(result.summaries.get(metric.key), metric, metric == comparison.primary) for metric in metrics
         ]
         row = [method_title(result.method), *cells, _difference(result.paired), _p(result)]
         seconds = MISSING if result.seconds is None else f"{result.seconds:.3g}"

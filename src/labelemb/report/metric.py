@@ -47,6 +47,16 @@ METRICS = (
         "brier", "Brier", digits=3, definition="squared distance of the probabilities from the one-hot label, 0 to 2"
     ),
 )
+SEVERITY_METRICS = (
+    Metric("aurc", "AURC", "%", definition="area under the risk-coverage curve: mean error among the most confident"),
+    Metric("accuracy_at_80", "accuracy at 80 % coverage", "%", False, definition="of the most confident 80 %"),
+    Metric(
+        "errors_in_group", "errors in group", "%", False, definition="errors whose prediction is of the right group"
+    ),
+    Metric(
+        "hierarchical_distance", "distance", digits=3, definition="mean over all: 0 right, 1 in the group, 2 outside"
+    ),
+)
 TEXT_METRICS = (
     BLEU,
     Metric("paper_bleu", "paper BLEU", lower=False, definition="lower-cased, sentences of at most 50 tokens"),
@@ -58,5 +68,6 @@ TEXT_METRICS = (
     Metric("perplexity", "perplexity", definition="exponential of the negative log-likelihood per token"),
     WORD_ERROR,
 )
-METRICS_OF = {"vision": METRICS, "text": METRICS, "seq2seq": TEXT_METRICS}
+_CLASSIFICATION = METRICS + SEVERITY_METRICS
+METRICS_OF = {"vision": _CLASSIFICATION, "text": _CLASSIFICATION, "seq2seq": TEXT_METRICS}
 PRIMARY_TEXT_METRICS = (BLEU, ROUGE_L, EXACT)  # a text task is compared by the first that its runs have

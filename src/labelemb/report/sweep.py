@@ -16,7 +16,7 @@ from labelemb.files import write_text
 from labelemb.report.charts.style import INK, Chart, new_figure, rc_context, save_chart, set_labels, svg_text
 from labelemb.report.comparison import format_summary
 from labelemb.report.experiment import load_experiments
-from labelemb.report.metric import METRICS, TEXT_METRICS, Metric
+from labelemb.report.metric import METRICS_OF, TEXT_METRICS, Metric
 from labelemb.report.tables import align
 from labelemb.stats.paired import Summary, summarise
 
@@ -60,7 +60,9 @@ def report_sweep(keys: Sequence[str], folders: Mapping[Cell, Path], key: str, ou
 def validation_metric(key: str) -> Metric:
     """Return how to display a metric of the validation data, and which direction is better."""
     name = key.removeprefix("valid_")
-    known = next((metric for metric in (*METRICS, *TEXT_METRICS) if metric.key == name), Metric(name, name))
+    known = next(
+        (metric for metric in (*METRICS_OF["vision"], *TEXT_METRICS) if metric.key == name), Metric(name, name)
+    )
     return replace(known, name=f"validation {known.name}")
 
 

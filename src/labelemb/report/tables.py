@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from labelemb.methods import BASELINE
 from labelemb.report.checks import comparability_warnings, unfinished_runs
-from labelemb.report.comparison import MISSING, compare_all, compare_methods, comparison_cells
+from labelemb.report.comparison import MISSING, compare_all, compare_methods, comparison_cells, severity_cells
 from labelemb.report.conclusions import conclusion_lines
 from labelemb.report.corpora import load_sentences
 from labelemb.report.corpus_tables import corpus_lines
@@ -93,6 +93,9 @@ def _tables(experiments: Sequence[Experiment], reference: str | None) -> dict[st
             is_error = found.primary == ERROR
             when = "test data after the last epoch" if is_error else "the test text, read once at the end"
             tables[f"{found.experiment}: all methods, {when}"] = comparison_cells(found)
+        if found.severity_metrics:
+            title = f"{found.experiment}: severity of errors and order by confidence, test data after the last epoch"
+            tables[title] = severity_cells(found)
     return tables
 
 

@@ -12,7 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 from torch import Tensor
 
-SHOWN = re.compile(r"(train|valid|test)_(?!nll|brier|ece|adaptive_ece|macro_f1|balanced_accuracy)")
+SHOWN = re.compile(
+    r"(train|valid|test)_(?!nll|brier|ece|adaptive_ece|macro_f1|balanced_accuracy|aurc|accuracy_at|errors_in|hier)"
+)
 
 
 class TrainingProgress:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,8 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
         data = f"imagefolder:{paint(root / 'sky', 40)}"
         config = VisionConfig(dataset=data, model="mlp", width=32, epochs=25, batch_size=16, channels_last=False)
-        train(config, RunFolder(root / "run"))
+        (root / "groups.csv").write_text("night,dark\ndusk,dark\nnoon,bright\n", encoding="utf-8")
+        train(replace(config, groups=str(root / "groups.csv")), RunFolder(root / "run"))
     return RunFolder(root / "run")
 
 
@@ -66,6 +68,28 @@ def test_evaluate_on_its_own_test_images_is_the_last_line(own: RunFolder, capsys
         assert found["error"] == pytest.approx(line["test_error"])
         assert found["ece"] == pytest.approx(line["test_ece"], abs=1e-3)
         assert found["temperature"] == 1
+
+
+def test_severity_of_errors(own: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Labels of test images are renamed, so that some predictions are wrong in known ways."""
+    assert own.history()[-1]["test_hierarchical_distance"] == own.history()[-1]["test_aurc"] == 0
+    images = paint(tmp_path / "sky", 4)
+    (images / "night" / "0.png").rename(images / "noon" / "other.png")  # predicted night: another group
+    (images / "dusk" / "0.png").rename(images / "night" / "other.png")  # predicted dusk: the group of night
+    command = ["evaluate", str(own.path), "--dataset", f"imagefolder:{images}"]
+    assert main([*command, "--decide", "least_severe", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["most_probable"]["error"] == found["error"] == pytest.approx(100 * 2 / 12)
+    assert found["most_probable"]["errors_in_group"] == pytest.approx(50)
+    assert found["most_probable"]["hierarchical_distance"] == pytest.approx((1 + 2) / 12)
+    assert set(found["least_severe"]) == set(found["most_probable"])
+    assert main([*command, "--decide", "least_severe"]) == 0
+    assert "\nleast severe labels: error" in capsys.readouterr().out
+    assert main([*command, "--decide", "severest"]) == 2
+    assert "decide: expected most_probable or least_severe" in capsys.readouterr().err
+    (tmp_path / "part.csv").write_text("night,dark\n", encoding="utf-8")
+    assert main([*command, "--groups", str(tmp_path / "part.csv")]) == 2
+    assert "a group for all 3 labels" in capsys.readouterr().err
 
 
 def test_evaluate_on_another_folder_matches_labels_by_name(

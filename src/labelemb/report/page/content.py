@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labelemb.report.checks import comparability_warnings, unfinished_runs
-from labelemb.report.comparison import MISSING, MethodComparison, MethodResult, comparison_cells
+from labelemb.report.comparison import MISSING, MethodComparison, MethodResult, comparison_cells, severity_cells
 from labelemb.report.experiment import Experiment, Group
 from labelemb.report.findings import convergence_sentence, plural, verdict
 from labelemb.report.labels import LabelView, top_pairs
@@ -106,7 +106,7 @@ def method_tables(contents: Sequence[ExperimentContent]) -> list[dict[str, Any]]
     return [
         {
             "name": found.experiment,
-            "cells": comparison_cells(found),
+            "tables": [comparison_cells(found), *([severity_cells(found)] if found.severity_metrics else [])],
             "legend": [(m.title, m.definition, "lower" if m.lower else "higher") for m in found.metrics],
         }
         for found in (content.comparison for content in contents)

@@ -1,9 +1,12 @@
 """The configuration keys that image and text classification share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal, get_args
 
 from labelemb.errors import Choices, ConfigError
+from labelemb.metrics.human import read_groups
 from labelemb.tasks.classification.imbalance import ClassWeights, Sampling
 from labelemb.training.config import TrainingConfig
 from labelemb.training.loop import CheckpointCriterion, FitSettings
@@ -23,6 +26,8 @@ class ClassificationConfig(TrainingConfig):
             proportional to its number of training examples.
         best_metric: Validation metric that selects best.pt and that ``patience`` waits for: ``valid_error``,
             ``valid_nll``, ``valid_macro_f1`` or ``valid_balanced_accuracy``.
+        groups: File with the group of each label, such as superclasses, to measure how severe errors are: .csv with
+            rows label,group; .json with the labels of each group. null: not measured.
 
     Raises:
         ConfigError: Naming every invalid option.
@@ -31,6 +36,7 @@ class ClassificationConfig(TrainingConfig):
     sampling: Sampling = "shuffled"
     class_weights: ClassWeights = "none"
     best_metric: BestMetric = "valid_error"
+    groups: str | None = None
 
     def check_values(self, choices: Choices) -> None:
         """Report invalid values to ``choices``."""
@@ -49,3 +55,16 @@ class ClassificationConfig(TrainingConfig):
         """Raise ConfigError if ``patience`` waits for validation data that the run does not have."""
         if self.patience is not None and not held_out:
             raise ConfigError("patience", "validation data to wait for", "none held out", "Add --validate true")
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Return the input files of a run: option -> file."""
+        return super().files | ({"groups": Path(self.groups).expanduser()} if self.groups else {})
+
+    def groups_of(self, label_names: Sequence[str]) -> list[str] | None:
+        """Return the group of each label; None without a file.
+
+        Raises:
+            DataError: The file is missing or damaged, or lacks a label.
+        """
+        return read_groups(Path(self.groups).expanduser(), label_names) if self.groups else None

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from labelemb.metrics.calibration import RowScores
 from labelemb.metrics.classification import error_percent
+from labelemb.metrics.selective import selective_figures
+from labelemb.metrics.severity import least_severe, mean_cost, severity_figures
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,9 @@ class Evaluation:
         error_top5: Percentage of examples whose label is not among the five most probable ones.
         nll: Mean negative log-likelihood in nats.
         ece: Expected calibration error in percent.
-        temperature: Temperature that the logits were divided by; affects ``nll`` and ``ece`` only.
+        aurc: Area under the risk-coverage curve in percent.
+        accuracy_at_80: Accuracy in percent on the 80 % of the examples that the model is most confident on.
+        temperature: Temperature that the logits were divided by; the errors do not depend on it.
         errors_by_label: Errors in percent of each label that occurs.
     """
 
@@ -28,8 +32,27 @@ class Evaluation:
     error_top5: float
     nll: float
     ece: float
+    aurc: float
+    accuracy_at_80: float
     temperature: float
     errors_by_label: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Severity:
+    """How severe the errors of some decisions are.
+
+    Args:
+        error: Errors in percent.
+        cost: Mean cost; None without a cost matrix.
+        errors_in_group: Share of the errors inside the right group in percent; None without groups or errors.
+        hierarchical_distance: Mean of 0 for right, 1 inside the group, 2 outside; None without groups.
+    """
+
+    error: float
+    cost: float | None = None
+    errors_in_group: float | None = None
+    hierarchical_distance: float | None = None
 
 
 def evaluate_logits(logits: Tensor, labels: Tensor, label_names: Sequence[str], temperature: float = 1.0) -> Evaluation:
@@ -50,15 +73,36 @@ def evaluate_logits(logits: Tensor, labels: Tensor, label_names: Sequence[str], 
         for index, name in enumerate(label_names)
         if (labels == index).any()
     }
-    scores = RowScores.of(logits, labels).figures()
+    scores = RowScores.of(logits, labels)
+    figures = scores.figures() | selective_figures(scores)
     return Evaluation(
         count=count,
         error=error_percent((~wrong).sum(), count),
         error_top5=error_percent((top5 == labels[:, None]).any(1).sum(), count),
-        nll=scores["nll"],
-        ece=scores["ece"],
+        **{key: figures[key] for key in ("nll", "ece", "aurc", "accuracy_at_80")},
         temperature=temperature,
         errors_by_label=errors_by_label,
+    )
+
+
+def severity_of_decisions(
+    logits: Tensor, labels: Tensor, cost: Tensor | None = None, groups: Tensor | None = None, decide: bool = False
+) -> Severity:
+    """Return how severe the errors are of the most probable labels, or of the decisions of least expected cost.
+
+    Args:
+        logits: ``(N, V)``, divided by the temperature.
+        labels: ``(N,)`` int64.
+        cost: ``(V, V)``, cost of predicting k where y is true.
+        groups: ``(V,)`` int64, group of each label.
+        decide: Whether to decide by the least expected cost; needs ``cost``.
+    """
+    assert not decide or cost is not None
+    predicted = least_severe(logits.softmax(1), cost) if decide and cost is not None else logits.argmax(1)
+    return Severity(
+        error_percent((predicted == labels).sum(), len(labels)),
+        None if cost is None else mean_cost(predicted, labels, cost),
+        **({} if groups is None else severity_figures(predicted, labels, groups)),
     )
 
 

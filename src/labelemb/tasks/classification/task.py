@@ -20,6 +20,8 @@ from labelemb.metrics.classification import (
     mean_entropy,
     true_label_mass,
 )
+from labelemb.metrics.selective import selective_figures
+from labelemb.metrics.severity import group_numbers, severity_figures
 from labelemb.runs import RunFolder
 from labelemb.runs.predictions import Predictions
 from labelemb.tasks.classification.config import ClassificationConfig
@@ -36,6 +38,7 @@ class ClassificationTask(ABC):
 
     Args:
         label_names: The V label names.
+        groups: Group of each label, for the severity of errors; None: not measured.
     """
 
     unit: str
@@ -44,8 +47,9 @@ class ClassificationTask(ABC):
     steps_per_epoch: int
     ignore_index = -100
 
-    def __init__(self, label_names: Sequence[str]) -> None:
+    def __init__(self, label_names: Sequence[str], groups: Sequence[str] | None = None) -> None:
         self.label_names = tuple(label_names)
+        self._groups = None if groups is None else group_numbers(groups)
         self._errors_by_label: dict[str, list[float | None]] = {}
         self._predictions: dict[str, Predictions] = {}
 
@@ -72,7 +76,7 @@ class ClassificationTask(ABC):
     def evaluate(
         self, model: nn.Module, shard: Shard, total: Callable[[Tensor], Tensor], last: bool = True
     ) -> Mapping[str, float]:
-        """Return error, likelihood and calibration of each held-out split, and statistics of the label embedding."""
+        """Return errors, calibration and severity on each held-out split, and statistics of the label embedding."""
         metrics: dict[str, float] = {}
         for split, labels in self.held_out_labels(last).items():
             scores = self._scores(model, split, len(labels), shard, total)
@@ -81,6 +85,10 @@ class ClassificationTask(ABC):
             count, predicted = len(self.label_names), scores.predicted.round().long()
             metrics[f"{split}_macro_f1"] = macro_f1(predicted, labels, count)
             metrics[f"{split}_balanced_accuracy"] = balanced_accuracy(scores.correct, labels, count)
+            metrics |= {f"{split}_{key}": value for key, value in selective_figures(scores).items()}
+            if self._groups is not None:
+                severity = severity_figures(predicted, labels, self._groups.to(labels.device))
+                metrics |= {f"{split}_{key}": value for key, value in severity.items()}
             self._errors_by_label[split] = errors_by_label(scores.correct, labels, len(self.label_names))
             self._predictions[split] = predictions_of(scores, labels)
         if isinstance(self.loss, LabelEmbeddingLoss):

@@ -37,7 +37,7 @@ class TextTask(ClassificationTask):
     unit = "texts"
 
     def __init__(self, config: TextConfig, data: TextData) -> None:
-        super().__init__(data.label_names)
+        super().__init__(data.label_names, config.groups_of(data.label_names))
         self.config, self.data = config, data
         self.tokenizer = build_tokenizer(config)
         with drawing_from(config.seed, "model"):

@@ -40,7 +40,7 @@ class VisionTask(ClassificationTask):
     unit = "images"
 
     def __init__(self, config: VisionConfig, data: ImageData) -> None:
-        super().__init__(data.label_names)
+        super().__init__(data.label_names, config.groups_of(data.label_names))
         self.config, self.data = config, data
         with drawing_from(config.seed, "model"):
             self.model = build_model(config.model, data.image_shape, len(data.label_names), config.width)
