@@ -43,7 +43,8 @@ def parser(arguments: Sequence[str]) -> Parser:
         "Evaluate a trained model on its own test data, or on other data: classification error and calibration, or "
         "the scores of a text's outputs.",
         "examples:\n  $ labelemb evaluate runs/digits/label_embedding/seed-0\n"
-        "  359 images  error 1.11 %  top-5 error 0.00 %  nll 0.423  ECE 32.19 %\n"
+        "  359 images  error 1.11 %  top-5 error 0.00 %  nll 0.424  ECE 32.26 %\n"
+        "  AURC 0.01 %  accuracy at 80 % coverage 100.00 %\n"
         "  most often wrong: 8 5.7 %, 4 2.8 %, 3 2.7 %, 0 0.0 %, 1 0.0 %\n"
         "  $ labelemb evaluate runs/numbers-en-vi/label_embedding/seed-0 --checkpoint bleu\n"
         "  500 sentences  perplexity 1.002\n  exact 99.60  nrefs:1|case:mixed|tok:none|whole lines\n  ...",
