@@ -5,17 +5,22 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # A process for each core, with one thread: processes with several threads would wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: demo test test-integrations test-timm lint check format docs wheel bench campaign
+.PHONY: demo test test-cluster test-integrations test-timm lint check format docs wheel bench campaign
 
 demo: .venv/base  ## cross entropy against label embedding on small digits, in about a minute
 	$(BIN)/labelemb demo
 
 test: .venv/installed
-	$(PYTEST) --ignore tests/integrations/test_parallel.py --ignore tests/integrations/test_examples.py
+	$(PYTEST) --ignore tests/cluster --ignore tests/integrations/test_parallel.py \
+	  --ignore tests/integrations/test_examples.py
 
 test-integrations: .venv/installed  ## the tests of the transformers and Lightning integrations
 	$(PIP) -e '.[lightning,transformers]'
 	$(PYTEST) tests/integrations
+
+test-cluster: .venv/installed  ## runs on a Ray cluster of several nodes, all on this machine
+	$(PIP) -e '.[cluster]'
+	$(BIN)/python -m pytest tests/cluster
 
 test-timm: .venv-timm/installed  ## the timm integration; timm needs torchvision, which needs another torch (5.5 GB)
 	.venv-timm/bin/python -m pytest tests/integrations/test_timm.py tests/integrations/test_examples.py -k timm

@@ -64,6 +64,10 @@ class ConfigError(LabelembError):
     """An option that cannot be used: an unknown name, a number out of range, a folder with another run."""
 
 
+class RunBusyError(ConfigError):
+    """A run that another process is training now. The command line exits with code 3: try again later."""
+
+
 class DataError(LabelembError):
     """Data that cannot be used: a label out of range, NaN, a missing or damaged file."""
 

@@ -30,7 +30,8 @@ def auto_seeds_of(chosen: Any) -> AutoSeeds | None:
     """Return the rule that --seeds auto, --within and --budget ask for; None for a number of seeds.
 
     Raises:
-        ConfigError: For --within or --budget without --seeds auto, or the reverse, or in a run of several processes.
+        ConfigError: For --within or --budget without --seeds auto, or the reverse, or in a run of several processes or
+            a share of the runs.
     """
     within, budget = chosen.within, chosen.budget
     if chosen.seeds != "auto":
@@ -44,6 +45,8 @@ def auto_seeds_of(chosen: Any) -> AutoSeeds | None:
         raise ConfigError("within", "the largest difference in points that counts as none", "none", "Add --within 0.2")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("seeds", "a number in a run of several processes", "auto")
+    if chosen.shard is not None:
+        raise ConfigError("shard", "a number of --seeds beside it", chosen.shard)
     rule = AutoSeeds(within, BUDGET if budget is None else budget)
     looks_until(rule.budget)
     check_margin(within)
@@ -79,7 +82,7 @@ def train_until_decided(
         if len(open_variants) < 2:
             break
         runs = make_plan(replace(request, seeds=range(n)), open_variants)
-        if run_plan(runs, request.jobs, request.threads, console):
+        if run_plan(runs, request.execution, console):
             return 1
         decisions |= _look(request, [variant.name for variant in open_variants], reference, schedule, n, console)
         write_record(request.folder, reference, schedule, decisions)

@@ -18,6 +18,7 @@ from labelemb.cli.run_plan import (
     request_of,
     run_plan,
     say,
+    say_share,
     seeds_by_variant,
     variants_of,
 )
@@ -108,7 +109,9 @@ def train_and_report(request: Request, variants: Sequence[Variant], analysis: An
         code = train_until_decided(request, variants, analysis.reference, analysis.auto, console)
     else:
         say(console, before_training(len(request.seeds), len(variants) - 1))
-        code = run_plan(plan, request.jobs, request.threads, console)
+        code = run_plan(plan, request.execution, console)
+    if request.execution.is_share:
+        return say_share(request.execution, code, console)
     if console.quiet:
         return code
     from labelemb.report import make_report  # matplotlib takes a second to import

@@ -1,6 +1,6 @@
 """The entry point: parse ``labelemb COMMAND ...``, run the command, return the exit code.
 
-Exit codes: 0 success, 1 a run failed, 2 invalid input.
+Exit codes: 0 success, 1 a run failed, 2 invalid input, 3 another process is training a run, 130 interrupted.
 """
 
 import os
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import torch
 
 import labelemb
+from labelemb.cli.exit_codes import BUSY, INVALID
 from labelemb.cli.terminal import abandon_output, end, prepare, show_error
-from labelemb.errors import ConfigError, LabelembError, nearest
+from labelemb.errors import ConfigError, LabelembError, RunBusyError, nearest
 
 if TYPE_CHECKING:
     from labelemb.cli.command import Command
@@ -55,6 +56,7 @@ EXTRAS = {
     **dict.fromkeys(("datasets", "pyarrow", "PIL"), "data"),
     **dict.fromkeys(("num2words", "rouge_score", "sacrebleu"), "text"),
     **dict.fromkeys(("triton",), "triton"),
+    **dict.fromkeys(("ray",), "cluster"),
 }
 
 
@@ -73,6 +75,9 @@ def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:
         code = run(arguments)
         sys.stdout.flush()  # here, where an error has an answer, and not at the exit of Python
         return code
+    except RunBusyError as error:
+        show_error(str(error))
+        return BUSY
     except LabelembError as error:
         return _invalid(str(error))
     except ModuleNotFoundError as error:
@@ -142,4 +147,4 @@ def _command(name: str) -> "Command":
 
 def _invalid(message: str) -> int:
     show_error(message)
-    return 2
+    return INVALID

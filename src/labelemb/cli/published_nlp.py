@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from labelemb.cli.execution import Execution
 from labelemb.cli.parser import Parser
 from labelemb.cli.published_config import read_config
 from labelemb.cli.run_plan import main_console, run_plan
@@ -43,7 +44,7 @@ def train(arguments: list[str]) -> int:
     given = {"method": _method(chosen), "unk": chosen.unk, "seed": chosen.seed, "limit": chosen.limit}
     config = Seq2SeqConfig(**{**values, **given, "restore": None if own else chosen.restore}).resolved()
     planned = PlannedRun(run, config.method, partial(recipe.check, config, run), partial(recipe.train, config, run))
-    code = run_plan([planned], 1, None, main_console())
+    code = run_plan([planned], Execution(), main_console())
     print(f"Written to {run.path}")
     return code
 

@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 
+from labelemb.cli.execution import Execution, execution_of
+from labelemb.cli.exit_codes import BUSY, FAILED
 from labelemb.cli.parser import UsageError
 from labelemb.cli.suggestions import suggest_method
 from labelemb.cli.training_options import Recipe, recipe_of
@@ -21,9 +22,9 @@ from labelemb.runs import RunFolder
 from labelemb.tasks.text.files import KINDS as TEXT_FILES
 from labelemb.tasks.vision import datasets
 from labelemb.training.device import leave_processes
-from labelemb.training.multirun import METRICS, PlannedRun, closing_line, run_all
+from labelemb.training.multirun import METRICS, NotDone, PlannedRun, closing_line, run_all
 
-MOST = {"seeds": 10_000, "jobs": 1024, "threads": 1024}
+MOST_SEEDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,7 @@ class Request:
         seeds: Seeds of each variant.
         folder: OUT/NAME, which holds a folder per variant.
         data: Folder with the data; None: where the data set looks by itself.
-        jobs: Runs at a time.
-        threads: Threads per run; None: 1 with several jobs, else all cores.
+        execution: Where and how the runs are trained.
     """
 
     preset: Preset
@@ -55,8 +55,7 @@ class Request:
     seeds: Sequence[int]
     folder: Path
     data: Path | None
-    jobs: int
-    threads: int | None
+    execution: Execution
 
 
 def request_of(chosen: Any, suffix: str = "") -> Request:
@@ -75,9 +74,7 @@ def request_of(chosen: Any, suffix: str = "") -> Request:
     if chosen.name is not None and not re.fullmatch(r"\w[\w.=,+-]*", chosen.name):
         raise ConfigError("name", "a name of letters, digits and . = , + - _", repr(chosen.name))
     folder = Path(chosen.out) / f"{chosen.name or _run_name(preset, values)}{suffix}"
-    return Request(
-        preset, recipe, values, seeds_of(chosen, preset), folder, data_of(chosen), chosen.jobs, chosen.threads
-    )
+    return Request(preset, recipe, values, seeds_of(chosen, preset), folder, data_of(chosen), execution_of(chosen))
 
 
 def check_dataset(name: str | None) -> None:
@@ -120,9 +117,8 @@ def variants_of(text: str, methods: Sequence[str]) -> list[Variant]:
 
 def seeds_of(chosen: Any, preset: Preset) -> list[int]:
     """Return the seeds that --seed or --seeds asks for, else the preset's. Raises ConfigError, UsageError."""
-    for name in ("seeds", "jobs", "threads"):
-        if getattr(chosen, name) is not None:
-            check_at_least_one(name, getattr(chosen, name), MOST[name])
+    if chosen.seeds is not None:
+        check_at_least_one("seeds", chosen.seeds, MOST_SEEDS)
     if chosen.seeds is not None and chosen.seed is not None:
         raise UsageError("seed: give --seed N for one run or --seeds N for the runs 0 to N-1, not both")
     if chosen.seeds is not None:
@@ -161,12 +157,19 @@ def make_plan(request: Request, variants: Iterable[Variant], metrics: Sequence[s
     return plan
 
 
-def run_plan(plan: list[PlannedRun], jobs: int, threads: int | None, console: Console) -> int:
-    """Do the unfinished runs of a plan, after checking all of them; return 1 when a run failed, else 0.
+def run_plan(plan: list[PlannedRun], execution: Execution, console: Console) -> int:
+    """Do the unfinished runs of a plan, after checking all of them.
 
-    A single run, and every run under ``accelerate launch``, is done in this process; several are done in worker
-    processes. Raises LabelembError.
+    A single run, and every run under ``accelerate launch``, is done in this process; several, and those of a cluster,
+    are done in worker processes.
+
+    Returns:
+        0 when all runs of this process's share are finished, 1 when one failed, 3 when another process trains one.
+
+    Raises:
+        LabelembError: A run cannot start.
     """
+    plan = execution.share_of(plan)
     for planned in plan:
         planned.check()
     left = [planned for planned in plan if not planned.run.finished]
@@ -174,14 +177,11 @@ def run_plan(plan: list[PlannedRun], jobs: int, threads: int | None, console: Co
         done = seeds_by_variant(planned.run for planned in plan if planned.run.finished)
         line = f"{len(plan) - len(left)} of {len(plan)} runs were done before: {done}"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 and len(left) > 1:
-        failures = run_all(plan, min(jobs, len(left)), threads, console)
-        if failures:
-            summary = f"{len(failures)} of {len(plan)} runs failed; the same command tries them again"
-            console.print(summary, highlight=False)
-        return 1 if failures else 0
-    if threads or jobs > 1:
-        torch.set_num_threads(threads or 1)
+    if not left:
+        return 0
+    if not execution.in_this_process(len(left)):
+        return _summarize(run_all(plan, execution.engine_for(len(left)), console), len(plan), console)
+    execution.set_threads()
     for planned in left:
         start = time.perf_counter()
         planned.train()
@@ -189,6 +189,22 @@ def run_plan(plan: list[PlannedRun], jobs: int, threads: int | None, console: Co
             say(console, closing_line(planned, time.perf_counter() - start))
     leave_processes()
     return 0
+
+
+def _summarize(not_done: NotDone, total: int, console: Console) -> int:
+    """Print how many runs were not done; return the exit code."""
+    if not_done.failed:
+        say(console, f"{len(not_done.failed)} of {total} runs failed; the same command tries them again")
+    if not_done.busy:
+        say(console, f"{len(not_done.busy)} of {total} runs are being trained by other processes")
+    return FAILED if not_done.failed else BUSY if not_done.busy else 0
+
+
+def say_share(execution: Execution, code: int, console: Console) -> int:
+    """Say how to go on after a share of the runs; return the exit code."""
+    index, count = execution.shard
+    say(console, f"Share {index} of {count} ended; without --shard the command does what is missing and compares")
+    return code
 
 
 def seeds_by_variant(runs: Iterable[RunFolder]) -> str:

@@ -10,7 +10,17 @@ from typing import Any
 
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
-from labelemb.cli.run_plan import Request, Variant, main_console, make_plan, request_of, run_plan, say, variants_of
+from labelemb.cli.run_plan import (
+    Request,
+    Variant,
+    main_console,
+    make_plan,
+    request_of,
+    run_plan,
+    say,
+    say_share,
+    variants_of,
+)
 from labelemb.cli.suggestions import suggest
 from labelemb.cli.training_options import TrainingCommand, config_values
 from labelemb.errors import ConfigError
@@ -65,7 +75,9 @@ def run(chosen: Any) -> int:
     metric = _metric(chosen.metric, request)
     plan = make_plan(request, cells, metrics=(metric,))
     console = main_console()
-    code = run_plan(plan, request.jobs, request.threads, console)
+    code = run_plan(plan, request.execution, console)
+    if request.execution.is_share:
+        return say_share(request.execution, code, console)
     if console.quiet:
         return code
     from labelemb.report.sweep import report_sweep

@@ -40,9 +40,9 @@ def run(chosen: Any) -> int:
     request = request_of(chosen)
     plan = make_plan(request, variants_of(chosen.method, request.recipe.config.methods))
     if chosen.resume:
-        _check_checkpoints(plan)
+        _check_checkpoints(request.execution.share_of(plan))
     console = main_console()
-    code = run_plan(plan, request.jobs, request.threads, console)
+    code = run_plan(plan, request.execution, console)
     say(console, f"Runs are in {request.folder}. Look at them: labelemb report {request.folder}")
     return code
 

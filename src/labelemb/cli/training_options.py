@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from labelemb.cli.execution import add_execution
 from labelemb.cli.parser import Parser
 from labelemb.errors import ConfigError
 from labelemb.presets import Preset, preset_names, read_preset
@@ -104,8 +105,7 @@ class TrainingCommand:
         kind: Any = int | Literal["auto"] if self.auto_seeds else int
         auto = "; auto: as many as --within needs" if self.auto_seeds else ""
         parser.add_argument("--seeds", type=kind, help=f"run seeds 0 to N-1{auto}")
-        parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each in a process of its own")
-        parser.add_argument("--threads", type=int, help="threads per run; without it 1 with --jobs, else all cores")
+        add_execution(parser)
         parser.add_argument("--data", type=str, help="folder with the data, or its parent; without it LABELEMB_DATA")
         parser.add_argument("--out", type=str, default="runs", help="folder for the run folders OUT/NAME/METHOD/seed-N")
         text = "NAME in the run folders; without it the name of the preset, or of your own data"

@@ -1,14 +1,14 @@
 """A run folder: creating, checking, reading and locking it. ``paths`` describes its files."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from labelemb.errors import ConfigError
+from labelemb.errors import ConfigError, RunBusyError
 from labelemb.files import write_text
 from labelemb.runs.history import Line, read_history, write_history
-from labelemb.runs.lock import LockBusyError, hold_lock
+from labelemb.runs.lock import LeaseLostError, LockBusyError, hold_lease, hold_lock, lease_holder
 from labelemb.runs.paths import RunPaths
 from labelemb.runs.predictions import Predictions, read_predictions, write_predictions
 from labelemb.runs.records import read_json, read_yaml, write_json, write_yaml
@@ -159,22 +159,41 @@ class RunFolder(RunPaths):
         write_json(self.finished_file, facts)
 
     @contextmanager
-    def locked(self, patience: float = 5.0) -> Iterator[None]:
-        """Hold the lock of the run folder; it is released when the process ends, however it dies.
+    def locked(self, patience: float = 5.0) -> Iterator[Callable[[], None]]:
+        """Hold the run folder for training: its lock, and a lease that other machines on a shared disk respect.
+
+        The lock is released when the process ends, however it dies. The lease of a process that died on another
+        machine is taken over after 30 seconds.
 
         Args:
-            patience: Seconds to wait for another process that is just ending.
+            patience: Seconds to wait for another process of this machine that is just ending.
+
+        Yields:
+            A function that raises RunBusyError once another machine has taken the run over; call it before writing.
 
         Raises:
-            ConfigError: Another process is training here.
+            RunBusyError: Another process is training here.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        try:
-            with hold_lock(self.lock_file, patience):
-                yield
-        except LockBusyError:
-            expected = f"a folder that no other process is training in ({self.path})"
-            raise ConfigError("out", expected, "one that is in use") from None
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(hold_lock(self.lock_file, patience))
+                check = stack.enter_context(hold_lease(self.lease_file))
+            except LockBusyError:
+                raise self._busy("a folder that no other process is training in") from None
+
+            def check_held() -> None:
+                try:
+                    check()
+                except LeaseLostError:
+                    raise self._busy("to keep the run") from None
+
+            yield check_held
+
+    def _busy(self, expected: str) -> RunBusyError:
+        return RunBusyError(
+            "out", f"{expected} ({self.path})", f"one that is in use by {lease_holder(self.lease_file)}"
+        )
 
     def _record_resume(self, signature: Mapping[str, Any]) -> None:
         existing = self.signature()

@@ -103,6 +103,11 @@ class RunPaths:
         """Locked by the process that trains here."""
         return self.path / ".lock"
 
+    @property
+    def lease_file(self) -> Path:
+        """Names the process that trains here, on whatever machine; it is there while that process runs."""
+        return self.path / ".lease"
+
     def best_by(self, name: str) -> Path:
         """Return the checkpoint with the best value of a score: "bleu" -> best-bleu.pt, "" -> best.pt."""
         return self.path / f"best-{name}.pt" if name else self.best_checkpoint

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -97,11 +97,24 @@ class RunningSums:
         self.correct, self.count = self.correct + output.correct, self.count + output.count
 
 
-def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelerator) -> None:
+def fit(
+    task: Task,
+    settings: FitSettings,
+    run: RunFolder,
+    accelerator: Accelerator,
+    check_held: Callable[[], object] = lambda: None,
+) -> None:
     """Train to the last epoch or the end of ``patience``, from the run's last checkpoint on if there is one.
 
     A resumed run ends with the same bits as an uninterrupted one: checkpoints are written at evaluations, and random
     numbers drawn after that depend on the seed and the position only.
+
+    Args:
+        task: Model, loss and data.
+        settings: Settings of the loop.
+        run: The run folder.
+        accelerator: Device and processes.
+        check_held: Called before each write; raises when the run is no longer this process's to write.
     """
     accelerator.init_trackers("labelemb")
     state = TrainState.prepare(task, settings, accelerator)
@@ -127,6 +140,7 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
             state.unwrapped_loss.sync()
             history.append(line)
             if main:
+                check_held()
                 state.save(run, history, last)
             progress.line(line)
             accelerator.log({key: value for key, value in line.items() if key != "terms"} | line["terms"], step=step)
@@ -134,6 +148,7 @@ def fit(task: Task, settings: FitSettings, run: RunFolder, accelerator: Accelera
     for tracker in accelerator.trackers:  # end_training() would also destroy the process group that the next run needs
         tracker.finish()
     if main:
+        check_held()
         epochs = -(-step // task.steps_per_epoch)
         run.finish({"epochs": epochs, "steps": step} | ({"stopped_early": True} if step < total_steps else {}))
 

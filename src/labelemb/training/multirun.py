@@ -1,11 +1,10 @@
-"""Several runs at a time: each in a worker process, with a live table of their progress."""
+"""Several runs at a time: each in a process of its own, with a live table of their progress."""
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 
-import torch
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -13,7 +12,7 @@ from rich.text import Text
 
 from labelemb.files import write_text
 from labelemb.runs import Line, RunFolder
-from labelemb.training.workers import Outcome, do_all
+from labelemb.training.engines import Engine, Outcome
 
 METRICS = ("valid_error", "test_error", "test_exact", "test_bleu", "test_rougeL")
 
@@ -42,42 +41,68 @@ class PlannedRun:
         return "/".join(self.run.path.parts[-3:])
 
 
-def run_all(plan: Sequence[PlannedRun], jobs: int, threads: int | None, console: Console) -> list[str]:
-    """Do all unfinished runs; return the names of those that failed, which are reported and do not stop the rest.
+@dataclass
+class NotDone:
+    """The runs that were not done, by name.
+
+    Attributes:
+        failed: Those that failed.
+        busy: Those that another process was training.
+    """
+
+    failed: list[str] = field(default_factory=list)
+    busy: list[str] = field(default_factory=list)
+
+    def note(self, planned: PlannedRun, outcome: Outcome) -> str:
+        """Keep how a run ended; return a line about it."""
+        failure = outcome.failure
+        if failure is None and not planned.run.finished:  # a worker wrote to a disk of its own
+            failure = f"it ended, but {planned.run.path} is not complete: --out must be a disk that all machines share"
+        if failure is None:
+            return closing_line(planned, outcome.seconds)
+        if outcome.busy:
+            self.busy.append(planned.name)
+            return f"{planned.name}  BUSY: {failure}"
+        self.failed.append(planned.name)
+        return _failure_line(planned, failure, outcome.traceback)
+
+
+def run_all(plan: Sequence[PlannedRun], engine: Engine, console: Console) -> NotDone:
+    """Do all unfinished runs; those that fail are reported and do not stop the rest.
 
     Each run resumes from its own checkpoint, so the same command continues after an interruption.
 
     Args:
         plan: The runs.
-        jobs: Runs at a time.
-        threads: Threads of each run; None: one if ``jobs`` > 1, else all cores.
+        engine: Where they are trained.
         console: Where to print.
     """
-    threads = threads or (1 if jobs > 1 else torch.get_num_threads())
     left = [planned for planned in plan if not planned.run.finished]
-    failed: list[str] = []
-    outcomes = do_all([planned.train for planned in left], jobs, threads)
-    with contextlib.closing(outcomes), Live(console=console, auto_refresh=False, transient=True) as live:  # type: ignore[type-var]
+    not_done = NotDone()
+    with (
+        contextlib.closing(engine.do_all([planned.train for planned in left])) as outcomes,
+        Live(console=console, auto_refresh=False, transient=True) as live,
+    ):
         for outcome in outcomes:
             if outcome is not None:
                 planned = left[outcome.number]
-                failed += [planned.name] if outcome.failure else []
-                line = _failure_line(planned, outcome) if outcome.failure else closing_line(planned, outcome.seconds)
-                console.print(line, highlight=False, markup=False, soft_wrap=True)
+                console.print(not_done.note(planned, outcome), highlight=False, markup=False, soft_wrap=True)
             if console.is_terminal:
-                live.update(progress_table(plan, failed), refresh=True)
-    return failed
+                live.update(progress_table(plan, not_done), refresh=True)
+    return not_done
 
 
-def progress_table(plan: Sequence[PlannedRun], failed: Sequence[str]) -> Table:
+def progress_table(plan: Sequence[PlannedRun], not_done: NotDone) -> Table:
     """Return the state of all runs, read from disk: a row per method, with the mean metric of finished runs."""
     table = Table("method", "done", "running (evaluations)", "failed", "mean, last epoch", box=None)
     for method in dict.fromkeys(planned.method for planned in plan):
         mine = [planned for planned in plan if planned.method == method]
         done = [planned.run for planned in mine if planned.run.finished]
-        open_runs = [planned.run for planned in mine if not planned.run.finished and planned.name not in failed]
+        open_runs = [
+            planned.run for planned in mine if not planned.run.finished and planned.name not in not_done.failed
+        ]
         running = [f"{run.path.name} ({len(run.history())})" for run in open_runs if run.config_file.is_file()]
-        row_failed = sum(planned.name in failed for planned in mine)
+        row_failed = sum(planned.name in not_done.failed for planned in mine)
         mean = _mean_metric([_last_line(run) for run in done], mine[0].metrics)
         cells = (method, f"{len(done)}/{len(mine)}", ", ".join(running), str(row_failed or ""), mean)
         table.add_row(*map(Text, cells))
@@ -90,13 +115,13 @@ def _mean_metric(lines: Sequence[Line], metrics: Sequence[str]) -> str:
     return f"{shared[-1]} {fmean(line[shared[-1]] for line in lines):.2f}{_unit(shared[-1])}" if shared else ""
 
 
-def _failure_line(planned: PlannedRun, outcome: Outcome) -> str:
+def _failure_line(planned: PlannedRun, failure: str, traceback: str | None) -> str:
     """Return why a run failed; write the traceback of an unexpected failure to its folder."""
-    line = f"{planned.name}  FAILED: {outcome.failure}"
-    if outcome.traceback is None:
+    line = f"{planned.name}  FAILED: {failure}"
+    if traceback is None:
         return line
     try:
-        write_text(planned.run.error_file, outcome.traceback)
+        write_text(planned.run.error_file, traceback)
     except OSError as error:  # a full disk may be the cause
         return f"{line} (and no traceback could be written: {error})"
     return f"{line} (traceback in {planned.run.error_file})"

@@ -32,11 +32,12 @@ def train_run(
         facts: Further entries of the provenance; the report shows "note" beside the run's results.
 
     Raises:
-        ConfigError: The folder holds another run, is in use, or is not shared by all processes.
+        ConfigError: The folder holds another run, or is not shared by all processes.
+        RunBusyError: Another process is training the run.
     """
     accelerator = make_accelerator(config.precision, config.device, config.tracker, run.path)
     main = accelerator.is_main_process
-    with run.locked() if main else contextlib.nullcontext():
+    with run.locked() if main else contextlib.nullcontext(lambda: None) as check_held:
         if main:
             run.sweep()
             signature = collect_provenance(config.seed, data_digest, str(accelerator.device))
@@ -45,7 +46,7 @@ def train_run(
         if not run.config_file.is_file():
             raise ConfigError("out", "a folder that all processes see, on a shared disk", str(run.path))
         if not run.finished:
-            fit(task, config.fit_settings, run, accelerator)
+            fit(task, config.fit_settings, run, accelerator, check_held)
 
 
 def _file_digests(config: TrainingConfig) -> dict[str, str]:

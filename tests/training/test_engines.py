@@ -9,7 +9,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from labelemb.training.workers import ABRUPT, do_all
+from labelemb.training.engines.local import ABRUPT, LocalEngine
 
 
 def write(path: Path) -> None:
@@ -26,7 +26,7 @@ def die() -> None:
 
 def test_a_failure_or_a_death_stops_nothing_else(tmp_path: Path) -> None:
     work = [partial(write, tmp_path / "a"), fail, die, partial(write, tmp_path / "b")]
-    outcomes = {outcome.number: outcome.failure for outcome in do_all(work, jobs=1, threads=1) if outcome}
+    outcomes = {outcome.number: outcome.failure for outcome in LocalEngine(jobs=1, threads=1).do_all(work) if outcome}
     assert outcomes == {0: None, 1: "RuntimeError: no luck", 2: ABRUPT, 3: None}
     assert (tmp_path / "a").exists()
     assert (tmp_path / "b").exists()
@@ -36,10 +36,10 @@ ORPHANS = """
 import sys, time
 from functools import partial
 from pathlib import Path
-from labelemb.training.workers import do_all
-from tests.training.test_workers import linger
+from labelemb.training.engines import LocalEngine
+from tests.training.test_engines import linger
 if __name__ == "__main__":
-    for outcome in do_all([partial(linger, Path(sys.argv[1]))], jobs=1, threads=1):
+    for outcome in LocalEngine(jobs=1, threads=1).do_all([partial(linger, Path(sys.argv[1]))]):
         pass
 """
 
@@ -49,7 +49,7 @@ def linger(path: Path) -> None:
     time.sleep(60)
 
 
-def test_workers_die_with_their_parent(tmp_path: Path) -> None:
+def test_engines_die_with_their_parent(tmp_path: Path) -> None:
     script, child = tmp_path / "parent.py", tmp_path / "child"
     script.write_text(ORPHANS)
     root = str(Path(__file__).parents[2])
@@ -74,7 +74,7 @@ def die_after_answering() -> None:
 def test_a_worker_that_dies_between_two_tasks_loses_none(tmp_path: Path) -> None:
     work = [die_after_answering, die_after_answering, *(partial(write, tmp_path / str(number)) for number in range(2))]
     outcomes = {}
-    for outcome in do_all(work, jobs=2, threads=1):
+    for outcome in LocalEngine(jobs=2, threads=1).do_all(work):
         time.sleep(1)  # long enough for the workers to die before they are asked again
         if outcome:
             outcomes[outcome.number] = outcome.failure
