@@ -5,17 +5,20 @@ checkpoint. Tasks end when this process does.
 """
 
 import os
+import re
+import socket
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import LocalRayletDiedError, NodeDiedError, OutOfMemoryError, RayError, WorkerCrashedError
 
 from labelemb.errors import ConfigError
 from labelemb.training.engines.base import Outcome, perform
 
 RETRIES = 3  # of a task whose process or machine dies
+CLUSTER = "the address of a running Ray cluster, such as 10.0.0.4:6379"
 LOST = f"its process or machine was lost {RETRIES + 1} times (killed, or out of memory)"
 
 
@@ -40,12 +43,16 @@ class RayEngine:
         Raises:
             ConfigError: There is no cluster at RAY_ADDRESS, or Ray on this machine has too little room for a task.
         """
-        address = os.environ.get("RAY_ADDRESS")
+        address = os.environ.get("RAY_ADDRESS", "")
         if not ray.is_initialized():
+            _check_reachable(address)
             try:
                 ray.init(include_dashboard=None if address else False, log_to_driver=False, logging_level="ERROR")
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                raise ConfigError("RAY_ADDRESS", "the address of a Ray cluster", repr(address), str(error)) from error
+            except Exception as error:  # Ray raises bare exceptions, too
+                if address:
+                    raise ConfigError("RAY_ADDRESS", CLUSTER, repr(address), str(error)) from error
+                hint = "--engine local needs no Ray"
+                raise ConfigError("engine", "that Ray starts on this machine", error, hint) from error
         if not address:
             found = ray.cluster_resources()
             for name, needed, resource in (("threads", threads, "CPU"), ("gpus", gpus, "GPU")):
@@ -74,6 +81,16 @@ class RayEngine:
                 ray.cancel(reference, force=True)  # a run that is killed resumes from its checkpoint
 
 
+def _check_reachable(address: str) -> None:
+    """Raise ConfigError when nothing listens at an address; Ray would look for it for minutes."""
+    found = re.fullmatch(r"(?:ray://)?\[?([^/\]]+)\]?:(\d{1,5})", address)
+    if found:
+        try:
+            socket.create_connection((found[1], int(found[2])), timeout=10).close()
+        except (OSError, OverflowError) as error:
+            raise ConfigError("RAY_ADDRESS", CLUSTER, repr(address), str(error)) from error
+
+
 def _perform_in(folder: str, task: Callable[[], object], number: int, threads: int) -> Outcome:
     """Do a task in the working directory of the process that asked for it, since paths are relative to it."""
     try:
@@ -89,6 +106,6 @@ def _outcome_of(reference: "ray.ObjectRef", number: int) -> Outcome:
     try:
         outcome: Outcome = ray.get(reference)
     except RayError as error:
-        lost = type(error).__name__ in ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "LocalRayletDiedError")
+        lost = isinstance(error, (WorkerCrashedError, NodeDiedError, OutOfMemoryError, LocalRayletDiedError))
         return Outcome(number, failure=LOST if lost else f"{type(error).__name__}: {' '.join(str(error).split())}")
     return outcome

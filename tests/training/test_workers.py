@@ -9,7 +9,8 @@ import time
 from functools import partial
 from pathlib import Path
 
-from labelemb.training.engines.local import ABRUPT, LocalEngine
+from labelemb.training.engines import LocalEngine
+from labelemb.training.engines.local import ABRUPT
 
 
 def write(path: Path) -> None:
@@ -37,7 +38,7 @@ import sys, time
 from functools import partial
 from pathlib import Path
 from labelemb.training.engines import LocalEngine
-from tests.training.test_engines import linger
+from tests.training.test_workers import linger
 if __name__ == "__main__":
     for outcome in LocalEngine(jobs=1, threads=1).do_all([partial(linger, Path(sys.argv[1]))]):
         pass
@@ -49,11 +50,11 @@ def linger(path: Path) -> None:
     time.sleep(60)
 
 
-def test_engines_die_with_their_parent(tmp_path: Path) -> None:
+def test_workers_die_with_their_parent(tmp_path: Path) -> None:
     script, child = tmp_path / "parent.py", tmp_path / "child"
     script.write_text(ORPHANS)
-    root = str(Path(__file__).parents[2])
-    parent = subprocess.Popen([sys.executable, script, child], env=os.environ | {"PYTHONPATH": root})
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
+    parent = subprocess.Popen([sys.executable, script, child], env=os.environ | {"PYTHONPATH": path})
     deadline = time.monotonic() + 120
     while not (child.exists() and child.read_text()):
         assert time.monotonic() < deadline
