@@ -8,6 +8,7 @@ from statistics import mean
 
 import pytest
 
+from benchmarks.people.summary import read, summary
 from labelemb.report.experiment import load_experiments
 from labelemb.report.tables import markdown_table
 from labelemb.stats.paired import paired_difference
@@ -121,3 +122,9 @@ def test_table_of_the_second_search_is_the_mean_of_its_raw_runs() -> None:
             found = [run for run in runs if (run["data"], run["method"]) == (data, candidate)]
             error, ece = (mean(run[key] for run in found) if found else 0 for key in ("valid_error", "valid_ece"))
             assert cell.strip() == (f"{error:.2f} / {ece:.1f} ({len(found)})" if found else ""), (candidate, data)
+
+
+def test_tables_of_the_agreement_with_people_are_made_from_their_raw_lines() -> None:
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    tables = text.partition("<!-- benchmarks.people.summary -->\n")[2].partition("\n<!-- end -->")[0]
+    assert tables == summary(read(ROOT / "results" / "people" / "nets.jsonl"))
