@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import mean
 
 import pytest
-
 from benchmarks.people.summary import read, summary
+
 from labelemb.report.experiment import load_experiments
 from labelemb.report.tables import markdown_table
 from labelemb.stats.paired import paired_difference
