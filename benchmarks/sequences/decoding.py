@@ -15,7 +15,7 @@ from benchmarks.sequences.matmul import Product
 from benchmarks.sequences.step_by_step import StepByStep
 from benchmarks.sequences.text import BATCH
 from benchmarks.tables import Comparison
-from labelemb.tasks.seq2seq.batch import by_length, source_batch
+from labelemb.tasks.seq2seq.batch import batches_by_length, source_batch
 from labelemb.tasks.seq2seq.config import Seq2SeqConfig
 from labelemb.tasks.seq2seq.corpus import Corpus
 from labelemb.tasks.seq2seq.decoding import Decoding
@@ -97,7 +97,9 @@ def decoded(
 ) -> list[Hypothesis]:
     """Return the hypothesis of each sentence, from batches of similar lengths or in text order."""
     count = len(source)
-    batches = by_length(source.lengths, batch) if sort else np.split(np.arange(count), range(batch, count, batch))
+    batches = (
+        batches_by_length(source.lengths, batch) if sort else np.split(np.arange(count), range(batch, count, batch))
+    )
     found: dict[int, Hypothesis] = {}
     with torch.no_grad():
         for rows in batches:

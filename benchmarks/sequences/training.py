@@ -79,7 +79,7 @@ class Counted:
     def __call__(self) -> None:
         """Run the steps of the next round."""
         rows = next(self.rounds)
-        batches = [PairBatch.of(self.train, one) for one in rows]
+        batches = [PairBatch.from_rows(self.train, one) for one in rows]
         for batch in batches:
             self.train_state.step([batch], 1e-3, RunningSums())
         self.words.append(sum(batch.size for batch in batches))
@@ -93,7 +93,7 @@ class Counted:
         """Return the operations of all calls but the first: matrix products, forward once and backward twice."""
         total, labels, width = 0.0, len(corpus.tgt_vocab), config.hidden_size
         for rows in itertools.chain.from_iterable(self.seen[1:]):
-            batch = PairBatch.of(self.train, rows)
+            batch = PairBatch.from_rows(self.train, rows)
             target, source = self.train.tgt.lengths[rows] + 1, self.train.src.lengths[rows]
             tokens, distinct = int(target.sum()), len(set(batch.targets.flatten().tolist())) - 1
             recurrent = (tokens + int(source.sum())) * config.layers * 16 * width**2
@@ -132,7 +132,7 @@ def check_training(config: Seq2SeqConfig, corpus: Corpus, plan: BatchPlan) -> No
     task = Seq2SeqTask(replace(config, dropout=0.0, hidden_size=64, embedding_size=48, rank=32), corpus)
     assert isinstance(task.model, LSTMSeq2Seq)
     model, loss = task.model.double(), task.loss.double()
-    batch = PairBatch.of(corpus.splits["train"], plan.epoch(0)[0][:16])
+    batch = PairBatch.from_rows(corpus.splits["train"], plan.epoch(0)[0][:16])
     parameters = [*model.parameters(), *loss.parameters()]
     found = []
     for one in (model, StepByStep(model), StepByStep(model, packed=True)):

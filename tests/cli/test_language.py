@@ -19,7 +19,7 @@ from labelemb.cli.main import guarded, main
 from labelemb.cli.published import double_dashes
 from labelemb.cli.published_config import read_config
 from labelemb.tasks.seq2seq.recipe import load_corpus
-from labelemb.tasks.seq2seq.trained import AHEAD, TrainedTranslator
+from labelemb.tasks.seq2seq.trained import PREFETCH_BATCHES, TrainedTranslator
 from labelemb.terms.embedding import CompressedLabelEmbedding, LabelEmbedding
 from labelemb.training.checkpoint import load_checkpoint
 
@@ -221,7 +221,7 @@ def test_without_a_gpu_the_cpu_computes(place: Path, capsys: pytest.CaptureFixtu
         ([], {"eval_interval": "3000 steps"}, "eval_interval: expected a whole number or null, got '3000 steps'"),
         ([], {"seed": 7, "unk": True}, "no keys that are options of the script, got seed, unk in .* Give -seed, -unk"),
         ([], {"metric": ["meteor"]}, "eval_metrics: expected exact or bleu or rouge, got 'meteor'"),
-        ([], {"data": "nowhere"}, "data: expected the folder of a prepared corpus, got none at"),
+        ([], {"data": "nowhere"}, "data: expected the folder of a preprocessed corpus, got none at"),
         ([*EMB[:-1], "other"], {"soft_start": 20_000}, r"soft_start: expected fewer steps than the run has \(21\)"),
         (["-restore", "nowhere.pt"], {}, "restore: expected a checkpoint, got no such file: nowhere.pt"),
         (["-frobnicate"], {}, "-frobnicate"),
@@ -302,10 +302,10 @@ def test_translate_reads_only_so_far_ahead(place: Path) -> None:
 
     found = TrainedTranslator(run_of(place)).translate(lines(), batch_size=2)
     next(found)
-    assert read == 2 * AHEAD
+    assert read == 2 * PREFETCH_BATCHES
     assert len(list(found)) == 199
     read = 0
-    next(TrainedTranslator(run_of(place)).translate(lines(), batch_size=1, ahead=1))
+    next(TrainedTranslator(run_of(place)).translate(lines(), batch_size=1, prefetch=1))
     assert read == 1, "line by line, for a person"
 
 

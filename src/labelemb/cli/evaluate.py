@@ -219,7 +219,7 @@ def _split(model: "TrainedTranslator", chosen: Any) -> "Split":
     held_out = [name for name in splits if name != "train"]
     if chosen.split not in held_out:
         raise ConfigError("split", " or ".join(held_out), repr(chosen.split))
-    return model.reread(splits[chosen.split])
+    return model.retokenize(splits[chosen.split])
 
 
 def _folder(name: str | None) -> Path | None:

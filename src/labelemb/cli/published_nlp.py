@@ -119,8 +119,8 @@ def _evaluate(chosen: Any, values: Mapping[str, Any], split: str) -> TextEvaluat
     if split not in splits:
         raise ConfigError("data", f"a corpus with {split} text", f"{config.corpus}, which has {', '.join(splits)}")
     settings = config.search_settings
-    text = model.reread(splits[split])
-    return model.evaluate(text, config.score_names, settings, config.sentences_at_once, config.unk)
+    text = model.retokenize(splits[split])
+    return model.evaluate(text, config.score_names, settings, config.eval_batch_size, config.unk)
 
 
 def _print_scores(found: TextEvaluation) -> None:

@@ -31,13 +31,13 @@ def parser(arguments: Sequence[str]) -> Parser:
 def run(chosen: Any) -> int:
     """Translate stdin."""
     from labelemb.tasks.seq2seq.text_io import decoded
-    from labelemb.tasks.seq2seq.trained import AHEAD
+    from labelemb.tasks.seq2seq.trained import PREFETCH_BATCHES
 
     model = load_translator(chosen)
     settings, lines = search_settings(model, chosen), decoded(sys.stdin.buffer, "stdin")
     # At a terminal, answer each line at once.
-    size, ahead = (1, 1) if sys.stdin.isatty() else (chosen.batch_size, AHEAD)
-    for line in model.translate(lines, settings, size, chosen.unk, ahead):
+    size, prefetch = (1, 1) if sys.stdin.isatty() else (chosen.batch_size, PREFETCH_BATCHES)
+    for line in model.translate(lines, settings, size, chosen.unk, prefetch):
         sys.stdout.buffer.write(f"{line}\n".encode())
         sys.stdout.buffer.flush()
     return 0

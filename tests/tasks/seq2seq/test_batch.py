@@ -7,15 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelemb.errors import ConfigError
-from labelemb.tasks.seq2seq.batch import BatchPlan, PairBatch, by_length
+from labelemb.tasks.seq2seq.batch import BatchPlan, PairBatch, batches_by_length
 from labelemb.tasks.seq2seq.corpus import Corpus
 from labelemb.tasks.seq2seq.vocab import BOS, EOS, PAD, UNK
 
 
-def test_a_batch(make_corpus: Callable[..., Corpus]) -> None:
+def test_batch_tensors(make_corpus: Callable[..., Corpus]) -> None:
     corpus = make_corpus([("a b b", "x"), ("b", "x x y")])
     a, b, x, y = (*corpus.src_vocab.encode("ab"), *corpus.tgt_vocab.encode("xy"))
-    batch = PairBatch.of(corpus.splits["train"], np.array([1, 0]))
+    batch = PairBatch.from_rows(corpus.splits["train"], np.array([1, 0]))
     assert batch.source.tolist() == [[b, PAD, PAD], [a, b, b]]
     assert batch.lengths.tolist() == [1, 3]
     assert batch.target_input.tolist() == [[BOS, x, x, y], [BOS, x, PAD, PAD]]
@@ -26,9 +26,9 @@ def test_a_batch(make_corpus: Callable[..., Corpus]) -> None:
 
 def test_empty_sentences_and_empty_batches(make_corpus: Callable[..., Corpus]) -> None:
     valid = make_corpus(held_out=[("", ""), ("cat cat", "x")]).splits["valid"]
-    alone, none = PairBatch.of(valid, np.array([0])), PairBatch.of(valid, np.array([], dtype=np.int64))
+    alone, none = PairBatch.from_rows(valid, np.array([0])), PairBatch.from_rows(valid, np.array([], dtype=np.int64))
     assert (alone.source.tolist(), alone.lengths.tolist(), alone.targets.tolist()) == ([[UNK]], [1], [[EOS]])
-    assert PairBatch.of(valid, np.array([0, 1])).source.tolist()[0] == [UNK, PAD]
+    assert PairBatch.from_rows(valid, np.array([0, 1])).source.tolist()[0] == [UNK, PAD]
     assert (len(none.source), none.targets.shape[0], none.size) == (0, 0, 0)
 
 
@@ -37,7 +37,7 @@ LENGTHS = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1
 
 @settings(deadline=None, max_examples=40)
 @given(LENGTHS, st.sampled_from(["sentences", "tokens"]), st.integers(1, 100))
-def test_an_epoch_has_each_row_once_and_always_as_many_batches(
+def test_each_epoch_has_every_row_once_in_the_same_number_of_batches(
     lengths: list[tuple[int, int]], by: str, size: int
 ) -> None:
     source, target = np.array(lengths).T
@@ -51,7 +51,7 @@ def test_an_epoch_has_each_row_once_and_always_as_many_batches(
             assert len(rows) <= size if by == "sentences" else len(rows) == 1 or len(rows) * longest <= size
 
 
-def test_little_is_padding() -> None:
+def test_padding_ratio_is_small_and_reported_correctly() -> None:
     draw = np.random.default_rng(0)
     source = draw.gamma(3.0, 7.0, 20_000).astype(int) + 1
     target = np.maximum(1, (source * draw.normal(1.2, 0.25, 20_000)).astype(int))
@@ -63,7 +63,7 @@ def test_little_is_padding() -> None:
         assert whole / (source + target + 1).sum() == pytest.approx(plan.padding), "the figure is true of every epoch"
 
 
-def test_epochs_differ_and_repeat() -> None:
+def test_epochs_differ_and_are_reproducible() -> None:
     lengths = np.tile([3, 4, 5], 20)
     first, again = (BatchPlan(lengths, lengths, 4, seed=1) for _ in range(2))
     as_lists = [[rows.tolist() for rows in plan.epoch(epoch)] for plan, epoch in ((first, 0), (again, 0), (first, 1))]
@@ -71,13 +71,13 @@ def test_epochs_differ_and_repeat() -> None:
     assert {tuple(sorted(rows)) for rows in as_lists[0]} != {tuple(sorted(rows)) for rows in as_lists[2]}
 
 
-def test_choices() -> None:
+def test_invalid_options_are_refused() -> None:
     with pytest.raises(
         ConfigError, match="batch_size: .* got 0; batch_type: expected sentences or tokens, got 'words'"
     ):
         BatchPlan(np.ones(1), np.ones(1), 0, "words")  # type: ignore[arg-type]
 
 
-def test_by_length() -> None:
-    assert [rows.tolist() for rows in by_length([1, 9, 9, 4], 3)] == [[1, 2, 3], [0]]
-    assert torch.tensor(by_length([2], 3)[0]).tolist() == [0]
+def test_batches_by_length() -> None:
+    assert [rows.tolist() for rows in batches_by_length([1, 9, 9, 4], 3)] == [[1, 2, 3], [0]]
+    assert torch.tensor(batches_by_length([2], 3)[0]).tolist() == [0]

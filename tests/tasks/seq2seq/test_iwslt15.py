@@ -47,7 +47,7 @@ def put(folder: Path, zipped: bool = False) -> Path:
     return folder
 
 
-def test_as_published_lower_cased_and_cased_with_its_vocabularies(tmp_path: Path) -> None:
+def test_lower_cased_and_cased_corpus(tmp_path: Path) -> None:
     put(tmp_path / "iwslt15-en-vi")
     corpus = load_iwslt15("iwslt15-en-vi", tmp_path)
     assert {name: len(split) for name, split in corpus.splits.items()} == {"train": 3, "valid": 1, "test": 2}
@@ -58,14 +58,14 @@ def test_as_published_lower_cased_and_cased_with_its_vocabularies(tmp_path: Path
     assert cased.tgt_vocab.words[4:] == ("con", "Mèo", "chó", "ngồi")
 
 
-def test_gzipped_is_the_same_and_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gzipped_files_give_the_same_corpus_and_use_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = load_iwslt15("iwslt15-en-vi", put(tmp_path / "plain"))
     monkeypatch.setattr(iwslt15, "write_corpus", None)  # not called again
     other = load_iwslt15("iwslt15-en-vi", put(tmp_path / "zipped", zipped=True))
     assert one.digest == other.digest
 
 
-def test_a_cache_that_cannot_be_written_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loading_without_a_writable_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = put(tmp_path / "data")
     (tmp_path / "cache").write_text("a file")
     corpus = load_iwslt15("iwslt15-en-vi", folder)
@@ -79,15 +79,15 @@ def test_a_cache_that_cannot_be_written_is_no_obstacle(tmp_path: Path, monkeypat
         (
             "train.en",
             "The cat sits\n" * 4,
-            "train.en: expected 3 lines, as train.en of https://nlp.* got 4",
+            "train.en: expected 3 lines, as in https://nlp.*train.en, got 4",
         ),
         ("tst2013.vi", "một con mèo\ncon Chó\n", "tst2013.vi: expected the contents of https://nlp.stanford.edu/"),
     ],
 )
-def test_other_files_are_refused(name: str, content: str | None, says: str, tmp_path: Path) -> None:
+def test_missing_or_modified_files_are_refused(name: str, content: str | None, says: str, tmp_path: Path) -> None:
     folder = put(tmp_path / "data")
     if content is None:
-        # What lies beside it under a like name is not taken.
+        # A file of a similar name is not used instead.
         (folder / name).rename(folder / f"train_substitute{Path(name).suffix}")
     else:
         (folder / name).write_text(content, encoding="utf-8")
@@ -97,7 +97,7 @@ def test_other_files_are_refused(name: str, content: str | None, says: str, tmp_
 
 
 @pytest.mark.full_data
-def test_the_known_digests_are_those_of_the_real_files(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_digests_match_the_published_files(monkeypatch: pytest.MonkeyPatch) -> None:
     folder = Path(os.environ.get("LABELEMB_DATA", "/nonexistent")) / "iwslt15-en-vi"
     if not folder.is_dir():
         pytest.skip("no iwslt15-en-vi in LABELEMB_DATA")
@@ -105,7 +105,7 @@ def test_the_known_digests_are_those_of_the_real_files(monkeypatch: pytest.Monke
         if digest is not None:
             file = folder / name if (folder / name).is_file() else folder / f"{name}.gz"
             monkeypatch.setitem(iwslt15.FILES, name, digest)
-            assert iwslt15._checked(name, file) == digest
+            assert iwslt15._verified_digest(name, file) == digest
 
 
 def test_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def test_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert fetched[2:] == [(f"{iwslt15.SOURCE}{name}", True) for name in list(TEXT)[2:]]
 
 
-def test_offline_says_what_to_put_where(
+def test_failed_download_names_the_files_and_where_to_put_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def retrieve(*arguments: Any, **more: Any) -> str:

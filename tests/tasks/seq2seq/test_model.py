@@ -37,7 +37,7 @@ def make_target() -> Tensor:
     return torch.cat([torch.full((3, 1), BOS), torch.randint(4, V, (3, 6))], dim=1)
 
 
-def test_attention_is_the_formula() -> None:
+def test_attention_equals_the_formula() -> None:
     torch.manual_seed(0)
     attention = GlobalAttention(4, "tanh").double()
     hidden, memory = torch.randn(1, 1, 4).double(), torch.randn(1, 3, 4).double()
@@ -51,18 +51,18 @@ def test_attention_is_the_formula() -> None:
 
 
 @pytest.mark.parametrize("activation", ["none", "tanh"])
-def test_attention_to_what_is_remembered_is_attention(activation: QueryActivation) -> None:
+def test_precomputed_attention_equals_attention(activation: QueryActivation) -> None:
     torch.manual_seed(0)
     attention = GlobalAttention(4, activation).double()
     hidden, memory = torch.randn(2, 3, 4).double(), torch.randn(2, 5, 4).double()
     mask = torch.arange(5) < torch.tensor([[5], [2]])
-    found = attention.look(hidden, *attention.remember(memory), mask)
+    found = attention.forward_precomputed(hidden, *attention.precompute(memory), mask)
     for one, other in zip(found, attention(hidden, memory, mask), strict=True):
         torch.testing.assert_close(one, other)
 
 
 @each_kind
-def test_padding_changes_nothing(kind: Kind) -> None:
+def test_padding_does_not_change_the_output(kind: Kind) -> None:
     model = make_model(kind)
     alone = [
         model(make_source()[row : row + 1, :n], n[None], make_target()[row : row + 1]) for row, n in enumerate(LENGTHS)
@@ -72,7 +72,7 @@ def test_padding_changes_nothing(kind: Kind) -> None:
 
 
 @each_kind
-def test_what_stands_in_the_padding_gives_nothing(kind: Kind) -> None:
+def test_no_gradient_at_padding(kind: Kind) -> None:
     model = make_model(kind)
     source = make_source()
     filled = torch.where(source == PAD, 5, source)
@@ -81,7 +81,7 @@ def test_what_stands_in_the_padding_gives_nothing(kind: Kind) -> None:
 
 @each_kind
 @torch.no_grad()
-def test_token_by_token_is_the_whole_output(kind: Kind) -> None:
+def test_step_by_step_decoding_equals_the_whole_sequence(kind: Kind) -> None:
     """One beginning a sentence becomes two, that trade positions and lose a neighbour on the way."""
     model = make_model(kind, dropout=0.5).eval()
     one, other = make_target(), make_target().flip(0)
@@ -135,7 +135,7 @@ def whole_attention(model: EncoderDecoder, source: Tensor, lengths: Tensor, targ
 
 
 @each_kind
-def test_a_later_target_token_changes_nothing_before_it(kind: Kind) -> None:
+def test_decoder_is_causal(kind: Kind) -> None:
     model, target = make_model(kind), make_target()
     changed = target.clone()
     changed[:, 4] = (changed[:, 4] - 3) % 7 + 4
@@ -144,14 +144,14 @@ def test_a_later_target_token_changes_nothing_before_it(kind: Kind) -> None:
     assert not torch.allclose(one[:, 4], other[:, 4])
 
 
-def test_dropout_of_the_lstm_acts_on_what_attention_gives() -> None:
+def test_lstm_applies_dropout_to_the_attention_output() -> None:
     model = make_model(layers=1, dropout=0.5)
     hidden = model(make_source(), LENGTHS, make_target())
     assert 0.2 < (hidden == 0).double().mean() < 0.8
 
 
 @each_kind
-def test_dropout_is_off_in_use(kind: Kind) -> None:
+def test_no_dropout_in_eval_mode(kind: Kind) -> None:
     model, inputs = make_model(kind, dropout=0.5), (make_source(), LENGTHS, make_target())
     one, other = (model(*inputs) for _ in range(2))
     assert not torch.allclose(one, other)
@@ -170,7 +170,7 @@ def test_shared_embedding(kind: Kind) -> None:
 
 
 @each_kind
-def test_an_empty_share(kind: Kind) -> None:
+def test_empty_batch_gives_gradients(kind: Kind) -> None:
     model = make_model(kind)
     nothing = torch.zeros(0, 0, dtype=torch.int64)
     hidden = model(nothing, nothing.sum(1), torch.zeros(0, 1, dtype=torch.int64))
@@ -179,14 +179,14 @@ def test_an_empty_share(kind: Kind) -> None:
     assert all(p.grad is not None and not p.grad.any() for p in model.parameters()), "all take part, none moves"
 
 
-def test_layers_of_the_transformer_start_apart() -> None:
+def test_transformer_layers_have_different_initial_weights() -> None:
     model = make_model(TransformerSeq2Seq)
     for stack in (model.encoder, model.decoder):
         first, second = (dict(layer.named_parameters()) for layer in stack)  # type: ignore[union-attr]
         assert not torch.equal(first["linear1.weight"], second["linear1.weight"])
 
 
-def test_places_are_sines_and_cosines() -> None:
+def test_sinusoidal_positions() -> None:
     code = positions(2, 2, torch.zeros(1, 4, dtype=torch.float64))
     angles = torch.tensor([[2.0, 2.0, 0.02, 0.02], [3.0, 3.0, 0.03, 0.03]], dtype=torch.float64)
     sine = torch.tensor([True, False, True, False])
@@ -194,12 +194,12 @@ def test_places_are_sines_and_cosines() -> None:
     assert positions(0, 3, torch.zeros(1, 5)).shape == (3, 5)
 
 
-def test_sizes() -> None:
+def test_invalid_dimensions_are_refused() -> None:
     with pytest.raises(ConfigError, match="hidden_size: .* got 0; layers: .* got 0; dropout: .* got 1"):
         ModelDims(hidden_size=0, layers=0, dropout=1)
 
 
-def test_choices_of_their_own() -> None:
+def test_invalid_model_options_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"heads: expected a divisor of hidden_size \(8\), got 3"):
         TransformerSeq2Seq(VocabSizes(5, 5), ModelDims(6, 8), heads=3)
     with pytest.raises(ConfigError, match="query_activation: expected none or tanh, got 'relu'"):
@@ -208,7 +208,7 @@ def test_choices_of_their_own() -> None:
 
 @each_kind
 @pytest.mark.parametrize("impl", ["eager", "chunked"])
-def test_it_learns_under_the_label_embedding_loss(impl: str, kind: Kind) -> None:
+def test_training_with_label_embedding_reduces_the_loss(impl: str, kind: Kind) -> None:
     """Copying three words, a few steps: padding in the targets, every term on."""
     torch.manual_seed(0)
     model = kind(VocabSizes(V, V), ModelDims(16, 16, layers=1, dropout=0.0))

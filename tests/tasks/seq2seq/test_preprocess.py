@@ -21,7 +21,7 @@ def words(corpus: Corpus, split: str, side: str, row: int) -> str:
     return " ".join(vocabulary.decode(sentences[row].tolist()))
 
 
-def test_what_goes_in_comes_out(make_corpus: MakeCorpus) -> None:
+def test_corpus_round_trip(make_corpus: MakeCorpus) -> None:
     corpus = make_corpus()
     for row, (source, target) in enumerate(TRAIN):
         assert words(corpus, "train", "src", row) == source
@@ -32,13 +32,13 @@ def test_what_goes_in_comes_out(make_corpus: MakeCorpus) -> None:
     assert train.lengths.tolist() == [3, 4, 3]
 
 
-def test_held_out_pairs_all_stay_with_their_lines(make_corpus: MakeCorpus) -> None:
+def test_held_out_splits_keep_all_pairs_and_their_lines(make_corpus: MakeCorpus) -> None:
     held_out = [("A " * 80, "b"), ("", ""), ("The zebra", "x")]
     corpus = make_corpus(held_out=[(s.strip(), t) for s, t in held_out], lower=True)
     valid = corpus.splits["valid"]
     assert valid.src.lengths.tolist() == [80, 0, 2]
     assert words(corpus, "valid", "src", 2) == "the <unk>"
-    assert valid.src_lines[2] == "The zebra", "as it came, to copy words from and to score against"
+    assert valid.src_lines[2] == "The zebra", "raw lines, for replacing unknown words and for scoring"
 
 
 def test_training_pairs_over_the_limits_are_counted(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_training_pairs_over_the_limits_are_counted(tmp_path: Path) -> None:
     counts = write_corpus(tmp_path / "c", sources, PreprocessOptions(src_length=2, tgt_length=2))["train"]
     assert (counts.pairs, counts.too_long, counts.empty, counts.read) == (1, 2, 2, 5)
     corpus = Corpus.open(tmp_path / "c")
-    assert corpus.src_vocab.words == (*SPECIAL, "a", "b"), "what is left out is not counted"
+    assert corpus.src_vocab.words == (*SPECIAL, "a", "b"), "pairs left out do not contribute to the vocabulary"
     free = write_corpus(tmp_path / "c", sources, PreprocessOptions(src_length=0, tgt_length=0))["train"]
     assert free.pairs == 3
 
@@ -66,7 +66,7 @@ def test_lower_case_keeps_the_number_of_characters() -> None:
     assert PreprocessOptions(char=True, lower=True).tokens("İx") == ("i̇", "x")
 
 
-def test_vocabulary_files(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+def test_given_vocabulary_files_are_used(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     (tmp_path / "vocab.en").write_text("</s>\n<unk>\n<s>\nthe\ncat\nsits\n")
     corpus = make_corpus(src_vocab=str(tmp_path / "vocab.en"))
     assert corpus.src_vocab.words == (*SPECIAL, "the", "cat", "sits")
@@ -74,14 +74,14 @@ def test_vocabulary_files(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     assert words(corpus, "train", "src", 1) == "the <unk> sits <unk>"
 
 
-def test_a_vocabulary_of_other_text_is_refused(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+def test_vocabulary_without_the_training_words_is_refused(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     (tmp_path / "vocab.vi").write_text("con\nmèo\n")
     with pytest.raises(DataError, match=r"src_vocab: expected a vocabulary of the training text .* 0.0 %"):
         make_corpus(src_vocab=str(tmp_path / "vocab.vi"))
     assert [path.name for path in tmp_path.iterdir()] == ["vocab.vi"], "nothing is left behind"
 
 
-def test_shuffle_moves_pairs_together(make_corpus: MakeCorpus) -> None:
+def test_shuffle_keeps_pairs_together(make_corpus: MakeCorpus) -> None:
     pairs = [(f"s{number}", f"t{number}") for number in range(50)]
     one, other = make_corpus(pairs, shuffle=1), make_corpus(pairs, shuffle=1, seed=1)
     rows = [(words(one, "train", "src", row), words(one, "train", "tgt", row)) for row in range(50)]
@@ -90,12 +90,12 @@ def test_shuffle_moves_pairs_together(make_corpus: MakeCorpus) -> None:
     assert [words(other, "train", "src", row) for row in range(50)] != [source for source, _ in rows]
 
 
-def test_the_same_text_gives_the_same_digest(make_corpus: MakeCorpus) -> None:
+def test_digest_is_reproducible(make_corpus: MakeCorpus) -> None:
     first, again, other = make_corpus(), make_corpus(), make_corpus(lower=True)
     assert first.digest == again.digest != other.digest
 
 
-def test_an_error_half_way_leaves_what_was_there(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+def test_failed_preprocessing_leaves_the_old_folder(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     digest = make_corpus().digest
 
     def broken() -> object:
@@ -108,27 +108,27 @@ def test_an_error_half_way_leaves_what_was_there(make_corpus: MakeCorpus, tmp_pa
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_folder_with_something_else_is_not_touched(tmp_path: Path) -> None:
+def test_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(ConfigError, match="save_data: .* in use"):
+    with pytest.raises(ConfigError, match="save_data: .* which exists"):
         write_corpus(tmp_path, {"train": lambda: iter(TRAIN)}, PreprocessOptions())
     assert (tmp_path / "thesis.txt").exists()
 
 
-def test_what_people_put_into_a_corpus_is_not_touched(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+def test_corpus_folder_with_added_files_is_not_replaced(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     make_corpus()
     (tmp_path / "made" / "runs").mkdir()
-    with pytest.raises(ConfigError, match="save_data: .* and nothing else, got .*made, with runs in it"):
+    with pytest.raises(ConfigError, match="save_data: .* got .*made, which also holds runs"):
         make_corpus()
     assert (tmp_path / "made" / "runs").is_dir()
 
 
-def test_nothing_within_the_limits(make_corpus: MakeCorpus) -> None:
-    with pytest.raises(DataError, match="train: expected pairs within src_length 1 .* 3 pairs over it"):
+def test_no_pairs_within_the_length_limits(make_corpus: MakeCorpus) -> None:
+    with pytest.raises(DataError, match="train: expected pairs within src_length 1 .* 3 longer pairs"):
         make_corpus(src_length=1)
 
 
-def test_options_that_cannot_be() -> None:
+def test_invalid_preprocess_options_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"src_vocab_size: .* got 4; .*shuffle: expected 0 or 1"):
         PreprocessOptions(src_vocab_size=4, shuffle=2)
     with pytest.raises(ConfigError, match="tgt_vocab_size: expected 100 as src_vocab_size, with share, got 200"):
@@ -137,17 +137,17 @@ def test_options_that_cannot_be() -> None:
         PreprocessOptions(share=True, src_vocab="a", tgt_vocab="b")
 
 
-def test_the_published_name_of_the_training_file_is_found(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+def test_path_with_the_published_suffix_is_found(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     make_corpus()
     made = tmp_path / "made"
     assert find_corpus(f"{made}.train.pt") == made
     made.rename(tmp_path / "x.train.pt")
     assert find_corpus(tmp_path / "x") == find_corpus(tmp_path / "x.train.pt") == tmp_path / "x.train.pt"
-    with pytest.raises(DataError, match="data: expected the folder of a prepared corpus, got none at .*nowhere"):
+    with pytest.raises(DataError, match="data: expected the folder of a preprocessed corpus, got none at .*nowhere"):
         find_corpus(tmp_path / "nowhere")
 
 
-def test_a_damaged_corpus(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+def test_damaged_corpus_is_refused(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     make_corpus()
     ids = tmp_path / "made" / "train.src.ids"
     ids.write_bytes(ids.read_bytes()[:-2])
@@ -158,10 +158,10 @@ def test_a_damaged_corpus(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     whole = metadata.read_text()
     assert '"dtype": "<u2"' in whole
     metadata.write_text(whole.replace('"dtype": "<u2"', '"dtype": "O"'))
-    with pytest.raises(DataError, match="expected numbers of a kind in <u2, <u4, .* got 'O'"):
+    with pytest.raises(DataError, match="expected dtype <u2 or <u4 or .* got 'O'"):
         Corpus.open(tmp_path / "made")
     metadata.write_text(whole.replace('"pairs"', '"peers"'))
-    with pytest.raises(DataError, match="metadata.json: expected sizes and kinds of all files"):
+    with pytest.raises(DataError, match="metadata.json: expected size and dtype of all files"):
         Corpus.open(tmp_path / "made")
     metadata.write_text(whole)
     words = tmp_path / "made" / "tgt.vocab"
@@ -169,7 +169,7 @@ def test_a_damaged_corpus(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"tgt.vocab: expected \d+ words, got \d+"):
         Corpus.open(tmp_path / "made")
     metadata.write_text(json.dumps({"format": "labelemb.corpus.v0"}))
-    with pytest.raises(DataError, match="a prepared corpus of this version"):
+    with pytest.raises(DataError, match="a preprocessed corpus of this version"):
         Corpus.open(tmp_path / "made")
 
 

@@ -1,4 +1,4 @@
-"""The language recipe: learns, resumes to the same bits, scores everything."""
+"""Sequence-to-sequence runs: training, resuming with identical results, scores."""
 
 import json
 import os
@@ -34,13 +34,13 @@ DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 
 def spoken(numbers: range) -> list[tuple[str, str]]:
-    """Numbers to be read digit by digit, backwards."""
+    """Pairs of a number's digits and the names of the digits in reverse order."""
     return [(" ".join(str(n)), " ".join(DIGITS[int(digit)] for digit in reversed(str(n)))) for n in numbers]
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Seq2SeqConfig:
-    """A tiny run on a corpus in a folder of its own."""
+    """Configuration of a tiny run and its corpus."""
     sources = {"train": range(100, 300, 3), "valid": range(101, 130, 3), "test": range(102, 130, 3)}
     pairs = {name: (lambda numbers=numbers: iter(spoken(numbers))) for name, numbers in sources.items()}
     write_corpus(tmp_path / "corpus", pairs, PreprocessOptions())
@@ -55,7 +55,7 @@ def without_time(run: RunFolder) -> list[dict[str, object]]:
 @pytest.mark.parametrize(
     ("method", "model"), [("label_embedding", "lstm"), ("cross_entropy", "lstm"), ("label_embedding", "transformer")]
 )
-def test_a_run(config: Seq2SeqConfig, method: str, model: str, tmp_path: Path) -> None:
+def test_training_run(config: Seq2SeqConfig, method: str, model: str, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     config = replace(config, method=method, model=model, heads=2, eval_interval=4, beam_size=2)  # type: ignore[arg-type]
     train(config, run)
@@ -67,7 +67,7 @@ def test_a_run(config: Seq2SeqConfig, method: str, model: str, tmp_path: Path) -
     assert all(expected <= set(line) for line in lines)
     assert [("test_bleu" in line, "test_perplexity" in line) for line in lines] == [(False, False)] * 2 + [(True, True)]
     assert lines[-1]["valid_perplexity"] < lines[0]["valid_perplexity"]
-    assert_kept(run, config)
+    assert_artifacts(run, config)
     if method == "label_embedding":
         embedding = LabelEmbedding.load(run.labels_file)
         assert isinstance(embedding, CompressedLabelEmbedding)
@@ -78,8 +78,8 @@ def test_a_run(config: Seq2SeqConfig, method: str, model: str, tmp_path: Path) -
         assert not run.labels_file.exists()
 
 
-def assert_kept(run: RunFolder, config: Seq2SeqConfig) -> None:
-    """Outputs, scores with signatures and the best checkpoints are those that the history tells of."""
+def assert_artifacts(run: RunFolder, config: Seq2SeqConfig) -> None:
+    """Outputs, scores with signatures and best checkpoints agree with the history."""
     lines, corpus = run.history(), Corpus.open(config.corpus)
     for split in ("valid", "test"):
         scores = run.scores()[split]
@@ -95,15 +95,15 @@ def assert_kept(run: RunFolder, config: Seq2SeqConfig) -> None:
         for name in ("bleu", "rouge1", "rougeL"):
             statistics = sentence_statistics(by_sentence[name])
             assert score_of(statistics)(statistics.sum(axis=0)) == pytest.approx(scores[name]["value"], abs=1e-4)
-    wanted = {"": ("valid_perplexity", min), "bleu": ("valid_bleu", max), "rouge": ("valid_rougeL", max)}
-    for name, (figure, best) in wanted.items():
-        assert load_checkpoint(run.best_by(name))["line"][figure] == best(line[figure] for line in lines)
+    criteria = {"": ("valid_perplexity", min), "bleu": ("valid_bleu", max), "rouge": ("valid_rougeL", max)}
+    for name, (metric, best) in criteria.items():
+        assert load_checkpoint(run.best_by(name))["line"][metric] == best(line[metric] for line in lines)
         assert f"{run.best_by(name).stem}/valid" in read_sentences(run.sentences_file)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("model", ["lstm", "transformer"])
-def test_what_is_evaluated_does_not_depend_on_the_batch_size(config: Seq2SeqConfig, model: str) -> None:
+def test_evaluation_does_not_depend_on_the_batch_size(config: Seq2SeqConfig, model: str) -> None:
     corpus = Corpus.open(config.corpus)
     config = replace(config, model=model, heads=3)  # type: ignore[arg-type]
     found = []
@@ -113,10 +113,12 @@ def test_what_is_evaluated_does_not_depend_on_the_batch_size(config: Seq2SeqConf
         task.loss.double()
         found.append(task.evaluate(task.model.eval().double(), Shard(), lambda counts: counts))
     assert found[0] == pytest.approx(found[1])
-    assert found[0]["valid_perplexity"] == pytest.approx(len(corpus.tgt_vocab), rel=0.6), "knows nothing yet"
+    assert found[0]["valid_perplexity"] == pytest.approx(len(corpus.tgt_vocab), rel=0.6), (
+        "close to uniform before training"
+    )
 
 
-def test_one_seed_is_one_run_and_modes_share_what_they_can(config: Seq2SeqConfig, tmp_path: Path) -> None:
+def test_runs_are_reproducible_and_methods_share_initial_weights(config: Seq2SeqConfig, tmp_path: Path) -> None:
     runs = [RunFolder(tmp_path / name) for name in "ab"]
     for run in runs:
         train(replace(config, dropout=0.3), run)
@@ -136,7 +138,7 @@ def _placed(task: Seq2SeqTask) -> Seq2SeqTask:
 
 
 @pytest.mark.parametrize("save_interval", [None, 6])
-def test_killed_and_resumed_is_the_same_run(config: Seq2SeqConfig, save_interval: int | None, tmp_path: Path) -> None:
+def test_resumed_run_equals_uninterrupted_run(config: Seq2SeqConfig, save_interval: int | None, tmp_path: Path) -> None:
     config = replace(config, dropout=0.3, eval_interval=3, save_interval=save_interval, epochs=4, soft_start=5)
     whole = RunFolder(tmp_path / "whole")
     train(config, whole)
@@ -165,12 +167,14 @@ def test_killed_and_resumed_is_the_same_run(config: Seq2SeqConfig, save_interval
     assert killed.scores() == whole.scores()
 
 
-def test_batches_by_tokens_are_no_measure_of_what_is_searched_at_once() -> None:
-    assert Seq2SeqConfig(batch_size=7).sentences_at_once == 7
-    assert Seq2SeqConfig(batch_size=4096, batch_type="tokens").sentences_at_once == 64
+def test_evaluation_batch_size_with_token_batches() -> None:
+    assert Seq2SeqConfig(batch_size=7).eval_batch_size == 7
+    assert Seq2SeqConfig(batch_size=4096, batch_type="tokens").eval_batch_size == 64
 
 
-def test_damage_is_not_hidden_by_a_second_place(make_corpus: Callable[..., Corpus], tmp_path: Path) -> None:
+def test_damaged_corpus_is_reported_when_data_folder_is_given(
+    make_corpus: Callable[..., Corpus], tmp_path: Path
+) -> None:
     make_corpus()
     ids = tmp_path / "made" / "train.src.ids"
     ids.write_bytes(ids.read_bytes()[:-2])
@@ -178,7 +182,7 @@ def test_damage_is_not_hidden_by_a_second_place(make_corpus: Callable[..., Corpu
         load_corpus(str(tmp_path / "made"), tmp_path)
 
 
-def test_checkpoints_to_go_on_from_come_every_save_interval(config: Seq2SeqConfig, tmp_path: Path) -> None:
+def test_checkpoints_are_written_every_save_interval(config: Seq2SeqConfig, tmp_path: Path) -> None:
     """At the evaluation that follows; here steps 2, 4 .. 10, of which 4 passes 3, 6 and 10 pass 6 and 9."""
     run = RunFolder(tmp_path / "run")
     steps = []
@@ -193,7 +197,7 @@ def test_checkpoints_to_go_on_from_come_every_save_interval(config: Seq2SeqConfi
     assert steps == [0, 4, 6, 6, 10]
 
 
-def test_translate_keeps_lines_and_order(make_corpus: Callable[..., Corpus]) -> None:
+def test_translate_keeps_the_order_of_lines(make_corpus: Callable[..., Corpus]) -> None:
     held_out = [("the dog sits here", "x"), ("", "x"), ("cat", "x"), ("the Zebra", "x")]
     corpus = make_corpus(held_out=held_out)
     model = Seq2SeqTask(Seq2SeqConfig(hidden_size=6, embedding_size=4), corpus).model.eval()
@@ -208,7 +212,7 @@ def test_translate_keeps_lines_and_order(make_corpus: Callable[..., Corpus]) -> 
     assert lines(2)[1] == ""
     with torch.no_grad():
         model.head.bias[1] = 100.0  # type: ignore[union-attr]
-    assert set(lines(4)[2].split()) == {"cat"}, "in place of unknown words"
+    assert set(lines(4)[2].split()) == {"cat"}, "unknown words are replaced"
     assert set(lines(4, False)[2].split()) == {"<unk>"}
 
 
@@ -225,12 +229,12 @@ def test_scores() -> None:
     assert score("rouge", ["ab"], ["ac"], ["x"], False)["rouge1"].value == 0
 
 
-def test_runs_that_cannot_start(config: Seq2SeqConfig, tmp_path: Path) -> None:
+def test_invalid_runs_are_refused(config: Seq2SeqConfig, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     with pytest.raises(ConfigError, match=r"soft_start: expected fewer steps than the run has \(10\), got 10"):
         check(replace(config, soft_start=10), run)
     check(replace(config, soft_start=10, method="cross_entropy"), run)
-    with pytest.raises(DataError, match="data: expected the folder of a prepared corpus, got none at nowhere"):
+    with pytest.raises(DataError, match="data: expected the folder of a preprocessed corpus, got none at nowhere"):
         check(replace(config, corpus="nowhere"), run)
     with pytest.raises(ConfigError, match=r"eval_metrics: expected exact or bleu or rouge, got 'meteor'; .*beam_size"):
         replace(config, eval_metrics="bleu,meteor", beam_size=0)
@@ -244,7 +248,7 @@ def test_runs_that_cannot_start(config: Seq2SeqConfig, tmp_path: Path) -> None:
     check(replace(config, corpus="corpus"), run, tmp_path)
 
 
-def test_the_corpus_is_part_of_the_signature(config: Seq2SeqConfig, tmp_path: Path) -> None:
+def test_resume_with_another_corpus_is_refused(config: Seq2SeqConfig, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     train(replace(config, epochs=1), run)
     digest = json.loads(run.signature_file.read_text())["data_digest"]

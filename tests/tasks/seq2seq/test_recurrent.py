@@ -1,16 +1,16 @@
-"""An LSTM over sentences of unlike lengths does what torch's packed sequences do."""
+"""The LSTM over padded sequences equals torch's packed sequences; a single step equals the LSTM."""
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from labelemb.tasks.seq2seq.recurrent import run_ragged, run_step
+from labelemb.tasks.seq2seq.recurrent import lstm_step, run_lstm
 
 
 @pytest.mark.parametrize("lengths", [[5], [1, 1], [7, 7, 7], [3, 7, 1, 7, 2], [2, 4]])
 @pytest.mark.parametrize("layers", [1, 2])
-def test_values_and_gradients_are_those_of_a_packed_sequence(lengths: list[int], layers: int) -> None:
+def test_run_lstm_equals_packed_sequence(lengths: list[int], layers: int) -> None:
     torch.manual_seed(0)
     lstm = nn.LSTM(3, 4, layers, batch_first=True).double()
     inputs = torch.randn(len(lengths), 7, 3, dtype=torch.float64)
@@ -18,7 +18,7 @@ def test_values_and_gradients_are_those_of_a_packed_sequence(lengths: list[int],
 
     states, last = lstm(pack_padded_sequence(inputs, sizes, batch_first=True, enforce_sorted=False))
     expected = (pad_packed_sequence(states, batch_first=True, total_length=7)[0], *last)
-    found_states, found_last = run_ragged(lstm, inputs, sizes)
+    found_states, found_last = run_lstm(lstm, inputs, sizes)
     found = (found_states, *found_last)
 
     for one, other in zip(found, expected, strict=True):
@@ -29,25 +29,25 @@ def test_values_and_gradients_are_those_of_a_packed_sequence(lengths: list[int],
         torch.testing.assert_close(one, other)
 
 
-def test_padding_has_no_part_in_it() -> None:
+def test_padding_is_ignored() -> None:
     lstm = nn.LSTM(3, 4, batch_first=True)
     inputs, lengths = torch.randn(2, 5, 3), torch.tensor([2, 4])
-    spoilt = inputs.clone()
-    spoilt[0, 2:] = torch.nan
-    spoilt[1, 4:] = torch.nan
-    for one, other in zip(run_ragged(lstm, inputs, lengths)[1], run_ragged(lstm, spoilt, lengths)[1], strict=True):
+    corrupted = inputs.clone()
+    corrupted[0, 2:] = torch.nan
+    corrupted[1, 4:] = torch.nan
+    for one, other in zip(run_lstm(lstm, inputs, lengths)[1], run_lstm(lstm, corrupted, lengths)[1], strict=True):
         assert torch.equal(one, other)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("layers", [1, 2])
-def test_a_step_is_one_token_of_the_lstm(layers: int) -> None:
-    """Rows that share what they go on from, and rows that share their word; one state that nobody goes on from."""
+def test_lstm_step_equals_the_lstm(layers: int) -> None:
+    """Some hypotheses share a parent, some a token, and one parent has no continuation."""
     lstm, embedding = nn.LSTM(3, 4, layers, batch_first=True).double(), nn.Embedding(6, 3).double()
     hidden, cell = torch.randn(2, layers, 3, 4, dtype=torch.float64)
-    words, origin = torch.tensor([5, 2, 5, 1]), torch.tensor([2, 2, 0, 2])
-    output, (last_hidden, last_cell) = lstm(embedding(words)[:, None], (hidden[:, origin], cell[:, origin]))
-    found, state = run_step(lstm, embedding, words, list(zip(hidden, cell, strict=True)), origin)
+    tokens, parents = torch.tensor([5, 2, 5, 1]), torch.tensor([2, 2, 0, 2])
+    output, (last_hidden, last_cell) = lstm(embedding(tokens)[:, None], (hidden[:, parents], cell[:, parents]))
+    found, state = lstm_step(lstm, embedding, tokens, list(zip(hidden, cell, strict=True)), parents)
     torch.testing.assert_close(found, output[:, 0])
     torch.testing.assert_close(torch.stack([h for h, _ in state]), last_hidden)
     torch.testing.assert_close(torch.stack([c for _, c in state]), last_cell)

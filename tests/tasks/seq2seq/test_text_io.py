@@ -26,7 +26,7 @@ RELEASE = """\
 """
 
 
-def test_plain_and_zipped_lines_are_the_same(tmp_path: Path) -> None:
+def test_plain_and_gzipped_files_give_the_same_lines(tmp_path: Path) -> None:
     content = "\ufeffmột\r\nhai\u2028x\n\nba".encode()
     (tmp_path / "plain").write_bytes(content)
     (tmp_path / "zipped").write_bytes(gzip.compress(content))
@@ -34,7 +34,7 @@ def test_plain_and_zipped_lines_are_the_same(tmp_path: Path) -> None:
     assert list(read_lines(tmp_path / "plain")) == list(read_lines(tmp_path / "zipped")) == expected
 
 
-def test_lines_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b"fine\ncaf\xe9\n")
     with pytest.raises(DataError, match=r"latin, line 2: expected UTF-8, got b'\\xe9'"):
         list(read_lines(tmp_path / "latin"))
@@ -42,29 +42,29 @@ def test_lines_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="an empty file"):
         list(read_lines(tmp_path / "empty"))
     (tmp_path / "cut").write_bytes(gzip.compress(b"line\n" * 1000)[:-12])
-    with pytest.raises(DataError, match="expected a whole gzip file"):
+    with pytest.raises(DataError, match="expected a complete gzip file"):
         list(read_lines(tmp_path / "cut"))
     with pytest.raises(DataError, match="No such file"):
         list(read_lines(tmp_path / "missing"))
 
 
 @pytest.mark.parametrize("longer", [0, 1])
-def test_files_of_different_lengths(longer: int, tmp_path: Path) -> None:
+def test_parallel_files_of_different_lengths_are_refused(longer: int, tmp_path: Path) -> None:
     files = [tmp_path / "a", tmp_path / "b"]
     for number, file in enumerate(files):
         file.write_text("line\n" * (5 if number == longer else 3))
     counts = "5 and 3" if longer == 0 else "3 and 5"
-    with pytest.raises(DataError, match=f"equally many lines, got {counts}"):
+    with pytest.raises(DataError, match=f"the same number of lines, got {counts}"):
         list(parallel(*files)())
 
 
-def test_the_release_format_of_lcsts(tmp_path: Path) -> None:
+def test_lcsts_release_format(tmp_path: Path) -> None:
     file = tmp_path / "PART_II.txt"
     file.write_text(RELEASE, encoding="utf-8")
     assert is_lcsts(file)
     first, third = ("日前，方舟子发文 直指林志颖旗下产品", "林志颖公司疑涉虚假营销"), ("戊", "丁")
     assert list(lcsts(file)()) == [first, ("乙 <b> & 丙", "甲"), third]
-    assert list(lcsts(file, least_label=3)()) == [first, third]
+    assert list(lcsts(file, min_label=3)()) == [first, third]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_the_release_format_of_lcsts(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_damaged_releases(content: str, says: str, tmp_path: Path) -> None:
+def test_damaged_lcsts_file_is_refused(content: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text(content)
     with pytest.raises(DataError, match=says):
         list(lcsts(tmp_path / "file", 3)())

@@ -7,7 +7,7 @@ from labelemb.errors import DataError
 from labelemb.tasks.seq2seq.vocab import SPECIAL, UNK, Vocabulary
 
 
-def test_frequent_words_first_and_ties_by_code_point() -> None:
+def test_words_are_sorted_by_frequency_then_code_point() -> None:
     text = list("baccdabce")
     forwards, backwards = (Vocabulary.of_counts(Counter(words)) for words in (text, text[::-1]))
     assert forwards == backwards
@@ -22,13 +22,13 @@ def test_encode_and_decode() -> None:
     assert vocabulary.decode([5, UNK]) == ["y", "<unk>"]
 
 
-def test_files_go_out_and_in(tmp_path: Path) -> None:
+def test_vocabulary_file_round_trip(tmp_path: Path) -> None:
     vocabulary = Vocabulary.of(["mèo", "chó"])
     vocabulary.write(tmp_path / "v")
     assert Vocabulary.read(tmp_path / "v") == vocabulary
 
 
-def test_special_tokens_may_stand_anywhere_in_a_file(tmp_path: Path) -> None:
+def test_special_tokens_anywhere_in_a_vocabulary_file(tmp_path: Path) -> None:
     (tmp_path / "vocab.en").write_text("</s>\n<unk>\n<s>\nRachel\n:\n")
     assert Vocabulary.read(tmp_path / "vocab.en").words == (*SPECIAL, "Rachel", ":")
 
@@ -37,7 +37,7 @@ def test_special_tokens_may_stand_anywhere_in_a_file(tmp_path: Path) -> None:
     ("content", "says"),
     [("a\n\nb\n", "line 2: expected one word a line, got ''"), ("a\nb\na\n", "line 3: .* as on line 1")],
 )
-def test_a_file_that_is_no_vocabulary(content: str, says: str, tmp_path: Path) -> None:
+def test_invalid_vocabulary_file_is_refused(content: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "v").write_text(content)
     with pytest.raises(DataError, match=says):
         Vocabulary.read(tmp_path / "v")

@@ -49,16 +49,22 @@ class GlobalAttention(nn.Module):
         output: Tensor = self.output(torch.cat([context, hidden], dim=2)).tanh()
         return output, weights
 
-    def remember(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Precompute the keys and values `(B, S, D)` that ``look`` takes.
+    def precompute(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute keys and values once per source sentence, for step-by-step decoding.
 
         W_in and the context part of W_out are applied to the memory once instead of at every decoding step.
+
+        Args:
+            memory: Encoder states, `(B, S, D)`.
+
+        Returns:
+            Keys and values, `(B, S, D)` each, for ``forward_precomputed``.
         """
         keys = memory @ self.query.weight if self.query_activation == "none" else memory
         return keys, F.linear(memory, self._output_parts()[0])
 
-    def look(self, hidden: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute the same result as ``forward`` from the output of ``remember``."""
+    def forward_precomputed(self, hidden: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the same result as ``forward`` from the keys and values of ``precompute``."""
         weights = self._weights(hidden if self.query_activation == "none" else self._query(hidden), keys, mask)
         return (weights @ values + F.linear(hidden, self._output_parts()[1])).tanh(), weights
 

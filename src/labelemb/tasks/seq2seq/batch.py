@@ -17,7 +17,7 @@ from labelemb.training.seeding import stream_seed
 
 BatchType = Literal["sentences", "tokens"]
 Rows = npt.NDArray[np.int64]
-WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128)
+WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128)  # candidate widths, in tokens, of the length buckets of BatchPlan
 
 
 @dataclass(frozen=True)
@@ -54,23 +54,40 @@ class PairBatch:
         return None
 
     @classmethod
-    def of(cls, split: Split, rows: Rows, device: torch.device | str = "cpu") -> "PairBatch":
-        """Build a padded batch from the given rows, which may be empty."""
+    def from_rows(cls, split: Split, rows: Rows, device: torch.device | str = "cpu") -> "PairBatch":
+        """Build a padded batch.
+
+        Args:
+            split: Parallel sentences.
+            rows: Indices of the B sentence pairs, int64 `(B,)`; B may be 0.
+            device: Device of the tensors, except for ``lengths``.
+
+        Returns:
+            The batch.
+        """
         source, lengths = source_batch(split.src, rows, device)
-        target, ends = padded(split.tgt, rows)
+        target, target_lengths = padded(split.tgt, rows)
         count, width = target.shape
-        framed = np.full((count, width + 2), PAD, np.int64)
-        framed[:, 0], framed[:, 1:-1] = BOS, target
-        framed[np.arange(count), ends + 1] = EOS
-        whole = torch.from_numpy(framed).to(device)
-        shifted = whole[:, :-1].masked_fill(whole[:, :-1] == EOS, PAD)
-        return cls(source, lengths, shifted, whole[:, 1:].contiguous(), int(ends.sum()) + count)
+        with_ends = np.full((count, width + 2), PAD, np.int64)  # BOS, target, EOS, padding
+        with_ends[:, 0], with_ends[:, 1:-1] = BOS, target
+        with_ends[np.arange(count), target_lengths + 1] = EOS
+        tokens = torch.from_numpy(with_ends).to(device)
+        target_input = tokens[:, :-1].masked_fill(tokens[:, :-1] == EOS, PAD)
+        return cls(source, lengths, target_input, tokens[:, 1:].contiguous(), int(target_lengths.sum()) + count)
 
 
 def source_batch(sentences: Sentences, rows: Rows, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-    """Return source (B, S) on the device and lengths (B,) on the CPU.
+    """Return the padded source of a batch.
 
     An empty sentence is replaced by a single UNK token, since the encoder needs at least one token.
+
+    Args:
+        sentences: Source sentences.
+        rows: Indices of the B sentences, int64 `(B,)`.
+        device: Device of the token ids.
+
+    Returns:
+        Token ids, int64 `(B, S)`, and lengths, int64 `(B,)`, on the CPU.
     """
     source, lengths = padded(sentences, rows)
     if (lengths == 0).any():
@@ -81,11 +98,11 @@ def source_batch(sentences: Sentences, rows: Rows, device: torch.device | str = 
 
 
 def padded(sentences: Sentences, rows: Rows) -> tuple[Rows, Rows]:
-    """Return right-padded token ids, int64 (B, longest), and sentence lengths, int64 (B,)."""
+    """Return right-padded token ids, int64 `(B, S)`, and sentence lengths, int64 `(B,)`."""
     spans = sentences.spans[rows].astype(np.int64)
     lengths = spans[:, 1] - spans[:, 0]
     columns = np.arange(lengths.max(initial=0))
-    inside = columns < lengths[:, None]  # (B, longest)
+    inside = columns < lengths[:, None]  # (B, S)
     result = np.full(inside.shape, PAD, np.int64)
     result[inside] = sentences.ids[(spans[:, :1] + columns)[inside]]
     return result, lengths
@@ -120,10 +137,10 @@ class BatchPlan:
             choices.expect(batch_size >= 1, "batch_size", "a whole number >= 1", batch_size)
             choices.expect_one_of("batch_type", by, get_args(BatchType))
         self.batch_size, self.by, self.seed = batch_size, by, seed
-        self._lengths = (source_lengths.astype(np.int64), target_lengths.astype(np.int64) + 1)  # + 1: the end
+        self._lengths = (source_lengths.astype(np.int64), target_lengths.astype(np.int64) + 1)  # + 1: EOS
         self._layout = min(((first, width) for first in (0, 1) for width in WIDTHS), key=self._layout_padding)
         rows = self._sorted(self._layout, None)
-        self._starts = self._cut(rows)
+        self._starts = self._batch_starts(rows)
         self.padding = self._padding(rows, self._starts)
 
     def __len__(self) -> int:
@@ -132,50 +149,68 @@ class BatchPlan:
 
     def epoch(self, epoch: int) -> list[Rows]:
         """Return the rows of each batch; determined by the seed and the epoch."""
-        draw = np.random.default_rng(stream_seed(self.seed, "order", epoch))
-        batches = np.split(self._sorted(self._layout, draw), self._starts[1:])
-        return [batches[number] for number in draw.permutation(len(batches))]
+        rng = np.random.default_rng(stream_seed(self.seed, "order", epoch))
+        batches = np.split(self._sorted(self._layout, rng), self._starts[1:])
+        return [batches[number] for number in rng.permutation(len(batches))]
 
     @cached_property
-    def _longer(self) -> Rows:
+    def _max_lengths(self) -> Rows:
         return np.maximum(*self._lengths)
 
-    def _sorted(self, layout: tuple[int, int], draw: np.random.Generator | None) -> Rows:
-        """Sort by one side in steps of ``width``, inside a step by the other side, then exactly, then at random.
+    def _sorted(self, layout: tuple[int, int], rng: np.random.Generator | None) -> Rows:
+        """Return the rows sorted by length.
 
-        The other side goes up in one step and down in the next: a batch that spans two steps spans like lengths.
+        The sort keys are the length of the first side in buckets of ``width`` tokens, the length of the second side,
+        the exact length of the first side, and a random number (the row number where ``rng`` is None). The second side
+        is sorted ascending in even and descending in odd buckets, so that a batch across two buckets has similar
+        lengths.
+
+        Args:
+            layout: First side (0: source, 1: target) and ``width``.
+            rng: Generator for ties.
         """
         first, width = layout
-        one, other = self._lengths[first], self._lengths[1 - first]
-        ties = draw.permutation(len(one)) if draw is not None else np.arange(len(one))
-        step = one // width
-        return np.lexsort((ties, one, np.where(step % 2, -other, other), step))
+        first_lengths, second_lengths = self._lengths[first], self._lengths[1 - first]
+        ties = rng.permutation(len(first_lengths)) if rng is not None else np.arange(len(first_lengths))
+        bucket = first_lengths // width
+        second_key = np.where(bucket % 2, -second_lengths, second_lengths)
+        return np.lexsort((ties, first_lengths, second_key, bucket))
 
-    def _cut(self, rows: Rows) -> Rows:
-        """Return where batches start."""
+    def _batch_starts(self, rows: Rows) -> Rows:
+        """Return the position in ``rows`` at which each batch starts."""
         if self.by == "sentences":
             return np.arange(0, len(rows), self.batch_size)
         starts, longest = [0], 0
-        for place, length in enumerate(self._longer[rows].tolist()):
+        for position, length in enumerate(self._max_lengths[rows].tolist()):
             longest = max(longest, length)
-            if place > starts[-1] and (place + 1 - starts[-1]) * longest > self.batch_size:
-                starts.append(place)
+            if position > starts[-1] and (position + 1 - starts[-1]) * longest > self.batch_size:
+                starts.append(position)
                 longest = length
         return np.asarray(starts)
 
     def _layout_padding(self, layout: tuple[int, int]) -> float:
         rows = self._sorted(layout, None)
-        size = self.batch_size if self.by == "sentences" else max(1, int(self.batch_size / self._longer.mean()))
+        size = self.batch_size if self.by == "sentences" else max(1, int(self.batch_size / self._max_lengths.mean()))
         return self._padding(rows, np.arange(0, len(rows), size))
 
     def _padding(self, rows: Rows, starts: Rows) -> float:
         """Return the ratio of tokens with padding to tokens without, over both sides."""
         counts = np.diff(np.append(starts, len(rows)))
-        whole = sum(int((np.maximum.reduceat(lengths[rows], starts) * counts).sum()) for lengths in self._lengths)
-        return whole / sum(int(lengths.sum()) for lengths in self._lengths)
+        padded_tokens = sum(
+            int((np.maximum.reduceat(lengths[rows], starts) * counts).sum()) for lengths in self._lengths
+        )
+        return padded_tokens / sum(int(lengths.sum()) for lengths in self._lengths)
 
 
-def by_length(lengths: npt.NDArray[np.integer] | Sequence[int], batch_size: int) -> list[Rows]:
-    """Split rows into batches of similar length, longest first, so that out-of-memory errors occur at once."""
+def batches_by_length(lengths: npt.NDArray[np.integer] | Sequence[int], batch_size: int) -> list[Rows]:
+    """Split rows into batches of similar length, longest first, so that out-of-memory errors occur at once.
+
+    Args:
+        lengths: Tokens per row, `(N,)`.
+        batch_size: Rows per batch.
+
+    Returns:
+        The row indices of each batch.
+    """
     order = np.argsort(-np.asarray(lengths), kind="stable")
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

@@ -21,7 +21,7 @@ from labelemb.training.loop import CheckpointCriterion, FitSettings
 ModelName = Literal["lstm", "transformer"]
 
 
-EVAL_SENTENCES = 64  # per evaluation batch where training batches are counted in tokens
+EVAL_SENTENCES = 64  # evaluation batch size where batch_size counts tokens
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Seq2SeqConfig(TrainingConfig):
         ConfigError: Naming every invalid option.
     """
 
-    # Not those that keep a matrix over the vocabulary or need an index of each token.
+    # Methods that store a (V, V) matrix or need a sample index per token do not work with a vocabulary.
     methods: ClassVar[tuple[str, ...]] = tuple(
         name for name, method in METHODS.items() if method.large_vocabulary and not method.needs_index
     )
@@ -132,7 +132,7 @@ class Seq2SeqConfig(TrainingConfig):
         return self.values_of(ModelDims)
 
     @property
-    def sentences_at_once(self) -> int:
+    def eval_batch_size(self) -> int:
         """Return the number of sentences per batch of evaluation and decoding."""
         return self.batch_size if self.batch_type == "sentences" else EVAL_SENTENCES
 

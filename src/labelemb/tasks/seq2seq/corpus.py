@@ -1,11 +1,13 @@
-"""A prepared corpus on disk: integer arrays that are mapped into memory, vocabularies, and metadata as JSON.
+"""A preprocessed corpus on disk: memory-mapped token ids, vocabularies, and metadata as JSON.
 
 FOLDER/
-    metadata.json               options, counts, digest
-    src.vocab  tgt.vocab        one word a line
-    SPLIT.SIDE.ids              the numbers of all sentences, one after the other
-    SPLIT.SIDE.spans            int64, (N, 2): where each sentence starts and stops in them
-    valid.SIDE.txt test.SIDE.txt   the lines as they came, to score against
+    metadata.json                    preprocessing options, counts, digest
+    src.vocab, tgt.vocab             one word per line
+    SPLIT.SIDE.ids                   token ids of all sentences, concatenated
+    SPLIT.SIDE.spans                 int64 (N, 2): start and end of each sentence in SPLIT.SIDE.ids
+    valid.SIDE.txt, test.SIDE.txt    unmodified lines, the references for scoring
+
+SPLIT is train, valid or test; SIDE is src or tgt.
 """
 
 import json
@@ -27,12 +29,19 @@ FORMAT = "labelemb.corpus.v1"
 SIDES = ("src", "tgt")
 SPANS_DTYPE = "<i8"
 DTYPES = ("<u2", "<u4", SPANS_DTYPE)
-OWN_FILES = re.compile(r"metadata\.json|(src|tgt)\.vocab|(train|valid|test)\.(src|tgt)\.(ids|spans|txt)")
+CORPUS_FILES = re.compile(r"metadata\.json|(src|tgt)\.vocab|(train|valid|test)\.(src|tgt)\.(ids|spans|txt)")
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A prepared corpus: splits by name ("train", "valid" and, where there is one, "test"), and how it was made."""
+    """A preprocessed corpus.
+
+    Attributes:
+        splits: Split by name: ``train``, ``valid`` and optionally ``test``.
+        src_vocab: Source vocabulary.
+        tgt_vocab: Target vocabulary.
+        metadata: Contents of ``metadata.json``: preprocessing options, counts and digest.
+    """
 
     splits: Mapping[str, Split]
     src_vocab: Vocabulary
@@ -41,23 +50,23 @@ class Corpus:
 
     @property
     def digest(self) -> str:
-        """Return 16 digits that identify the data behind a number."""
+        """Return the first 16 hexadecimal digits of the SHA-256 digest of the files."""
         return str(self.metadata["digest"])[:16]
 
     @property
     def note(self) -> str:
-        """Return what a reader of the figures must know about the data, if anything."""
+        """Return the remark about the data that reports repeat, or an empty string."""
         return str(self.metadata["options"].get("note", ""))
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Return how its lines became numbers."""
+        """Return the tokenizer that the corpus was preprocessed with."""
         options = self.metadata["options"]
         choices = {"by_character": options["char"], "lower": options["lower"], "shared": options["share"]}
         return Tokenizer(self.src_vocab, self.tgt_vocab, **choices)
 
     def in_memory(self) -> "Corpus":
-        """Return the corpus without its folder: arrays instead of maps."""
+        """Return a copy with arrays in memory, which does not need the folder."""
 
         def copied(sentences: Sentences) -> Sentences:
             return Sentences(np.array(sentences.ids), np.array(sentences.spans))
@@ -69,40 +78,58 @@ class Corpus:
 
     @classmethod
     def open(cls, path: Path | str) -> "Corpus":
-        """Map a folder that ``write_corpus`` made; PATH and PATH.train.pt stand for each other, as published.
+        """Memory-map a corpus written by ``write_corpus``.
 
-        Raises DataError when there is none, or when a file in it is missing or cut short.
+        Args:
+            path: The folder, with or without the suffix ``.train.pt`` of the published program.
+
+        Returns:
+            The corpus.
+
+        Raises:
+            DataError: If the folder does not exist, or a file in it is missing or truncated.
         """
         folder = find_corpus(path)
         metadata = read_metadata(folder)
         if metadata is None:
-            raise DataError("data", "a prepared corpus of this version", folder, "labelemb preprocess makes one")
+            raise DataError(
+                "data", "a preprocessed corpus of this version", folder, "Create one with labelemb preprocess"
+            )
         vocabularies = {side: Vocabulary.read(folder / f"{side}.vocab") for side in SIDES}
         for side, words in metadata.get("words", {}).items():
             if len(vocabularies[side]) != words:
-                raise DataError(str(folder / f"{side}.vocab"), f"{words} words", len(vocabularies[side]), _AGAIN)
+                raise DataError(str(folder / f"{side}.vocab"), f"{words} words", len(vocabularies[side]), _REMEDY)
         try:
-            splits = {name: _open_split(folder, name, facts) for name, facts in metadata["splits"].items()}
+            splits = {name: _open_split(folder, name, split) for name, split in metadata["splits"].items()}
         except (KeyError, TypeError, AttributeError) as error:
-            file, wanted = str(folder / "metadata.json"), "sizes and kinds of all files"
-            raise DataError(file, wanted, repr(error), _AGAIN) from error
+            file, expected = str(folder / "metadata.json"), "size and dtype of all files"
+            raise DataError(file, expected, repr(error), _REMEDY) from error
         return cls(splits, vocabularies["src"], vocabularies["tgt"], metadata)
 
 
 def find_corpus(path: Path | str) -> Path:
-    """Return the folder of a prepared corpus at PATH, or at PATH with or without ".train.pt".
+    """Find a preprocessed corpus.
 
-    Raises DataError when it is nowhere.
+    Args:
+        path: The folder, with or without the suffix ``.train.pt`` of the published program.
+
+    Returns:
+        The existing folder.
+
+    Raises:
+        DataError: If there is no such folder.
     """
     name = str(path)
     for candidate in dict.fromkeys((name, name.removesuffix(".train.pt"), f"{name}.train.pt")):
         if (Path(candidate) / "metadata.json").is_file():
             return Path(candidate)
-    raise DataError("data", "the folder of a prepared corpus", f"none at {name}", "labelemb preprocess makes one")
+    raise DataError(
+        "data", "the folder of a preprocessed corpus", f"none at {name}", "Create one with labelemb preprocess"
+    )
 
 
 def read_metadata(folder: Path) -> dict[str, Any] | None:
-    """Return the metadata of a prepared corpus; None for whatever else is there."""
+    """Return the metadata of a preprocessed corpus, or None if ``folder`` is not one."""
     try:
         content = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -110,29 +137,29 @@ def read_metadata(folder: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) and content.get("format") == FORMAT else None
 
 
-def _open_split(folder: Path, name: str, facts: Mapping[str, Any]) -> Split:
+def _open_split(folder: Path, name: str, metadata: Mapping[str, Any]) -> Split:
     sides = []
     for side in SIDES:
-        ids = _map(folder / f"{name}.{side}.ids", facts[side]["dtype"], (facts[side]["tokens"],))
-        spans = _map(folder / f"{name}.{side}.spans", SPANS_DTYPE, (facts["pairs"], 2))
+        ids = _memory_map(folder / f"{name}.{side}.ids", metadata[side]["dtype"], (metadata[side]["tokens"],))
+        spans = _memory_map(folder / f"{name}.{side}.spans", SPANS_DTYPE, (metadata["pairs"], 2))
         sides.append(Sentences(ids, spans))
     lines = [tuple(read_lines(folder / f"{name}.{side}.txt")) for side in SIDES] if name != "train" else [(), ()]
-    for side, one in zip(SIDES, lines, strict=True):
-        if name != "train" and len(one) != facts["pairs"]:
-            raise DataError(str(folder / f"{name}.{side}.txt"), f"{facts['pairs']} lines", len(one), _AGAIN)
+    for side, side_lines in zip(SIDES, lines, strict=True):
+        if name != "train" and len(side_lines) != metadata["pairs"]:
+            raise DataError(str(folder / f"{name}.{side}.txt"), f"{metadata['pairs']} lines", len(side_lines), _REMEDY)
     return Split(sides[0], sides[1], lines[0], lines[1])
 
 
-def _map(path: Path, dtype: str, shape: tuple[int, ...]) -> IntArray:
-    if dtype not in DTYPES:  # a file of objects would be one of addresses in memory
-        raise DataError(str(path), f"numbers of a kind in {', '.join(DTYPES)}", repr(dtype), _AGAIN)
-    wanted = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    there = path.stat().st_size if path.is_file() else 0
-    if there != wanted:
-        raise DataError(str(path), f"{wanted} bytes", there, _AGAIN)
-    if not wanted:  # nothing can be mapped to
+def _memory_map(path: Path, dtype: str, shape: tuple[int, ...]) -> IntArray:
+    if dtype not in DTYPES:  # "O" would interpret the file's contents as addresses of Python objects
+        raise DataError(str(path), f"dtype {' or '.join(DTYPES)}", repr(dtype), _REMEDY)
+    expected = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    found = path.stat().st_size if path.is_file() else 0
+    if found != expected:
+        raise DataError(str(path), f"{expected} bytes", found, _REMEDY)
+    if not expected:  # an empty file cannot be memory-mapped
         return np.zeros(shape, dtype)
     return np.memmap(path, dtype, mode="r", shape=shape)
 
 
-_AGAIN = "Prepare the corpus again: labelemb preprocess"
+_REMEDY = "Preprocess the corpus again with labelemb preprocess"

@@ -12,18 +12,32 @@ class Decoding(Protocol):
     """
 
     def step(self, last: Tensor) -> tuple[Tensor, Tensor]:
-        """Append tokens (B, K); return hidden states (B, K, D) before the head and attention weights (B, K, S).
+        """Append one token to each hypothesis.
 
-        Equals the output of the model for whole sequences in ``eval`` mode.
+        The result equals the output of the model for whole sequences in ``eval`` mode.
+
+        Args:
+            last: The tokens, int64 `(B, K)`.
+
+        Returns:
+            Hidden states before the head, `(B, K, D)`, and attention weights, `(B, K, S)`.
         """
         ...
 
     def reorder(self, parents: Tensor) -> None:
-        """Replace hypothesis k of sentence b by hypothesis parents[b, k]; parents is int64 (B, new K)."""
+        """Replace hypothesis k of sentence b by hypothesis ``parents[b, k]``.
+
+        Args:
+            parents: Hypothesis numbers, int64 `(B, K')`; ``K'`` is the new number of hypotheses.
+        """
         ...
 
     def keep(self, sentences: Tensor) -> None:
-        """Drop the sentences where the mask (B,) is False."""
+        """Drop sentences.
+
+        Args:
+            sentences: Boolean mask `(B,)`, False for the sentences to drop.
+        """
         ...
 
 
@@ -33,5 +47,13 @@ class Searchable(Protocol):
     head: nn.Linear
 
     def start(self, source: Tensor, lengths: Tensor) -> Decoding:
-        """Encode padded sources, int64 (B, S), with lengths (B,) >= 1; start one empty hypothesis per sentence."""
+        """Encode the sources and start decoding with one empty hypothesis per sentence.
+
+        Args:
+            source: Padded token ids, int64 `(B, S)`.
+            lengths: Tokens per sentence, int64 `(B,)`, at least 1.
+
+        Returns:
+            The decoder state.
+        """
         ...

@@ -1,4 +1,4 @@
-"""IWSLT15 English-Vietnamese as the Stanford NLP group offers it: tokenised, a sentence a line. Luong, Manning 2015."""
+"""IWSLT15 English-Vietnamese, tokenized, as published by the Stanford NLP group (Luong and Manning, 2015)."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from labelemb.tasks.seq2seq.preprocess import PreprocessOptions, write_corpus
 from labelemb.tasks.seq2seq.text_io import parallel, read_lines
 
 SOURCE = "https://nlp.stanford.edu/projects/nmt/data/iwslt15.en-vi/"
-# sha256 of the contents, gzipped or not. The training files are known by the number of their lines alone.
+# SHA-256 of the uncompressed contents; None: unknown, the number of lines is checked instead.
 FILES: dict[str, str | None] = {
     "train.en": None,
     "train.vi": None,
@@ -28,7 +28,7 @@ FILES: dict[str, str | None] = {
 }
 TRAIN_LINES = 133_317
 SPLITS = {"train": "train", "valid": "tst2012", "test": "tst2013"}
-# How each of the names is prepared: as published; cased, with the vocabularies that come with it; for a CPU.
+# Preprocessing by corpus name: as published; cased, with the provided vocabularies; small enough for a CPU.
 NAMES = {
     "iwslt15-en-vi": PreprocessOptions(lower=True),
     "iwslt15-en-vi-cased": PreprocessOptions(src_vocab="vocab.en", tgt_vocab="vocab.vi"),
@@ -37,33 +37,39 @@ NAMES = {
 
 
 def load_iwslt15(name: str, folder: Path | None) -> Corpus:
-    """Return the corpus, prepared as ``NAMES`` says, and kept in the cache for the next time.
+    """Load the corpus; it is preprocessed once and then read from the cache.
 
-    folder  with the files, or with iwslt15-en-vi/ in it; None: they are downloaded once
+    Args:
+        name: A key of ``NAMES``.
+        folder: Folder with the files or with a subfolder ``iwslt15-en-vi``; None: download them once.
 
-    Raises DataError for files that are missing or not those of Stanford: nothing else stands in for them.
+    Returns:
+        The corpus.
+
+    Raises:
+        DataError: If files are missing or differ from the published ones.
     """
     files = {file: _find(file, folder) if folder is not None else _download(file) for file in FILES}
-    digests = {file: _checked(file, path) for file, path in files.items()}
+    digests = {file: _verified_digest(file, path) for file, path in files.items()}
     options = NAMES[name]
     key = hashlib.sha256(json.dumps([FORMAT, digests, asdict(options)]).encode()).hexdigest()[:24]
-    place = cache_folder() / "corpora" / f"{name}-{key}"
-    if read_metadata(place) is None:
+    corpus_folder = cache_folder() / "corpora" / f"{name}-{key}"
+    if read_metadata(corpus_folder) is None:
         try:
-            _prepare(place, files, options)
-        except OSError:  # a full or read-only disk is no reason not to train
+            _preprocess(corpus_folder, files, options)
+        except OSError:  # caching is optional: the disk may be full or read-only
             with TemporaryDirectory() as temporary:
-                _prepare(Path(temporary) / name, files, options)
+                _preprocess(Path(temporary) / name, files, options)
                 return Corpus.open(Path(temporary) / name).in_memory()
-    return Corpus.open(place)
+    return Corpus.open(corpus_folder)
 
 
-def _prepare(place: Path, files: Mapping[str, Path], options: PreprocessOptions) -> None:
+def _preprocess(folder: Path, files: Mapping[str, Path], options: PreprocessOptions) -> None:
     pairs = {split: parallel(files[f"{name}.en"], files[f"{name}.vi"]) for split, name in SPLITS.items()}
     if options.src_vocab and options.tgt_vocab:
         source, target = str(files[options.src_vocab]), str(files[options.tgt_vocab])
         options = replace(options, src_vocab=source, tgt_vocab=target)
-    write_corpus(place, pairs, options)
+    write_corpus(folder, pairs, options)
 
 
 def _find(name: str, folder: Path) -> Path:
@@ -71,27 +77,29 @@ def _find(name: str, folder: Path) -> Path:
         for file in (place / name, place / f"{name}.gz"):
             if file.is_file():
                 return file
-    raise DataError("data", _wanted(), f"no {name}[.gz] in {folder} or {folder / 'iwslt15-en-vi'}", f"From {SOURCE}")
+    raise DataError(
+        "data", _expected_files(), f"no {name}[.gz] in {folder} or {folder / 'iwslt15-en-vi'}", f"From {SOURCE}"
+    )
 
 
 def _download(name: str) -> Path:
     digest = FILES[name]
-    return fetch(SOURCE, name, f"sha256:{digest}" if digest else None, "iwslt15-en-vi", _wanted())
+    return fetch(SOURCE, name, f"sha256:{digest}" if digest else None, "iwslt15-en-vi", _expected_files())
 
 
-def _checked(name: str, path: Path) -> str:
-    """Return the sha256 of the contents of a file that is what it should be."""
-    total, lines = hashlib.sha256(), 0
+def _verified_digest(name: str, path: Path) -> str:
+    """Return the SHA-256 of a file's contents after comparing it with the published file."""
+    sha, lines = hashlib.sha256(), 0
     for line in read_lines(path):
-        total.update(f"{line}\n".encode())
+        sha.update(f"{line}\n".encode())
         lines += 1
-    wanted, found = FILES[name], total.hexdigest()
-    if wanted is None and lines != TRAIN_LINES:
-        raise DataError(str(path), f"{TRAIN_LINES:,} lines, as {name} of {SOURCE} has", f"{lines:,}")
-    if wanted is not None and found != wanted:
-        raise DataError(str(path), f"the contents of {SOURCE}{name} (sha256 {wanted})", found)
+    expected, found = FILES[name], sha.hexdigest()
+    if expected is None and lines != TRAIN_LINES:
+        raise DataError(str(path), f"{TRAIN_LINES:,} lines, as in {SOURCE}{name}", f"{lines:,}")
+    if expected is not None and found != expected:
+        raise DataError(str(path), f"the contents of {SOURCE}{name} (sha256 {expected})", found)
     return found
 
 
-def _wanted() -> str:
+def _expected_files() -> str:
     return "a folder with " + ", ".join(f"{name}[.gz]" for name in FILES)

@@ -1,4 +1,4 @@
-"""Encoder-decoders. B sentences, S source tokens, T target tokens, K beginnings, D hidden size, V words."""
+"""Encoder-decoder models. B sentences, S source tokens, T target tokens, K hypotheses, D hidden size, V words."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -10,14 +10,19 @@ from torch import Tensor, nn
 from labelemb.errors import Choices, ConfigError
 from labelemb.tasks.seq2seq.attention import GlobalAttention, QueryActivation
 from labelemb.tasks.seq2seq.decoding import Decoding
-from labelemb.tasks.seq2seq.recurrent import State, run_ragged, run_step
+from labelemb.tasks.seq2seq.recurrent import State, lstm_step, run_lstm
 from labelemb.tasks.seq2seq.vocab import PAD, UNK
 
-MOST_LAYERS = 256
+MAX_LAYERS = 256
 
 
 class Memory(NamedTuple):
-    """What an encoder leaves: its states (B, S, D), and mask (B, S) bool, True where a source token is."""
+    """Output of an encoder.
+
+    Attributes:
+        states: Encoder states, `(B, S, D)`.
+        mask: Boolean mask `(B, S)`, True at source tokens, False at padding.
+    """
 
     states: Tensor
     mask: Tensor
@@ -25,9 +30,15 @@ class Memory(NamedTuple):
 
 @dataclass(frozen=True)
 class VocabSizes:
-    """How many words each side has; ``shared``: they are the same, and have one embedding.
+    """Vocabulary sizes.
 
-    Raises ConfigError.
+    Args:
+        source: Number of source words.
+        target: Number of target words.
+        shared: Whether both sides share one vocabulary and one embedding layer.
+
+    Raises:
+        ConfigError: If ``shared`` is set and the sizes differ.
     """
 
     source: int
@@ -36,20 +47,21 @@ class VocabSizes:
 
     def __post_init__(self) -> None:
         if self.shared and self.source != self.target:
-            got = f"{self.source} and {self.target} words"
-            raise ConfigError("shared", "one vocabulary for both sides", got)
+            raise ConfigError("shared", "one vocabulary for both sides", f"{self.source} and {self.target} words")
 
 
 @dataclass(frozen=True)
 class ModelDims:
-    """How large a model is, whatever its kind.
+    """Dimensions of a model.
 
-    embedding_size  of the words
-    hidden_size     D, of encoder, decoder and the state in front of the head
-    layers          of encoder, and of decoder
-    dropout         0 to below 1; where, the model says
+    Args:
+        embedding_size: Size of the word embeddings.
+        hidden_size: Hidden size D of encoder and decoder, and input size of the head.
+        layers: Number of layers of the encoder and of the decoder.
+        dropout: Dropout probability, in [0, 1); see the models for where it is applied.
 
-    Raises ConfigError that names every choice that cannot be.
+    Raises:
+        ConfigError: Naming every invalid value.
     """
 
     embedding_size: int = 512
@@ -60,72 +72,83 @@ class ModelDims:
     def __post_init__(self) -> None:
         with Choices() as choices:
             choices.expect_numbers(vars(self))
-            choices.expect(self.layers <= MOST_LAYERS, "layers", f"at most {MOST_LAYERS}", self.layers)
+            choices.expect(self.layers <= MAX_LAYERS, "layers", f"at most {MAX_LAYERS}", self.layers)
             for name in ("embedding_size", "hidden_size", "layers"):
                 choices.expect(getattr(self, name) >= 1, name, "a whole number >= 1", getattr(self, name))
             choices.expect(0 <= self.dropout < 1, "dropout", "a number from 0 to below 1", self.dropout)
 
 
 class EncoderDecoder(nn.Module, ABC):
-    """What the models have in common: ``model(*batch.inputs)`` returns the hidden state in front of ``head``."""
+    """Base class of the models; ``model(*batch.inputs)`` returns the hidden states that ``head`` classifies.
+
+    Args:
+        vocab_sizes: Vocabulary sizes.
+        dims: Dimensions of the model.
+    """
 
     head: nn.Linear
 
-    def __init__(self, words: VocabSizes, sizes: ModelDims) -> None:
-        """Make what each of them has: the embeddings of the words, the dropout."""
+    def __init__(self, vocab_sizes: VocabSizes, dims: ModelDims) -> None:
         super().__init__()
-        size = sizes.embedding_size
-        self.source_embedding = nn.Embedding(words.source, size, padding_idx=PAD)
+        size = dims.embedding_size
+        self.source_embedding = nn.Embedding(vocab_sizes.source, size, padding_idx=PAD)
         self.target_embedding = (
-            self.source_embedding if words.shared else nn.Embedding(words.target, size, padding_idx=PAD)
+            self.source_embedding if vocab_sizes.shared else nn.Embedding(vocab_sizes.target, size, padding_idx=PAD)
         )
-        self.dropout = nn.Dropout(sizes.dropout)
+        self.dropout = nn.Dropout(dims.dropout)
 
     def forward(self, source: Tensor, lengths: Tensor, target_input: Tensor) -> Tensor:
-        """Return the hidden state in front of ``head``, (B, T, D).
+        """Return the hidden states before the head.
 
-        source        (B, S) int64, padded
-        lengths       (B,) int64, source tokens of each sentence, >= 1; best on the CPU
-        target_input  (B, T) int64: the begin token, then the target
+        Args:
+            source: Padded source token ids, int64 `(B, S)`; B may be 0.
+            lengths: Source tokens per sentence, int64 `(B,)`, at least 1; preferably on the CPU.
+            target_input: Decoder input, int64 `(B, T)`, starting with BOS.
+
+        Returns:
+            Hidden states, `(B, T, D)`.
         """
         count = len(source)
-        if not count:  # a share of a small batch; one sentence stands in, since data parallelism waits for gradients
+        if not count:  # an empty shard: run a dummy sentence, since DDP waits for gradients from every process
             source, lengths = source.new_full((1, 1), UNK), lengths.new_ones(1)
             target_input = target_input.new_full((1, target_input.shape[1]), PAD)
         return self.hidden(source, lengths, target_input)[:count]
 
     @abstractmethod
     def hidden(self, source: Tensor, lengths: Tensor, target_input: Tensor) -> Tensor:
-        """Return what ``forward`` does, for at least one sentence."""
+        """Compute ``forward`` for B >= 1."""
 
     @abstractmethod
     def start(self, source: Tensor, lengths: Tensor) -> Decoding:
-        """Read the sources for a search; see ``Searchable``."""
+        """Start decoding; see ``Searchable.start``."""
 
 
 class LSTMSeq2Seq(EncoderDecoder):
     """Encoder and decoder LSTMs with global attention. Source: arXiv 1710.10393, both language recipes.
 
-    The encoder reads left to right and its last state starts the decoder. No state depends on what attention gives (no
-    input feeding), so a whole target sequence is one call of the decoder LSTM.
+    The encoder is unidirectional and its last state initialises the decoder. The attention output is not fed back to
+    the decoder (no input feeding), so a whole target sequence is one call of the decoder LSTM.
 
-    sizes             dropout is between the layers and on what attention gives
-    query_activation  see ``GlobalAttention``
+    Args:
+        vocab_sizes: Vocabulary sizes.
+        dims: Dimensions; dropout is applied between LSTM layers and to the attention output.
+        query_activation: See ``GlobalAttention``.
 
-    Raises ConfigError.
+    Raises:
+        ConfigError: If ``query_activation`` is unknown.
     """
 
-    def __init__(self, words: VocabSizes, sizes: ModelDims, query_activation: QueryActivation = "none") -> None:
-        super().__init__(words, sizes)
-        shape = (sizes.embedding_size, sizes.hidden_size, sizes.layers)
-        between = sizes.dropout if sizes.layers > 1 else 0.0
-        self.encoder = nn.LSTM(*shape, batch_first=True, dropout=between)
-        self.decoder = nn.LSTM(*shape, batch_first=True, dropout=between)
-        self.attention = GlobalAttention(sizes.hidden_size, query_activation)
-        self.head = nn.Linear(sizes.hidden_size, words.target)
+    def __init__(self, vocab_sizes: VocabSizes, dims: ModelDims, query_activation: QueryActivation = "none") -> None:
+        super().__init__(vocab_sizes, dims)
+        shape = (dims.embedding_size, dims.hidden_size, dims.layers)
+        dropout = dims.dropout if dims.layers > 1 else 0.0  # between layers; nn.LSTM warns if there is only one
+        self.encoder = nn.LSTM(*shape, batch_first=True, dropout=dropout)
+        self.decoder = nn.LSTM(*shape, batch_first=True, dropout=dropout)
+        self.attention = GlobalAttention(dims.hidden_size, query_activation)
+        self.head = nn.Linear(dims.hidden_size, vocab_sizes.target)
 
     def hidden(self, source: Tensor, lengths: Tensor, target_input: Tensor) -> Tensor:
-        """Return the hidden state in front of ``head``, (B, T, D)."""
+        """Return the hidden states before the head, `(B, T, D)`."""
         memory, state = self.encode(source, lengths)
         states, _ = self.decoder(self.target_embedding(target_input), state)
         output, _ = self.attention(states, *memory)
@@ -133,40 +156,49 @@ class LSTMSeq2Seq(EncoderDecoder):
         return hidden
 
     def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, State]:
-        """Return the memory and the state that the decoder starts from; padding has no part in either."""
-        states, last = run_ragged(self.encoder, self.source_embedding(source), lengths.cpu())
+        """Encode the sources; padding does not affect the result.
+
+        Args:
+            source: Padded token ids, int64 `(B, S)`.
+            lengths: Tokens per sentence, int64 `(B,)`, at least 1.
+
+        Returns:
+            The encoder output and the initial decoder state, `(layers, B, D)` each.
+        """
+        states, last = run_lstm(self.encoder, self.source_embedding(source), lengths.cpu())
         columns = torch.arange(source.shape[1], device=source.device)
         return Memory(states, columns < lengths.to(source.device)[:, None]), last
 
     def start(self, source: Tensor, lengths: Tensor) -> Decoding:
-        """Read the sources for a search; see ``Searchable``."""
+        """Start decoding; see ``Searchable.start``."""
         memory, (hidden, cell) = self.encode(source, lengths)
         return _LSTMDecoding(self, memory, list(zip(hidden, cell, strict=True)))
 
 
 class _LSTMDecoding:
-    """State of the decoder LSTM, per layer hidden and cell, and who goes on from which of its rows (B, K).
+    """Decoder LSTM with the state of B * K hypotheses.
 
-    One memory per sentence serves all K.
+    The state is kept per distinct hypothesis; ``parents`` `(B, K)` maps each hypothesis to its row of the state. The K
+    hypotheses of a sentence share its encoder output.
     """
 
     def __init__(self, model: LSTMSeq2Seq, memory: Memory, state: list[State]) -> None:
         self.model, self.state = model, state
-        self.memory = (*model.attention.remember(memory.states), memory.mask)
-        self.origin = torch.arange(len(memory.mask), device=memory.mask.device)[:, None]
+        self.memory = (*model.attention.precompute(memory.states), memory.mask)
+        self.parents = torch.arange(len(memory.mask), device=memory.mask.device)[:, None]
 
     def step(self, last: Tensor) -> tuple[Tensor, Tensor]:
         model = self.model
-        output, self.state = run_step(
-            model.decoder, model.target_embedding, last.flatten(), self.state, self.origin.flatten()
+        output, self.state = lstm_step(
+            model.decoder, model.target_embedding, last.flatten(), self.state, self.parents.flatten()
         )
-        self.origin = torch.arange(last.numel(), device=last.device).view(last.shape)
-        return model.attention.look(output.view(*last.shape, -1), *self.memory)
+        self.parents = torch.arange(last.numel(), device=last.device).view(last.shape)
+        return model.attention.forward_precomputed(output.view(*last.shape, -1), *self.memory)
 
     def reorder(self, parents: Tensor) -> None:
-        self.origin = self.origin.gather(1, parents)
+        self.parents = self.parents.gather(1, parents)
 
     def keep(self, sentences: Tensor) -> None:
-        self.origin = self.origin[sentences]
+        self.parents = self.parents[sentences]
         keys, values, mask = self.memory
         self.memory = (keys[sentences], values[sentences], mask[sentences])

@@ -1,6 +1,6 @@
-"""Text to a prepared corpus, streaming: in memory are the word counts and one pair of lines.
+"""Preprocess parallel text as a stream; only the word counts and one pair of lines are held in memory.
 
-To shuffle takes 40 bytes a pair besides: where its sentences are, and an order.
+Shuffling needs 40 bytes per pair in addition, for spans and a permutation.
 """
 
 import hashlib
@@ -16,30 +16,34 @@ import numpy as np
 from labelemb.errors import Choices, ConfigError, DataError
 from labelemb.files import write_text
 from labelemb.runs.replace import replace_folder
-from labelemb.tasks.seq2seq.corpus import FORMAT, OWN_FILES, SIDES, SPANS_DTYPE, read_metadata
+from labelemb.tasks.seq2seq.corpus import CORPUS_FILES, FORMAT, SIDES, SPANS_DTYPE, read_metadata
 from labelemb.tasks.seq2seq.text_io import Pairs, tokenize
 from labelemb.tasks.seq2seq.vocab import SPECIAL, UNK, Vocabulary
 
 Tokens = tuple[str, ...]
-Progress = Callable[[str, int], None]  # (split, pairs so far), called once per pair
+Progress = Callable[[str, int], None]  # called after each pair as progress(split, pairs so far)
 
 
 @dataclass(frozen=True)
 class PreprocessOptions:
-    """How text becomes numbers.
+    """Options of tokenization, vocabularies and filtering.
 
-    lower           lower-case both sides
-    char            tokens are characters, on both sides, and white space is none; else words, white space between them
-    share           one vocabulary for both sides
-    src_vocab_size  most source words in the vocabulary, the four special tokens among them; 0: no limit
-    tgt_vocab_size  likewise on the target side; equal to src_vocab_size with share
-    src_vocab       file with the source vocabulary, one word a line, instead of counting
-    tgt_vocab       likewise on the target side
-    src_length      training pairs whose source has more tokens are left out; 0: no limit
-    tgt_length      likewise on the target side; validation and test pairs always stay
-    shuffle         1: the training pairs are put in random order; 0: they stay in theirs
-    seed            of that order
-    note            what a reader of the figures must know about the data; the report repeats it beside them
+    Args:
+        lower: Whether to lower-case both sides.
+        char: Whether tokens are the characters of both sides, without white space, rather than words separated by it.
+        share: Whether both sides share one vocabulary.
+        src_vocab_size: Maximum size of the source vocabulary, including the four special tokens; 0: no limit.
+        tgt_vocab_size: Maximum size of the target vocabulary; must equal src_vocab_size if the vocabulary is shared.
+        src_vocab: File with the source vocabulary, one word per line; null: take the most frequent training words.
+        tgt_vocab: File with the target vocabulary, one word per line; null: take the most frequent training words.
+        src_length: Maximum number of source tokens of a training pair, longer pairs are left out; 0: no limit.
+        tgt_length: Maximum number of target tokens of a training pair, longer pairs are left out; 0: no limit.
+        shuffle: 1: shuffle the training pairs; 0: keep their order.
+        seed: Seed of the shuffling.
+        note: Remark about the data, which reports show beside results.
+
+    Raises:
+        ConfigError: Naming every invalid option.
     """
 
     lower: bool = False
@@ -60,28 +64,37 @@ class PreprocessOptions:
             choices.expect_numbers(vars(self))
             for name in ("src_vocab_size", "tgt_vocab_size"):
                 value = getattr(self, name)
-                expected = f"a whole number > {len(SPECIAL)}, the special tokens, or 0"
+                expected = f"a whole number > {len(SPECIAL)} (the number of special tokens), or 0"
                 choices.expect(value == 0 or value > len(SPECIAL), name, expected, value)
             for name in ("src_length", "tgt_length", "seed"):
                 choices.expect(getattr(self, name) >= 0, name, "a whole number >= 0", getattr(self, name))
             choices.expect(self.shuffle in (0, 1), "shuffle", "0 or 1", self.shuffle)
             if self.share:
                 sizes = (self.src_vocab_size, self.tgt_vocab_size)
-                same = f"{self.src_vocab_size} as src_vocab_size, with share"
-                choices.expect(sizes[0] == sizes[1], "tgt_vocab_size", same, sizes[1])
-                given = {self.src_vocab, self.tgt_vocab} - {None}
-                one = "the file of src_vocab, with share"
-                choices.expect(len(given) <= 1, "tgt_vocab", one, repr(self.tgt_vocab))
+                expected = f"{self.src_vocab_size} as src_vocab_size, with share"
+                choices.expect(sizes[0] == sizes[1], "tgt_vocab_size", expected, sizes[1])
+                files = {self.src_vocab, self.tgt_vocab} - {None}
+                expected = "the file of src_vocab, with share"
+                choices.expect(len(files) <= 1, "tgt_vocab", expected, repr(self.tgt_vocab))
 
     def tokens(self, line: str) -> Tokens:
-        """Cut a line into tokens. Case is changed afterwards: it may change how many characters there are."""
+        """Split a line into tokens."""
+        # Lower-casing may change the number of characters, so it comes after splitting.
         tokens = tokenize(line, self.char)
         return tuple(token.lower() for token in tokens) if self.lower else tuple(tokens)
 
 
 @dataclass
 class SplitCounts:
-    """What went into a split, and what did not."""
+    """Counts of a preprocessed split.
+
+    Attributes:
+        pairs: Number of pairs written.
+        empty: Number of training pairs left out because a side is empty.
+        too_long: Number of training pairs left out because a side exceeds its length limit.
+        tokens: Number of tokens by side, ``src`` and ``tgt``.
+        unknown: Number of tokens outside the vocabulary by side.
+    """
 
     pairs: int = 0
     empty: int = 0
@@ -91,63 +104,79 @@ class SplitCounts:
 
     @property
     def read(self) -> int:
-        """Return how many pairs were read."""
+        """Return the number of pairs read."""
         return self.pairs + self.empty + self.too_long
 
 
 def write_corpus(
     folder: Path | str, sources: Mapping[str, Pairs], options: PreprocessOptions, progress: Progress | None = None
 ) -> dict[str, SplitCounts]:
-    """Prepare a corpus in ``folder``, whole or not at all; return what went into each split.
+    """Preprocess a corpus; the folder is written completely or not at all.
 
-    sources   "train", "valid" and, where there is one, "test"; each is read once, "train" twice when it is counted
-    progress  called for every pair
+    Training pairs with an empty side or over the length limits are left out and counted; other splits keep all pairs.
 
-    Of the training pairs those with an empty side and those over the length limits are left out and counted.
+    Args:
+        folder: Destination.
+        sources: Sentence pairs by split: ``train``, ``valid`` and optionally ``test``. Each is read once, ``train``
+            twice if a vocabulary is built from it.
+        options: Preprocessing options.
+        progress: Called after each pair.
 
-    Raises DataError for input that cannot be used (see ``reading``), for training data of which nothing is left, and
-    for a vocabulary file that does not know half of the training text; ConfigError when ``folder`` is in use.
+    Returns:
+        Counts by split.
+
+    Raises:
+        DataError: If the text cannot be read, a split has no pairs left, or a vocabulary file contains less than half
+            of the training tokens.
+        ConfigError: If ``folder`` holds anything but a preprocessed corpus.
     """
     folder = Path(folder)
     check_destination(folder)
-    note = progress or (lambda split, pairs: None)
-    vocabularies = _vocabularies(sources["train"], options, note)
-    with replace_folder(folder) as filled:
+    report = progress or (lambda split, pairs: None)
+    vocabularies = _vocabularies(sources["train"], options, report)
+    with replace_folder(folder) as new_folder:
         for side, vocabulary in zip(SIDES, vocabularies, strict=True):
-            vocabulary.write(filled / f"{side}.vocab")
+            vocabulary.write(new_folder / f"{side}.vocab")
         counts = {}
         for name, pairs in sources.items():
-            counts[name] = _write_split(filled, name, pairs, vocabularies, options, note)
-            _check(name, counts[name], options)
-        facts = {name: _facts(filled, name, counts[name], vocabularies) for name in counts}
+            counts[name] = _write_split(new_folder, name, pairs, vocabularies, options, report)
+            _check_counts(name, counts[name], options)
+        splits = {name: _split_metadata(counts[name], vocabularies) for name in counts}
         words = {side: len(vocabulary) for side, vocabulary in zip(SIDES, vocabularies, strict=True)}
-        about = {"format": FORMAT, "options": asdict(options), "words": words, "splits": facts}
-        metadata = about | {"digest": _digest(filled)}
-        write_text(filled / "metadata.json", json.dumps(metadata, indent=2, ensure_ascii=False) + "\n")
+        metadata = {"format": FORMAT, "options": asdict(options), "words": words, "splits": splits}
+        metadata["digest"] = _digest(new_folder)
+        write_text(new_folder / "metadata.json", json.dumps(metadata, indent=2, ensure_ascii=False) + "\n")
     return counts
 
 
 def check_destination(folder: Path) -> None:
-    """Raise ConfigError unless nothing, an empty folder or an older corpus alone, which is replaced, is there."""
-    wanted = "a place for a new folder, or an older prepared corpus"
+    """Check that a folder can be written.
+
+    Args:
+        folder: Folder that does not exist, is empty, or holds only a preprocessed corpus, which would be replaced.
+
+    Raises:
+        ConfigError: If anything else is there.
+    """
+    expected = "a new folder, or that of a preprocessed corpus to replace"
     replaceable = folder.is_dir() and (not any(folder.iterdir()) or read_metadata(folder) is not None)
     if (folder.exists() or folder.is_symlink()) and not replaceable:
-        raise ConfigError("save_data", wanted, f"{folder}, in use")
-    others = sorted(file.name for file in folder.iterdir() if not OWN_FILES.fullmatch(file.name)) if replaceable else []
-    if others:
-        raise ConfigError("save_data", f"{wanted} and nothing else", f"{folder}, with {others[0]} in it")
+        raise ConfigError("save_data", expected, f"{folder}, which exists")
+    files = sorted(file.name for file in folder.iterdir()) if replaceable else []
+    if others := [name for name in files if not CORPUS_FILES.fullmatch(name)]:
+        raise ConfigError("save_data", expected, f"{folder}, which also holds {others[0]}")
 
 
-def _vocabularies(train: Pairs, options: PreprocessOptions, note: Progress) -> tuple[Vocabulary, Vocabulary]:
-    """Read the vocabularies from their files, and count what has none."""
+def _vocabularies(train: Pairs, options: PreprocessOptions, report: Progress) -> tuple[Vocabulary, Vocabulary]:
+    """Read vocabularies from the given files and build the others from the training pairs."""
     files = {"src": options.src_vocab, "tgt": options.tgt_vocab}
     if options.share:
         files = dict.fromkeys(SIDES, options.src_vocab or options.tgt_vocab)
-    read = {side: Vocabulary.read(file) for side, file in files.items() if file}
-    counters: dict[str, Counter[str]] = {side: Counter() for side in SIDES if side not in read}
+    given = {side: Vocabulary.read(file) for side, file in files.items() if file}
+    counters: dict[str, Counter[str]] = {side: Counter() for side in SIDES if side not in given}
     if counters:
         for number, pair in enumerate(_training_pairs(train, options, SplitCounts()), start=1):
-            note("vocabulary", number)
+            report("vocabulary", number)
             for side, tokens in zip(SIDES, pair, strict=True):
                 if side in counters:
                     counters[side].update(tokens)
@@ -156,12 +185,12 @@ def _vocabularies(train: Pairs, options: PreprocessOptions, note: Progress) -> t
         counters = dict.fromkeys(SIDES, total)
     sizes = {"src": options.src_vocab_size, "tgt": options.tgt_vocab_size}
     counted = {side: Vocabulary.of_counts(counter, sizes[side]) for side, counter in counters.items()}
-    both = read | counted
-    return both["src"], both["tgt"]
+    vocabularies = given | counted
+    return vocabularies["src"], vocabularies["tgt"]
 
 
 def _training_pairs(pairs: Pairs, options: PreprocessOptions, counts: SplitCounts) -> Iterator[tuple[Tokens, Tokens]]:
-    """Yield the training pairs that stay, and count the others."""
+    """Yield the tokens of the training pairs to keep; count the others."""
     limits = [limit or float("inf") for limit in (options.src_length, options.tgt_length)]
     for source, target in pairs():
         pair = options.tokens(source), options.tokens(target)
@@ -174,7 +203,7 @@ def _training_pairs(pairs: Pairs, options: PreprocessOptions, counts: SplitCount
 
 
 class _SplitWriter:
-    """The open files of one side of a split."""
+    """Writes the files of one side of a split."""
 
     def __init__(self, folder: Path, name: str, side: str, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
@@ -207,14 +236,16 @@ def _write_split(
     pairs: Pairs,
     vocabularies: tuple[Vocabulary, Vocabulary],
     options: PreprocessOptions,
-    note: Progress,
+    report: Progress,
 ) -> SplitCounts:
     counts = SplitCounts()
-    writers = [_SplitWriter(folder, name, *both) for both in zip(SIDES, vocabularies, strict=True)]
+    writers = [
+        _SplitWriter(folder, name, side, vocabulary) for side, vocabulary in zip(SIDES, vocabularies, strict=True)
+    ]
     try:
-        for tokens, lines in _numbered(name, pairs, options, counts):
+        for tokens, lines in _tokenized_pairs(name, pairs, options, counts):
             counts.pairs += 1
-            note(name, counts.pairs)
+            report(name, counts.pairs)
             for writer, sentence, line in zip(writers, tokens, lines, strict=True):
                 writer.add(sentence, line)
     finally:
@@ -227,10 +258,10 @@ def _write_split(
     return counts
 
 
-def _numbered(
+def _tokenized_pairs(
     name: str, pairs: Pairs, options: PreprocessOptions, counts: SplitCounts
 ) -> Iterator[tuple[tuple[Tokens, Tokens], tuple[str | None, str | None]]]:
-    """Yield tokens, and for all but training the lines as they came."""
+    """Yield the tokens of both sides and their lines; the lines of training pairs are None."""
     if name == "train":
         for pair in _training_pairs(pairs, options, counts):
             yield pair, (None, None)
@@ -240,7 +271,7 @@ def _numbered(
 
 
 def _shuffle(folder: Path, pairs: int, seed: int) -> None:
-    """Put the spans of the training pairs in another order; the sentences themselves stay where they are."""
+    """Shuffle the training pairs by permuting their spans; the token ids stay in place."""
     order = np.random.default_rng(seed).permutation(pairs)
     for side in SIDES:
         file = folder / f"train.{side}.spans"
@@ -248,28 +279,28 @@ def _shuffle(folder: Path, pairs: int, seed: int) -> None:
         spans[order].tofile(file)
 
 
-def _check(name: str, counts: SplitCounts, options: PreprocessOptions) -> None:
+def _check_counts(name: str, counts: SplitCounts, options: PreprocessOptions) -> None:
     if name != "train":
         if not counts.pairs:
-            raise DataError(name, "pairs of sentences", "none that is good enough (human_label)")
+            raise DataError(name, "pairs of sentences", "none with a sufficient human_label")
         return
     if not counts.pairs:
-        got = f"{counts.too_long} pairs over it and {counts.empty} with an empty side"
+        got = f"{counts.too_long} longer pairs and {counts.empty} with an empty side"
         limits = f"src_length {options.src_length} and tgt_length {options.tgt_length}"
-        raise DataError("train", f"pairs within {limits}", got, "0 stands for no limit")
+        raise DataError("train", f"pairs within {limits}", got, "0 disables a limit")
     for side, file in zip(SIDES, (options.src_vocab, options.tgt_vocab), strict=True):
         known = 1 - counts.unknown[side] / counts.tokens[side]
         if file and known < 0.5:
             expected = f"a vocabulary of the training text ({side} side)"
-            raise DataError(f"{side}_vocab", expected, f"{file}, which knows {100 * known:.1f} % of its tokens")
+            raise DataError(f"{side}_vocab", expected, f"{file}, which has {100 * known:.1f} % of its tokens")
 
 
 def ids_dtype(vocabulary: Vocabulary) -> str:
-    """Return the smallest unsigned dtype that holds every number, little-endian: "<u2" or "<u4"."""
+    """Return the smallest unsigned little-endian dtype that holds every token id: ``<u2`` or ``<u4``."""
     return "<u2" if len(vocabulary) <= 1 << 16 else "<u4"
 
 
-def _facts(folder: Path, name: str, counts: SplitCounts, vocabularies: tuple[Vocabulary, Vocabulary]) -> dict[str, Any]:
+def _split_metadata(counts: SplitCounts, vocabularies: tuple[Vocabulary, Vocabulary]) -> dict[str, Any]:
     sides = {
         side: {"tokens": counts.tokens[side], "unknown": counts.unknown[side], "dtype": ids_dtype(vocabulary)}
         for side, vocabulary in zip(SIDES, vocabularies, strict=True)
@@ -278,9 +309,9 @@ def _facts(folder: Path, name: str, counts: SplitCounts, vocabularies: tuple[Voc
 
 
 def _digest(folder: Path) -> str:
-    """Return a sha256 over names and contents of all files."""
-    total = hashlib.sha256()
+    """Return the SHA-256 digest of the names and contents of all files."""
+    sha = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         with path.open("rb") as file:
-            total.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()
+            sha.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return sha.hexdigest()

@@ -1,12 +1,13 @@
-"""A run folder under the file names of the published program.
+"""Run directory with the file names of the published program.
 
 LOG/NAME/
-    log.txt                       a line per evaluation
-    checkpoint.pt                 to go on from
-    best_METRIC_checkpoint.pt     the best on the validation text, and its output:
-    best_METRIC_prediction.txt
-    METRIC.txt                    the score of each evaluation
-beside config.yaml, history.jsonl and so on of every run.
+    log.txt                       one line per evaluation
+    checkpoint.pt                 checkpoint to resume from
+    best_METRIC_checkpoint.pt     checkpoint with the best validation METRIC
+    best_METRIC_prediction.txt    its output for the validation text
+    METRIC.txt                    METRIC of each evaluation
+
+Other files, such as config.yaml and history.jsonl, are as in every run directory.
 """
 
 from collections.abc import Iterable
@@ -21,40 +22,48 @@ from labelemb.training.progress import SHOWN
 
 @dataclass(frozen=True)
 class PublishedFolder(RunFolder):
-    """A run folder under the published names; ``RunFolder`` says what its files are."""
+    """Run directory with the published file names; see ``RunFolder`` for the contents of the files."""
 
     @property
     def last_checkpoint(self) -> Path:
-        """Return the checkpoint to go on from."""
+        """Return the checkpoint to resume from."""
         return self.path / "checkpoint.pt"
 
     def best_by(self, name: str) -> Path:
-        """Return the checkpoint that was best by a score, or by perplexity for ""."""
+        """Return the checkpoint with the best validation metric ``name``, or the best perplexity if it is empty."""
         return self.path / f"best_{name or 'perplexity'}_checkpoint.pt"
 
     def best_output_file(self, name: str) -> Path:
-        """Return its output for the validation text."""
+        """Return the file with the validation output of the checkpoint ``best_by(name)``."""
         return self.path / f"best_{name or 'perplexity'}_prediction.txt"
 
     def write_history(self, lines: Iterable[Line]) -> None:
-        """Replace the history, and what is told of it in log.txt and METRIC.txt."""
+        """Replace the history, log.txt and METRIC.txt."""
         lines = list(lines)
         super().write_history(lines)
-        write_text(self.path / "log.txt", "".join(f"{_told(line)}\n" for line in lines))
+        write_text(self.path / "log.txt", "".join(f"{_format_line(line)}\n" for line in lines))
         for name, figure in SCORES.items():
             figures = [f"valid_{figure}", f"test_{figure}"]
             if lines and figures[0] in lines[-1]:
-                write_text(self.path / f"{name}.txt", "".join(f"{_told(line, figures)}\n" for line in lines))
+                write_text(self.path / f"{name}.txt", "".join(f"{_format_line(line, figures)}\n" for line in lines))
 
 
-def folder_of(path: Path) -> RunFolder:
-    """Return the run folder at ``path``, under whichever names it was written."""
+def open_run_folder(path: Path) -> RunFolder:
+    """Return the run directory at ``path`` with its own or with the published file names, whichever it has."""
     published = PublishedFolder(path)
     return published if published.last_checkpoint.is_file() else RunFolder(path)
 
 
-def _told(line: Line, keys: list[str] | None = None) -> str:
-    """Write a history line for people: the keys, or all figures."""
-    shown = keys if keys is not None else [key for key in line if SHOWN.match(key)]
-    figures = "  ".join(f"{key} {line[key]:.4f}" for key in shown if key in line)
+def _format_line(line: Line, keys: list[str] | None = None) -> str:
+    """Format the values of a history line for a text file.
+
+    Args:
+        line: The history line.
+        keys: Names of the values. Default: all metrics.
+
+    Returns:
+        The text.
+    """
+    selected = keys if keys is not None else [key for key in line if SHOWN.match(key)]
+    figures = "  ".join(f"{key} {line[key]:.4f}" for key in selected if key in line)
     return f"epoch {line['epoch']}  step {line['step']}  {figures}"

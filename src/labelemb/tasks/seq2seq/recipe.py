@@ -1,4 +1,4 @@
-"""The language recipe: from a config to a finished run folder."""
+"""Train a sequence-to-sequence run from its configuration."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -17,27 +17,43 @@ from labelemb.training.runner import check_run, train_run
 
 @lru_cache(maxsize=1)
 def load_corpus(name: str, folder: Path | None) -> Corpus:
-    """Return numbers-en-vi, IWSLT15, or the prepared corpus at ``name``, as it is or below ``folder``.
+    """Load a corpus; the last one is kept in memory.
 
-    It is read once per process. Raises DataError.
+    Args:
+        name: ``numbers-en-vi``, a name of IWSLT15, or the folder of a preprocessed corpus, absolute, relative to the
+            working directory or below ``folder``.
+        folder: Data folder; None: IWSLT15 is downloaded.
+
+    Returns:
+        The corpus.
+
+    Raises:
+        DataError: If the corpus does not exist or is damaged.
     """
     if name == numbers.NAME:
         return numbers.load_numbers()
     if name in iwslt15.NAMES:
         return iwslt15.load_iwslt15(name, folder)
     try:
-        place = find_corpus(Path(name).expanduser())
+        corpus_folder = find_corpus(Path(name).expanduser())
     except DataError:
         if folder is None or Path(name).is_absolute():
             raise
-        place = find_corpus(folder / name)
-    return Corpus.open(place)
+        corpus_folder = find_corpus(folder / name)
+    return Corpus.open(corpus_folder)
 
 
 def check(config: Seq2SeqConfig, run: RunFolder, data_folder: Path | None = None) -> None:
-    """Make sure that a run can start; nothing is written, and the net takes no memory.
+    """Check that a run can start, without writing files or allocating the model.
 
-    Raises ConfigError (also when the folder holds another run), DataError.
+    Args:
+        config: Configuration of the run.
+        run: Run directory.
+        data_folder: Folder with data sets; None: download them.
+
+    Raises:
+        ConfigError: If options do not fit each other or the directory holds another run.
+        DataError: If the corpus cannot be used.
     """
     corpus = load_corpus(config.corpus, data_folder)
     check_model_size("hidden_size", lambda: build_model(config, corpus.tokenizer))
@@ -47,13 +63,20 @@ def check(config: Seq2SeqConfig, run: RunFolder, data_folder: Path | None = None
 
 
 def train(config: Seq2SeqConfig, run: RunFolder, data_folder: Path | None = None) -> None:
-    """Train one run to its end, from wherever a killed process left it; nothing happens when it is finished.
+    """Train a run, or resume it from its last checkpoint; a finished run is left as it is.
 
-    Raises as ``check`` does.
+    Args:
+        config: Configuration of the run.
+        run: Run directory.
+        data_folder: Folder with data sets; None: download them.
+
+    Raises:
+        ConfigError: If options do not fit each other or the directory holds another run.
+        DataError: If the corpus cannot be used.
     """
     corpus = load_corpus(config.corpus, data_folder)
-    facts = {"note": corpus.note} if corpus.note else {}
-    train_run(_build(config, corpus), config, run, corpus.digest, facts)
+    provenance = {"note": corpus.note} if corpus.note else {}
+    train_run(_build(config, corpus), config, run, corpus.digest, provenance)
 
 
 def _build(config: Seq2SeqConfig, corpus: Corpus) -> Seq2SeqTask:

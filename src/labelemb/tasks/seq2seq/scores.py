@@ -1,4 +1,4 @@
-"""The scores of output lines by name, as the history of a run has them."""
+"""Metrics of generated text, by name."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,46 +10,65 @@ from labelemb.metrics.rouge import Unit, rouge_by_sentence, rouge_signature
 from labelemb.tasks.seq2seq.sentences import Split
 from labelemb.tasks.seq2seq.text_io import tokenize
 
-# Score -> which of its figures chooses a checkpoint.
+# Value of the option eval_metrics -> the metric of score() that selects the best checkpoint.
 SCORES = {"exact": "exact", "bleu": "bleu", "rouge": "rougeL"}
 
 
 def score_all(names: Sequence[str], lines: Sequence[str], split: Split, by_character: bool) -> dict[str, Score]:
-    """Return the figures of several scores of the output lines for a split; see ``score``."""
-    figures = (score(name, lines, split.tgt_lines, split.src_lines, by_character) for name in names)
-    return {key: value for found in figures for key, value in found.items()}
+    """Compute several groups of metrics for the outputs of a split.
+
+    Args:
+        names: Keys of ``SCORES``.
+        lines: Outputs, one per sentence pair of ``split``.
+        split: Split with its source and target lines.
+        by_character: Whether tokens are characters rather than words.
+
+    Returns:
+        Scores by name; see ``score``.
+    """
+    groups = (score(name, lines, split.tgt_lines, split.src_lines, by_character) for name in names)
+    return {key: value for group in groups for key, value in group.items()}
 
 
 def by_sentence(scores: Mapping[str, Score]) -> dict[str, NDArray[np.float64]]:
-    """Return the statistics of the sentences of each score that has them."""
-    return {name: one.by_sentence for name, one in scores.items() if one.by_sentence is not None}
+    """Return the per-sentence statistics of the scores that have them, by name."""
+    return {name: score.by_sentence for name, score in scores.items() if score.by_sentence is not None}
 
 
 def score(
     name: str, hypotheses: Sequence[str], references: Sequence[str], sources: Sequence[str], by_character: bool
 ) -> dict[str, Score]:
-    """Return the figures of a score, each from 0 to 100, with their signatures.
+    """Compute one group of metrics.
 
-    name          "exact": lines that are their reference, token for token; "bleu": "bleu" (sacreBLEU, cased, all lines,
-                  tokenised as they come), "paper_bleu" (see there; of words, and where a pair is short enough) and
-                  "chrf"; "rouge": "rouge1", "rouge2", "rougeL"
-    by_character  whether tokens are characters, or words
+    Args:
+        name: Key of ``SCORES``. ``exact``: percentage of outputs equal to their reference; ``bleu``: ``bleu``
+            (sacreBLEU, cased, existing tokenization), ``chrf`` and, for words, ``paper_bleu`` (see
+            ``metrics.bleu.paper_bleu``); ``rouge``: ``rouge1``, ``rouge2`` and ``rougeL``.
+        hypotheses: Outputs, one per sentence.
+        references: Reference of each sentence.
+        sources: Source line of each sentence.
+        by_character: Whether tokens are characters rather than words.
+
+    Returns:
+        Scores from 0 to 100 by name, with their signatures.
     """
     count = len(references)
     match name:
         case "exact":
             pairs = zip(hypotheses, references, strict=True)
-            same = np.array([tokenize(one, by_character) == tokenize(other, by_character) for one, other in pairs])
-            value = 100 * int(same.sum()) / count
-            return {"exact": Score(value, "nrefs:1|case:mixed|tok:none|whole lines", count, 100.0 * same)}
+            equal = np.array(
+                [tokenize(first, by_character) == tokenize(second, by_character) for first, second in pairs]
+            )
+            value = 100 * int(equal.sum()) / count
+            return {"exact": Score(value, "nrefs:1|case:mixed|tok:none|whole lines", count, 100.0 * equal)}
         case "bleu":
             scores = {"bleu": bleu(hypotheses, references, "char" if by_character else "none")}
             paper = None if by_character else paper_bleu(hypotheses, references, sources)
             return scores | ({"paper_bleu": paper} if paper else {}) | {"chrf": chrf(hypotheses, references)}
         case "rouge":
             unit: Unit = "character" if by_character else "word"
-            found = rouge_by_sentence(hypotheses, references, unit)
+            values = rouge_by_sentence(hypotheses, references, unit)
             signature = rouge_signature(unit)
-            return {key: Score(float(each.mean()), signature, count, each) for key, each in found.items()}
+            return {key: Score(float(each.mean()), signature, count, each) for key, each in values.items()}
         case _:
             raise AssertionError(name)

@@ -11,10 +11,11 @@ IntArray = npt.NDArray[np.integer[Any]]
 
 @dataclass(frozen=True)
 class Sentences:
-    """N sentences of one side: ``sentences[i]`` is an integer array, ``lengths`` (N,) says how long each is.
+    """N sentences of one side; ``sentences[i]`` is the array of token ids of sentence i.
 
-    ids    (tokens of all sentences,), little-endian, two bytes each where the vocabulary allows
-    spans  (N, 2) int64
+    Attributes:
+        ids: Concatenated token ids of all sentences, `(tokens,)`; uint16 where the vocabulary allows.
+        spans: Start and end of each sentence in ``ids``, int64 `(N, 2)`.
     """
 
     ids: IntArray
@@ -29,14 +30,21 @@ class Sentences:
 
     @property
     def lengths(self) -> IntArray:
-        """Return (N,) tokens per sentence."""
+        """Return the number of tokens of each sentence, `(N,)`."""
         lengths: IntArray = self.spans[:, 1] - self.spans[:, 0]
         return lengths
 
 
 @dataclass(frozen=True)
 class Split:
-    """Parallel sentences. The raw lines are kept for validation and test splits only."""
+    """Parallel sentences.
+
+    Attributes:
+        src: Source sentences.
+        tgt: Target sentences, in the same order.
+        src_lines: Source text by line; empty for the training split.
+        tgt_lines: Target text by line; empty for the training split.
+    """
 
     src: Sentences
     tgt: Sentences
@@ -47,7 +55,7 @@ class Split:
         return len(self.src)
 
     def first(self, count: int) -> "Split":
-        """Return the first pairs; 0: all."""
+        """Return the first ``count`` pairs, or all if it is 0."""
         if not count:
             return self
         source, target = (Sentences(side.ids, side.spans[:count]) for side in (self.src, self.tgt))

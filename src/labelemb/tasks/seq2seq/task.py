@@ -1,4 +1,4 @@
-"""A model, a loss and a corpus, as the training loop wants them."""
+"""Sequence-to-sequence learning as a training task."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -18,7 +18,7 @@ from labelemb.metrics.bleu import Score
 from labelemb.metrics.classification import error_percent
 from labelemb.metrics.likelihood import mean_nll, perplexity
 from labelemb.runs import RunFolder
-from labelemb.tasks.seq2seq.batch import BatchPlan, PairBatch, by_length
+from labelemb.tasks.seq2seq.batch import BatchPlan, PairBatch, batches_by_length
 from labelemb.tasks.seq2seq.config import Seq2SeqConfig
 from labelemb.tasks.seq2seq.corpus import Corpus
 from labelemb.tasks.seq2seq.decoding import Searchable
@@ -38,7 +38,16 @@ from labelemb.training.task import Shard
 
 
 class Seq2SeqTask:
-    """A model, a loss and a corpus, as the training loop wants them."""
+    """A model, a loss and a corpus; implements ``labelemb.training.task.Task``.
+
+    Args:
+        config: Configuration of the run.
+        corpus: The corpus.
+
+    Raises:
+        ConfigError: If options do not fit each other or the corpus.
+        DataError: If the checkpoint to restore, or a file that the method reads, cannot be used.
+    """
 
     unit = "words"
     ignore_index = PAD
@@ -56,41 +65,52 @@ class Seq2SeqTask:
             restore(config.restore, self.model, self.loss)
         self._nll = LinearCrossEntropyLoss(PAD, impl=config.impl)
         self._step = 0
-        self._outputs: dict[str, tuple[list[str], dict[str, Score]]] = {}  # of the last evaluation
+        self._outputs: dict[str, tuple[list[str], dict[str, Score]]] = {}  # of the last evaluation, by split
 
     def setup(self, device: torch.device) -> None:
-        """Note the device; the arrays stay where they are mapped."""
+        """Set the device; batches are copied to it one by one, since the corpus is memory-mapped."""
         self._device = device
 
     def batches(self, epoch: int, start: int, shard: Shard) -> Iterator[list[PairBatch]]:
-        """Yield the batches of an epoch; its order depends on the seed and the epoch alone."""
+        """Yield the batches of an epoch from step ``start`` on; their order depends on the seed and the epoch only."""
         train = self.corpus.splits["train"]
         for number, rows in enumerate(self._plan.epoch(epoch)[start:], start=start):
             self._step = epoch * self.steps_per_epoch + number + 1
             pieces = shard.pieces(torch.from_numpy(rows))
-            yield [PairBatch.of(train, piece.numpy(), self._device) for piece in pieces]
+            yield [PairBatch.from_rows(train, piece.numpy(), self._device) for piece in pieces]
 
     def evaluate(
         self, model: nn.Module, shard: Shard, total: Callable[[Tensor], Tensor], last: bool = True
     ) -> Mapping[str, float]:
-        """Return loss, perplexity (of the true words, softened targets aside), error and scores of the validation text.
+        """Evaluate the validation split and, in the last evaluation of a run, the test split.
 
-        The test text is read once, after the last step. Every process searches all of it: BLEU is no sum of parts.
+        Perplexity is that of the reference words, whatever soft targets the loss uses. Every process decodes all
+        sentences, since BLEU of the whole text is not a sum over parts.
+
+        Args:
+            model: The model.
+            shard: Part of the sentences for which this process computes the likelihood.
+            total: All-reduces a tensor.
+            last: Whether this is the last evaluation of the run.
+
+        Returns:
+            Loss, perplexity, token error in per cent, and text metrics, with the prefix ``valid_`` or ``test_``.
         """
-        figures: dict[str, float] = {}
+        metrics: dict[str, float] = {}
         for name, split in self.corpus.splits.items():
             if name == "valid" or (name == "test" and last):
                 settings = self.config.search_settings
                 settings = replace(settings, beam_size=1) if name == "valid" else settings
                 scores = self._scores(model, name, settings)
-                found = self._likelihood(model, split, shard, total) | {key: one.value for key, one in scores.items()}
-                figures |= {f"{name}_{key}": value for key, value in found.items()}
-        return figures
+                values = self._likelihood(model, split, shard, total)
+                values |= {key: score.value for key, score in scores.items()}
+                metrics |= {f"{name}_{key}": value for key, value in values.items()}
+        return metrics
 
     def save_artifacts(self, run: RunFolder) -> None:
-        """Write the label embedding, the output of the evaluation with its scores, and what the model needs to read."""
+        """Write the label embedding, the tokenizer, and the outputs of the last evaluation with their scores."""
         for name, (lines, scores) in self._outputs.items():
-            run.write_output(name, lines, {key: one.facts() for key, one in scores.items()})
+            run.write_output(name, lines, {key: score.facts() for key, score in scores.items()})
         run.write_sentences({name: by_sentence(scores) for name, (_, scores) in self._outputs.items()})
         if not run.data_file.is_file():
             self.corpus.tokenizer.write(run.path)
@@ -100,46 +120,51 @@ class Seq2SeqTask:
     def _likelihood(
         self, model: nn.Module, split: Split, shard: Shard, total: Callable[[Tensor], Tensor]
     ) -> dict[str, float]:
-        """Return what the model makes of the true outputs, word after word."""
-        sums = torch.zeros(4, dtype=torch.float64, device=self._device)  # loss, likelihood, right words, words
-        for rows in by_length(split.tgt.lengths, self.config.sentences_at_once):
-            mine = rows[shard.index :: shard.count]
-            batch = PairBatch.of(split, mine, self._device)
+        """Return loss, perplexity and token error of the reference translations under teacher forcing."""
+        sums = torch.zeros(4, dtype=torch.float64, device=self._device)  # loss, NLL, correct words, words
+        for rows in batches_by_length(split.tgt.lengths, self.config.eval_batch_size):
+            batch = PairBatch.from_rows(split, rows[shard.index :: shard.count], self._device)
             hidden = model(*batch.inputs)
-            plain = self._nll(hidden, model.head, batch.targets, num_items_in_batch=1.0)
-            own = self.loss(hidden, model.head, batch.targets, num_items_in_batch=1.0)
-            parts = (own.loss / world_size(), plain.loss / world_size(), plain.correct, plain.count)
+            nll = self._nll(hidden, model.head, batch.targets, num_items_in_batch=1.0)
+            objective = self.loss(hidden, model.head, batch.targets, num_items_in_batch=1.0)
+            parts = (objective.loss / world_size(), nll.loss / world_size(), nll.correct, nll.count)
             sums += torch.stack([part.double() for part in parts])
-        loss, nll, correct, count = total(sums)
+        loss_sum, nll_sum, correct, count = total(sums)
         words = int(count)
         return {
-            "loss": mean_nll(float(loss), words),
-            "perplexity": perplexity(mean_nll(float(nll), words)),
+            "loss": mean_nll(float(loss_sum), words),
+            "perplexity": perplexity(mean_nll(float(nll_sum), words)),
             "error": error_percent(correct, words),
         }
 
     def _scores(self, model: nn.Module, name: str, settings: SearchSettings) -> dict[str, Score]:
-        """Search the outputs of a split and score them; both stay for ``leave``."""
+        """Translate a split and score the outputs; both are kept for ``save_artifacts``."""
         config, tokenizer, split = self.config, self.corpus.tokenizer, self.corpus.splits[name]
-        at_once = config.sentences_at_once
-        lines = translate(cast(Searchable, model), tokenizer, split.src, split.src_lines, settings, at_once, config.unk)
+        size = config.eval_batch_size
+        lines = translate(cast(Searchable, model), tokenizer, split.src, split.src_lines, settings, size, config.unk)
         scores = score_all(config.score_names, lines, split, tokenizer.by_character)
         self._outputs[name] = lines, scores
         return scores
 
 
 def build_model(config: Seq2SeqConfig, tokenizer: Tokenizer) -> EncoderDecoder:
-    """Return the model of the config for the vocabularies of a corpus."""
-    words, sizes = VocabSizes(len(tokenizer.src_vocab), len(tokenizer.tgt_vocab), tokenizer.shared), config.sizes
+    """Return the configured model with new weights for the vocabularies of ``tokenizer``."""
+    vocab_sizes = VocabSizes(len(tokenizer.src_vocab), len(tokenizer.tgt_vocab), tokenizer.shared)
     if config.model == "transformer":
-        return TransformerSeq2Seq(words, sizes, config.heads, config.feedforward)
-    return LSTMSeq2Seq(words, sizes, config.query_activation)
+        return TransformerSeq2Seq(vocab_sizes, config.sizes, config.heads, config.feedforward)
+    return LSTMSeq2Seq(vocab_sizes, config.sizes, config.query_activation)
 
 
 def restore(file: str, model: nn.Module, loss: nn.Module | None = None) -> None:
-    """Give a model, and a loss, the weights of a checkpoint; a loss of another method starts afresh.
+    """Load the weights of a checkpoint into a model and a loss.
 
-    Raises DataError for a file that is no checkpoint, or one of another model.
+    Args:
+        file: The checkpoint.
+        model: The model.
+        loss: The loss; it keeps its initial state if the checkpoint is of another method.
+
+    Raises:
+        DataError: If the file is not a checkpoint of this model.
     """
     path = Path(file).expanduser()
     if not path.is_file():
@@ -152,7 +177,20 @@ def restore(file: str, model: nn.Module, loss: nn.Module | None = None) -> None:
 
 
 def make_loss(config: Seq2SeqConfig, corpus: Corpus, steps_per_epoch: int) -> Loss:
-    """Return the loss of the config's method; a label embedding that is learned is compressed."""
+    """Return the loss of the configured method, with a compressed label embedding where it has one.
+
+    Args:
+        config: Configuration of the run.
+        corpus: The corpus, which gives the target vocabulary.
+        steps_per_epoch: Optimizer steps per epoch.
+
+    Returns:
+        The loss.
+
+    Raises:
+        ConfigError: If the method's options do not fit the objective.
+        DataError: If a file that the method reads cannot be used.
+    """
     words, rank = corpus.tgt_vocab.words, config.rank or config.hidden_size
     context = LossContext(
         config.hidden_size,

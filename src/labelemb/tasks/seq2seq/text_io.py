@@ -1,4 +1,4 @@
-"""Text files line by line, gzipped or plain, and the pairs of lines that two of them, or one of LCSTS, hold."""
+"""Read text files line by line, gzipped or plain, and sentence pairs from two files or an LCSTS file."""
 
 import gzip
 import re
@@ -9,18 +9,25 @@ from pathlib import Path
 
 from labelemb.errors import DataError
 
-Pairs = Callable[[], Iterator[tuple[str, str]]]  # read anew at each call: (source line, target line)
+Pairs = Callable[[], Iterator[tuple[str, str]]]  # each call reads (source line, target line) from the start
 GZIP = b"\x1f\x8b"
 _FIELDS = {name: re.compile(rf"<{name}>(.*?)</{name}>", re.S) for name in ("human_label", "summary", "short_text")}
 
 
 def read_lines(path: Path | str) -> Iterator[str]:
-    """Yield the lines of a UTF-8 file without their ends, whatever its compression; one line is in memory at a time.
+    """Yield the lines of a UTF-8 file, plain or gzipped, one at a time and without line endings.
 
-    Only a line feed ends a line (one carriage return before it goes, too): other Unicode separators are text. A byte
-    order mark at the start is left out.
+    Lines end with LF or CRLF only; other Unicode line separators are part of the text. A leading byte order mark is
+    removed.
 
-    Raises DataError for a missing, damaged or empty file, and for invalid UTF-8 with the line's number.
+    Args:
+        path: The file.
+
+    Yields:
+        The lines.
+
+    Raises:
+        DataError: If the file is missing, damaged or empty, or a line is not UTF-8.
     """
     path = Path(path)
     number = 0
@@ -32,7 +39,7 @@ def read_lines(path: Path | str) -> Iterator[str]:
                 number += 1
                 yield line
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(str(path), "a whole gzip file", f"{error} after line {number}") from error
+        raise DataError(str(path), "a complete gzip file", f"{error} after line {number}") from error
     except OSError as error:
         raise DataError(str(path), "a readable text file", error.strerror or error) from error
     if not number:
@@ -40,9 +47,17 @@ def read_lines(path: Path | str) -> Iterator[str]:
 
 
 def decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
-    """Yield lines of bytes as text without their ends; see ``read_lines``.
+    """Decode lines of bytes; see ``read_lines``.
 
-    Raises DataError for invalid UTF-8, with the line's number; name: what the lines are of.
+    Args:
+        lines: The lines with their endings.
+        name: Name of the source in error messages.
+
+    Yields:
+        The lines without their endings.
+
+    Raises:
+        DataError: If a line is not UTF-8.
     """
     for number, content in enumerate(lines, start=1):
         try:
@@ -53,44 +68,54 @@ def decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
 
 
 def tokenize(line: str, by_character: bool) -> list[str]:
-    """Cut a line into characters, white space left out, or into words between white space."""
+    """Split a line into words at white space, or into the characters of these words."""
     words = line.split()
     return [character for word in words for character in word] if by_character else words
 
 
 def parallel(source: Path | str, target: Path | str) -> Pairs:
-    """Return the pairs of two files whose lines belong together; white space at the ends of lines goes.
+    """Return the sentence pairs of two files with corresponding lines, without surrounding white space.
 
-    Reading raises DataError as ``read_lines`` does, and when one file has more lines than the other.
+    Args:
+        source: File with the source sentences.
+        target: File with the target sentences.
+
+    Returns:
+        A function that reads the pairs. It raises DataError if a file cannot be read (see ``read_lines``) or the
+        numbers of lines differ.
     """
 
     def read() -> Iterator[tuple[str, str]]:
         lines = (read_lines(source), read_lines(target))
-        for number, (one, other) in enumerate(zip_longest(*lines)):
-            if one is None or other is None:
-                longer = number + 1 + sum(1 for _ in lines[one is None])
-                counts = (number, longer) if one is None else (longer, number)
-                raise DataError(f"{source}, {target}", "equally many lines", f"{counts[0]} and {counts[1]}")
-            yield one.strip(), other.strip()
+        for number, (source_line, target_line) in enumerate(zip_longest(*lines)):
+            if source_line is None or target_line is None:
+                longer = number + 1 + sum(1 for _ in lines[source_line is None])
+                counts = (number, longer) if source_line is None else (longer, number)
+                raise DataError(f"{source}, {target}", "the same number of lines", f"{counts[0]} and {counts[1]}")
+            yield source_line.strip(), target_line.strip()
 
     return read
 
 
 def is_lcsts(path: Path | str) -> bool:
-    """Say whether a file is in the release format of LCSTS. Raises DataError as ``read_lines`` does."""
+    """Return whether a file is in the release format of LCSTS. Raises DataError if it cannot be read."""
     first = next((line for line in read_lines(path) if line.strip()), "")
     return first.lstrip().startswith("<doc id=")
 
 
-def lcsts(path: Path | str, least_label: int = 0) -> Pairs:
+def lcsts(path: Path | str, min_label: int = 0) -> Pairs:
     """Return the pairs (short_text, summary) of a file in the release format of LCSTS.
 
-    That is <doc id=N> [<human_label>1..5</human_label>] <summary>..</summary> <short_text>..</short_text> </doc>, over
-    as many lines as it likes.
+    A document is ``<doc id=N> [<human_label>1..5</human_label>] <summary>..</summary> <short_text>..</short_text>
+    </doc>`` and may span several lines.
 
-    least_label  documents whose human_label is lower are left out; those without one stay
+    Args:
+        path: The file.
+        min_label: Minimum ``human_label``; documents without one are kept.
 
-    Reading raises DataError as ``read_lines`` does, and for a document that lacks a part, with its line number.
+    Returns:
+        A function that reads the pairs. It raises DataError if the file cannot be read (see ``read_lines``) or a
+        document is incomplete.
     """
 
     def read() -> Iterator[tuple[str, str]]:
@@ -102,27 +127,27 @@ def lcsts(path: Path | str, least_label: int = 0) -> Pairs:
                 raise DataError(f"{path}, document at line {number}", f"<{missing}>..</{missing}>", "none")
             if label is not None and not label[1].strip().isdecimal():
                 raise DataError(f"{path}, document at line {number}", "a whole human_label", repr(label[1].strip()))
-            if label is None or int(label[1]) >= least_label:
+            if label is None or int(label[1]) >= min_label:
                 yield " ".join(text[1].split()), " ".join(summary[1].split())
 
     return read
 
 
 def _documents(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield each document with the number of its first line."""
-    start, inside = 0, list[str]()
+    """Yield the number of the first line and the text of each document."""
+    start, document = 0, list[str]()
     for number, line in enumerate(read_lines(path), start=1):
         text = line.strip()
         begins, ends = text.startswith("<doc id="), text.endswith("</doc>")
-        if begins == bool(inside) and text:
-            expected = f"</doc> for the document of line {start}" if inside else "<doc id=...>"
+        if begins == bool(document) and text:
+            expected = f"</doc> for the document of line {start}" if document else "<doc id=...>"
             raise DataError(f"{path}, line {number}", expected, repr(text[:40]))
         if begins:
             start = number
         if text:
-            inside.append(text)
+            document.append(text)
         if ends:
-            yield start, "\n".join(inside)
-            inside.clear()
-    if inside:
+            yield start, "\n".join(document)
+            document.clear()
+    if document:
         raise DataError(str(path), f"</doc> for the document of line {start}", "the end of the file")

@@ -1,4 +1,4 @@
-"""How lines become numbers and numbers lines: what a trained model must know about its text."""
+"""Convert between text lines and token ids."""
 
 import json
 from collections.abc import Sequence
@@ -16,11 +16,14 @@ from labelemb.tasks.seq2seq.vocab import Vocabulary
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Source and target vocabularies with the tokenization options.
+    """Vocabularies of both sides with the tokenization options.
 
-    by_character  tokens are characters rather than words
-    lower         text is lower-cased before it is looked up
-    shared        both sides have one vocabulary
+    Args:
+        src_vocab: Source vocabulary.
+        tgt_vocab: Target vocabulary.
+        by_character: Whether tokens are characters rather than words.
+        lower: Whether tokens are lower-cased before they are looked up.
+        shared: Whether both sides share one vocabulary.
     """
 
     src_vocab: Vocabulary
@@ -34,38 +37,44 @@ class Tokenizer:
         return tokenize(line, self.by_character)
 
     def join(self, tokens: Sequence[str]) -> str:
-        """Make a line of tokens."""
+        """Join tokens into a line."""
         return ("" if self.by_character else " ").join(tokens)
 
     def source(self, lines: Sequence[str]) -> Sentences:
-        """Return the numbers of source lines."""
-        return self._numbers(lines, self.src_vocab)
+        """Return the token ids of source lines."""
+        return self._encode(lines, self.src_vocab)
 
     def target(self, lines: Sequence[str]) -> Sentences:
-        """Return the numbers of target lines."""
-        return self._numbers(lines, self.tgt_vocab)
+        """Return the token ids of target lines."""
+        return self._encode(lines, self.tgt_vocab)
 
     def write(self, folder: Path) -> None:
-        """Leave it in a run folder: data.json, src.vocab, tgt.vocab; each whole or not at all, data.json last."""
+        """Write src.vocab, tgt.vocab and, last, data.json; each file is written completely or not at all."""
         self.src_vocab.write(folder / "src.vocab")
         self.tgt_vocab.write(folder / "tgt.vocab")
-        facts = {"by_character": self.by_character, "lower": self.lower, "shared": self.shared}
-        write_text(folder / "data.json", json.dumps(facts) + "\n")
+        options = {"by_character": self.by_character, "lower": self.lower, "shared": self.shared}
+        write_text(folder / "data.json", json.dumps(options) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> "Tokenizer":
-        """Read what ``write`` wrote. Raises DataError."""
+        """Read the files that ``write`` wrote.
+
+        Raises:
+            DataError: If a file is missing or damaged.
+        """
         file = folder / "data.json"
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
-            facts = {name: bool(content[name]) for name in ("by_character", "lower", "shared")}
+            options = {name: bool(content[name]) for name in ("by_character", "lower", "shared")}
         except (OSError, ValueError, KeyError, TypeError) as error:
-            what = "what a trained language model knows about its text"
-            raise DataError(str(file), what, getattr(error, "strerror", None) or repr(error)) from error
-        return cls(Vocabulary.read(folder / "src.vocab"), Vocabulary.read(folder / "tgt.vocab"), **facts)
+            expected = "the tokenization options of a trained model"
+            raise DataError(str(file), expected, getattr(error, "strerror", None) or repr(error)) from error
+        return cls(Vocabulary.read(folder / "src.vocab"), Vocabulary.read(folder / "tgt.vocab"), **options)
 
-    def _numbers(self, lines: Sequence[str], vocabulary: Vocabulary) -> Sentences:
-        rows = [vocabulary.encode(t.lower() if self.lower else t for t in self.tokenize(line)) for line in lines]
+    def _encode(self, lines: Sequence[str], vocabulary: Vocabulary) -> Sentences:
+        rows = [
+            vocabulary.encode(token.lower() if self.lower else token for token in self.tokenize(line)) for line in lines
+        ]
         ends = np.cumsum([0, *map(len, rows)])
-        ids = np.asarray([number for row in rows for number in row], np.int64)
+        ids = np.asarray([token for row in rows for token in row], np.int64)
         return Sentences(ids, np.stack([ends[:-1], ends[1:]], axis=1))

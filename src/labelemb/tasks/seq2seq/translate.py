@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from labelemb.tasks.seq2seq.batch import by_length, source_batch
+from labelemb.tasks.seq2seq.batch import batches_by_length, source_batch
 from labelemb.tasks.seq2seq.decoding import Searchable
 from labelemb.tasks.seq2seq.search import SearchSettings, replace_unknown, search
 from labelemb.tasks.seq2seq.sentences import Sentences
@@ -18,23 +18,29 @@ def translate(
     batch_size: int,
     replace: bool = True,
 ) -> list[str]:
-    """Return a line for each source sentence, in their order; an empty one for an empty one.
+    """Translate N sentences; the output for an empty sentence is empty.
 
-    tokenizer    has the vocabularies, and says whether tokens are characters
-    sentences  source side, N of them
-    lines      the N lines they were made of, to copy words from
-    batch_size sentences decoded side by side; it does not change what comes out
-    replace    whether an unknown word becomes the source word that has the most attention
+    Args:
+        model: Model in ``eval`` mode.
+        tokenizer: Tokenizer of the model.
+        sentences: Tokenized source sentences.
+        lines: Source lines of ``sentences``.
+        settings: Search options.
+        batch_size: Sentences decoded at a time; does not change the outputs.
+        replace: Whether to replace a generated unknown token by the source word with the highest attention weight.
+
+    Returns:
+        N output lines.
     """
     device = model.head.weight.device
-    found = [""] * len(sentences)
+    outputs = [""] * len(sentences)
     lengths = sentences.lengths
-    for rows in by_length(lengths, batch_size):
+    for rows in batches_by_length(lengths, batch_size):
         rows = rows[lengths[rows] > 0]
         if not len(rows):
             continue
         source, counts = source_batch(sentences, rows, device)
         for row, hypothesis in zip(rows.tolist(), search(model, source, counts, settings), strict=True):
             tokens = tokenizer.tokenize(lines[row]) if replace else []
-            found[row] = tokenizer.join(replace_unknown(hypothesis, tokens, tokenizer.tgt_vocab))
-    return found
+            outputs[row] = tokenizer.join(replace_unknown(hypothesis, tokens, tokenizer.tgt_vocab))
+    return outputs

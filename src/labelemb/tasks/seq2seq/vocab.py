@@ -1,4 +1,4 @@
-"""Vocabularies: words and their numbers, by frequency or from a file with one word a line."""
+"""Vocabularies, built from word counts or read from a file."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,10 @@ SPECIAL = ("<pad>", "<unk>", "<s>", "</s>")
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words of one side, V of them; a word's number is its place.
+    """V words; the token id of a word is its index.
 
-    words  the four special tokens first: padding 0, unknown 1, begin 2, end 3
+    Args:
+        words: The words; the first four are the special tokens ``SPECIAL``, with the ids PAD, UNK, BOS and EOS.
     """
 
     words: tuple[str, ...]
@@ -30,50 +31,63 @@ class Vocabulary:
 
     @classmethod
     def of(cls, words: Iterable[str]) -> "Vocabulary":
-        """Put the special tokens in front of the words, in their order."""
+        """Return the vocabulary of the special tokens followed by ``words`` in their order."""
         return cls((*SPECIAL, *(word for word in words if word not in SPECIAL)))
 
     @classmethod
     def of_counts(cls, counts: Mapping[str, int], size: int = 0) -> "Vocabulary":
-        """Take the most frequent words; of equally frequent ones the first by code point, whatever the text's order.
+        """Return the vocabulary of the most frequent words; ties are broken by code point.
 
-        counts  word -> how often
-        size    most words, the special tokens among them; 0: no limit
+        Args:
+            counts: Number of occurrences by word.
+            size: Maximum number of words, including the special tokens; 0: no limit.
+
+        Returns:
+            The vocabulary.
         """
         by_frequency = sorted((word for word in counts if word not in SPECIAL), key=lambda word: (-counts[word], word))
         return cls.of(by_frequency[: max(size - len(SPECIAL), 0)] if size else by_frequency)
 
     @classmethod
     def read(cls, path: Path | str) -> "Vocabulary":
-        """Read a file with one word a line; special tokens may stand anywhere in it, or be missing.
+        """Read a file with one word per line; special tokens may be anywhere in it or missing.
 
-        Raises DataError, with the line number, for a line that is no word and for a word that stands there twice.
+        Args:
+            path: The file.
+
+        Returns:
+            The vocabulary.
+
+        Raises:
+            DataError: If a line is not a single word, or a word occurs twice.
         """
         path = Path(path)
-        numbers: dict[str, int] = {}
+        line_numbers: dict[str, int] = {}
         for number, line in enumerate(read_lines(path), start=1):
             if len(line.split()) != 1:
-                raise DataError(f"{path}, line {number}", "one word a line", repr(line))
+                raise DataError(f"{path}, line {number}", "one word per line", repr(line))
             word = line.strip()
-            if word in numbers:
-                raise DataError(f"{path}, line {number}", "each word once", f"{word!r}, as on line {numbers[word]}")
-            numbers[word] = number
-        return cls.of(numbers)
+            if word in line_numbers:
+                raise DataError(
+                    f"{path}, line {number}", "each word once", f"{word!r}, as on line {line_numbers[word]}"
+                )
+            line_numbers[word] = number
+        return cls.of(line_numbers)
 
     def write(self, path: Path | str) -> None:
-        """Write one word a line, the special tokens first; ``read`` gives the same vocabulary back."""
+        """Write one word per line, the special tokens first; ``read`` restores the vocabulary."""
         write_text(path, "".join(f"{word}\n" for word in self.words))
 
     def encode(self, words: Iterable[str]) -> list[int]:
-        """Return the numbers of words; ``UNK`` for those that are not there and for special tokens in the text."""
-        numbers = self._numbers
-        return [numbers.get(word, UNK) for word in words]
+        """Return the token ids of words; ``UNK`` for unknown words and for special tokens in the text."""
+        ids = self._ids
+        return [ids.get(word, UNK) for word in words]
 
-    def decode(self, numbers: Sequence[int]) -> list[str]:
-        """Return the words of numbers."""
-        return [self.words[number] for number in numbers]
+    def decode(self, ids: Sequence[int]) -> list[str]:
+        """Return the words of token ids."""
+        return [self.words[token] for token in ids]
 
     @cached_property
-    def _numbers(self) -> dict[str, int]:
-        """Text cannot say "padding": the special tokens are left out."""
-        return {word: number for number, word in enumerate(self.words) if number >= len(SPECIAL)}
+    def _ids(self) -> dict[str, int]:
+        """Token ids without the special tokens, so that "<pad>" in the text is an unknown word, not padding."""
+        return {word: token for token, word in enumerate(self.words) if token >= len(SPECIAL)}
