@@ -45,7 +45,7 @@ def trained(optimizer: type[torch.optim.Optimizer]) -> tuple[nn.Linear, torch.op
 
 
 @pytest.mark.parametrize("value", WRONG_TENSORS.values(), ids=WRONG_TENSORS.keys())
-def test_weights(value: object) -> None:
+def test_invalid_weights_are_refused(value: object) -> None:
     model = nn.Linear(2, 3)
     before = copy.deepcopy(model.state_dict())
     content = {"model": model.state_dict() | {"weight": value}}
@@ -55,7 +55,7 @@ def test_weights(value: object) -> None:
 
 
 @pytest.mark.parametrize("weights", [None, [], "text", 3, {}, {"weight": torch.zeros(3, 2)}, {1: 2}])
-def test_names_of_weights(weights: object) -> None:
+def test_invalid_weight_names_are_refused(weights: object) -> None:
     for content in ({"model": weights}, {}):
         with pytest.raises(DataError, match=r"last.pt, model: expected"):
             load_weights(nn.Linear(2, 3), content, "model", Path("last.pt"))
@@ -69,7 +69,7 @@ def test_state_of_another_data_set_is_not_broadcast() -> None:
 
 
 @pytest.mark.parametrize("optimizer", [torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD])
-def test_optimizer_state_comes_back(optimizer: type[torch.optim.Optimizer]) -> None:
+def test_optimizer_state_round_trip(optimizer: type[torch.optim.Optimizer]) -> None:
     _, first = trained(optimizer)
     _, second = trained(optimizer)
     load_optimizer(second, {"optimizer": first.state_dict()}, Path("last.pt"))
@@ -103,7 +103,7 @@ OPTIMIZERS: dict[str, Callable[[dict[str, Any]], object]] = {
 
 
 @pytest.mark.parametrize("change", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
-def test_optimizer_state_of_another_model(change: Callable[[dict[str, Any]], object]) -> None:
+def test_optimizer_state_of_another_model_is_refused(change: Callable[[dict[str, Any]], object]) -> None:
     _, optimizer = trained(torch.optim.Adam)
     saved = copy.deepcopy(optimizer.state_dict())
     change(saved)
@@ -115,12 +115,12 @@ def test_optimizer_state_of_another_model(change: Callable[[dict[str, Any]], obj
     "history",
     [None, [], "text", [1], [{}], [LINE | {"step": 11}], [LINE] * 2, [{"epoch": 1}], [LINE | {"step": "5"}]],
 )
-def test_history(history: object) -> None:
+def test_invalid_history_is_refused(history: object) -> None:
     with pytest.raises(DataError, match="last.pt, history"):
         load_history({"history": history}, 10, Path("last.pt"))
 
 
-def test_a_refusal_does_not_advise_to_load_it(tmp_path: Path) -> None:
+def test_error_does_not_suggest_unsafe_loading(tmp_path: Path) -> None:
     torch.save({"model": Path("x")}, tmp_path / "last.pt")
     with pytest.raises(DataError, match="objects other than tensors") as caught:
         load_checkpoint(tmp_path / "last.pt")
@@ -128,7 +128,7 @@ def test_a_refusal_does_not_advise_to_load_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", range(10))
-def test_a_damaged_file(cut: int, tmp_path: Path) -> None:
+def test_truncated_file_is_refused(cut: int, tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     save_checkpoint(path, {"model": {"weight": torch.arange(100)}})
     content = path.read_bytes()
@@ -139,12 +139,12 @@ def test_a_damaged_file(cut: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [10**5, 10**8, 10**18, 10**23])
-def test_a_model_that_no_memory_holds(size: int) -> None:
+def test_model_too_large_for_memory_is_refused(size: int) -> None:
     with pytest.raises(ConfigError, match="width: expected .* memory"):
         check_model_size("width", lambda: nn.Sequential(nn.Linear(size, size), nn.Linear(size, size)))
 
 
-def test_a_size_check_draws_no_random_numbers() -> None:
+def test_size_check_uses_no_random_numbers() -> None:
     torch.manual_seed(0)
     before = torch.get_rng_state()
     check_model_size("width", lambda: nn.Linear(10, 10))

@@ -1,4 +1,4 @@
-"""Methods in the loop: hooks at the right moments, state that survives, the same start for all of them."""
+"""Methods in the training loop: hooks, resumable state, equal initial weights, invalid options."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def _one_thread() -> Any:
 
 
 def config_of(method: str, folder: Path) -> VisionConfig:
-    """Return CONFIG with that method and the file that it wants, if any."""
+    """Return CONFIG with a method and the file that it requires, if any."""
     file = folder / "e.safetensors"
     if not file.exists():
         DenseLabelEmbedding(10).save(file, list("0123456789"))
@@ -63,7 +63,7 @@ def metrics(run: RunFolder) -> list[Line]:
 
 
 @pytest.mark.parametrize("method", ["cross_entropy", "label_embedding"])
-def test_a_chunked_run_follows_the_eager_run(method: str, tmp_path: Path) -> None:
+def test_chunked_run_equals_eager_run(method: str, tmp_path: Path) -> None:
     eager, chunked = (RunFolder(tmp_path / impl) for impl in ("eager", "chunked"))
     fit_some(replace(CONFIG, method=method, impl="eager"), eager)
     fit_some(replace(CONFIG, method=method, impl="chunked"), chunked)
@@ -76,10 +76,10 @@ def test_a_chunked_run_follows_the_eager_run(method: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("eval_interval", [None, 2, 7])
-def test_an_epoch_ends_once_whenever_it_is_evaluated(
+def test_epoch_end_is_called_once_per_epoch(
     eval_interval: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With 5 steps an epoch, so 2 and 7 never fall on its end but at the last."""
+    """5 steps per epoch, so evaluations every 2 or 7 steps rarely coincide with its end."""
     calls: list[str] = []
     for hook in ("step", "epoch_end", "sync"):
         monkeypatch.setattr("labelemb.losses.base.Loss." + hook, lambda self, hook=hook: calls.append(hook))
@@ -94,7 +94,7 @@ def test_an_epoch_ends_once_whenever_it_is_evaluated(
     ("method", "choices"),
     [*((method, {}) for method in STATEFUL), *((method, FADED) for method in ("label_embedding", "matched_smoothing"))],
 )
-def test_killed_in_the_middle_of_an_epoch_and_resumed(
+def test_resume_within_an_epoch_equals_uninterrupted_run(
     method: str, choices: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = replace(config_of(method, tmp_path), **choices)
@@ -120,8 +120,8 @@ def test_killed_in_the_middle_of_an_epoch_and_resumed(
 
 
 @pytest.mark.parametrize("method", ["label_embedding", "matched_smoothing", "shuffled_embedding"])
-def test_fading_takes_the_whole_run(method: str, tmp_path: Path) -> None:
-    """15 steps, each with its own line: the hard term's share of the weight grows from 0 to 14 / 15."""
+def test_soft_decay_spans_the_whole_run(method: str, tmp_path: Path) -> None:
+    """15 steps, evaluated after each: the fraction of the weight moved to the hard term grows from 0 to 14 / 15."""
     task = fit_some(replace(CONFIG, method=method, **FADED), RunFolder(tmp_path / "run"), 1)
     lines = RunFolder(tmp_path / "run").history()
     assert [line["terms"]["hard"] == 0 for line in lines] == [True] + 14 * [False]
@@ -131,7 +131,7 @@ def test_fading_takes_the_whole_run(method: str, tmp_path: Path) -> None:
     assert still.loss.objective.soft_end is None  # type: ignore[union-attr]
 
 
-def test_what_cannot_fade_says_so(tmp_path: Path) -> None:
+def test_soft_decay_is_refused_where_unsupported(tmp_path: Path) -> None:
     file = config_of("frozen_embedding", tmp_path).embedding
     with pytest.raises(ConfigError, match="soft_decay: expected 0 with an embedding from a file, got 1.0"):
         VisionTask(
@@ -160,7 +160,7 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
             torch.testing.assert_close(states[1][name], value, rtol=0.02, atol=2e-3)
 
 
-def test_all_methods_start_alike_and_see_the_same_batches(tmp_path: Path) -> None:
+def test_all_methods_share_initial_weights_and_batches(tmp_path: Path) -> None:
     data, first = load_data("digits", None), None
     for method in METHODS:
         task = VisionTask(replace(config_of(method, tmp_path), augment="crop-flip"), data)
@@ -172,7 +172,7 @@ def test_all_methods_start_alike_and_see_the_same_batches(tmp_path: Path) -> Non
         assert all(torch.equal(one, other) for one, other in zip(first, seen, strict=True)), method
 
 
-def test_the_index_says_which_image_it_is() -> None:
+def test_index_identifies_the_image() -> None:
     data = load_data("digits", None)
     task = VisionTask(CONFIG, data)
     task.setup(torch.device("cpu"))
@@ -181,8 +181,8 @@ def test_the_index_says_which_image_it_is() -> None:
     assert all(torch.equal(data.train.labels[piece.index], piece.targets) for piece in pieces)
 
 
-def test_a_run_keeps_the_options_of_its_own_method_only(tmp_path: Path) -> None:
-    """So a run is the same run whatever options the other methods of a comparison were given."""
+def test_config_has_the_options_of_its_method_only(tmp_path: Path) -> None:
+    """Options of other methods in a comparison do not change the config of a run."""
     keys = {key for method in METHODS.values() for key in method.keys}
     files = {"embedding": "e.safetensors", "label_matrix": "m.csv"}
     changed = {key: files.get(key) or 0.5 * getattr(CONFIG, key) or 0.5 for key in keys}
@@ -196,7 +196,7 @@ def test_a_run_keeps_the_options_of_its_own_method_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
-def test_capabilities_are_those_of_the_loss(method: Method, tmp_path: Path) -> None:
+def test_declared_capabilities_match_the_loss(method: Method, tmp_path: Path) -> None:
     task = fit_some(replace(config_of(method.name, tmp_path), epochs=1), RunFolder(tmp_path / "run"))
     fresh = VisionTask(config_of(method.name, tmp_path), load_data("digits", None)).loss.state_dict()
     trained = task.loss.state_dict()
@@ -212,7 +212,7 @@ def test_capabilities_are_those_of_the_loss(method: Method, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
-def test_methods_without_another_implementation_refuse_it(method: Method, tmp_path: Path) -> None:
+def test_unsupported_implementations_are_refused(method: Method, tmp_path: Path) -> None:
     config = replace(config_of(method.name, tmp_path), impl="chunked")
     if method.chunked:
         VisionTask(config, load_data("digits", None))
@@ -221,7 +221,7 @@ def test_methods_without_another_implementation_refuse_it(method: Method, tmp_pa
         VisionTask(config, load_data("digits", None))
 
 
-def test_matched_and_shuffled_with_a_file_or_without(tmp_path: Path) -> None:
+def test_controls_with_frozen_and_running_soft_labels(tmp_path: Path) -> None:
     torch.manual_seed(0)
     learned = DenseLabelEmbedding(10)
     with torch.no_grad():
@@ -262,7 +262,9 @@ def test_matched_and_shuffled_with_a_file_or_without(tmp_path: Path) -> None:
         (["--method", "matched_smoothing", "--impl", "fused"], "impl: expected eager or auto"),
     ],
 )
-def test_refusals(options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_arguments_are_refused(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["train", "digits", *options, "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
     assert re.search(message, said), said

@@ -1,4 +1,4 @@
-"""Laws of the loop on the smallest recipe: same seed, same bits; killed, resumed, split or distributed alike."""
+"""Training loop: reproducible, and equal when resumed, split into micro-batches or distributed."""
 
 import itertools
 import os
@@ -35,7 +35,7 @@ def metrics(run: RunFolder) -> list[dict[str, Any]]:
 
 
 def assert_same(a: RunFolder, b: RunFolder) -> None:
-    """Bit for bit, timings aside."""
+    """Check that two runs are bit-identical except for timings."""
     assert metrics(a) == metrics(b)
     for file in ("last_checkpoint", "best_checkpoint"):
         one, other = (load_checkpoint(getattr(run, file)) for run in (a, b))
@@ -51,7 +51,7 @@ def assert_same(a: RunFolder, b: RunFolder) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """One uninterrupted run on one thread."""
+    """An uninterrupted run on one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     run = RunFolder.of(tmp_path_factory.mktemp("whole"), "digits", "label_embedding", 0)
@@ -60,7 +60,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return run
 
 
-def test_a_run_folder_is_complete(whole: RunFolder) -> None:
+def test_run_folder_is_complete(whole: RunFolder) -> None:
     assert whole.finished
     assert [line["epoch"] for line in whole.history()] == [1, 2, 3, 4]
     line = whole.history()[-1]
@@ -71,12 +71,12 @@ def test_a_run_folder_is_complete(whole: RunFolder) -> None:
     assert load_checkpoint(whole.best_checkpoint)["line"] == best
 
 
-def test_it_learns(whole: RunFolder) -> None:
+def test_training_reduces_the_error(whole: RunFolder) -> None:
     first, last = whole.history()[0], whole.history()[-1]
     assert last["valid_error"] < 20 < first["train_error"]
 
 
-def test_same_seed_same_bits_another_seed_others(whole: RunFolder, tmp_path: Path) -> None:
+def test_runs_depend_on_the_seed_only(whole: RunFolder, tmp_path: Path) -> None:
     torch.manual_seed(123)  # the state of the global generator must not matter
     again, other = RunFolder(tmp_path / "again"), RunFolder(tmp_path / "other")
     threads = torch.get_num_threads()
@@ -105,7 +105,7 @@ sys.exit(main(sys.argv[3:]))
 """
 
 
-def test_killed_at_any_moment_and_started_again(whole: RunFolder, tmp_path: Path) -> None:
+def test_killed_run_resumes_to_the_same_result(whole: RunFolder, tmp_path: Path) -> None:
     command = ["train", "digits", *OVERRIDES, "--out", str(tmp_path)]
     run = RunFolder.of(tmp_path, "digits", "label_embedding", 0)
     for deaths, moment in ((1, "after"), (4, "before"), (5, "after"), (3, "before"), (2, "after")):
@@ -118,8 +118,10 @@ def test_killed_at_any_moment_and_started_again(whole: RunFolder, tmp_path: Path
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_dead_at_every_file_that_takes_its_place(moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The claim, what each epoch leaves, the end: the run goes on from there and ends up the same."""
+def test_run_resumes_after_a_crash_at_any_file_write(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Crash at the lock, at each file of an epoch and at the end; the resumed run gives the same result."""
     config, place = replace(CONFIG, epochs=2), os.replace
 
     class Dead(BaseException):
@@ -156,7 +158,7 @@ def test_dead_at_every_file_that_takes_its_place(moment: str, tmp_path: Path, mo
     assert deaths > 12, "the claim is two files, an epoch four and more, the end is one"
 
 
-def test_a_finished_run_is_left_untouched(whole: RunFolder) -> None:
+def test_finished_run_is_left_unchanged(whole: RunFolder) -> None:
     before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in whole.path.iterdir()}
     train(CONFIG, whole)
     after = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in whole.path.iterdir()}
@@ -165,12 +167,12 @@ def test_a_finished_run_is_left_untouched(whole: RunFolder) -> None:
     }
 
 
-def test_another_config_in_the_folder_is_refused(whole: RunFolder) -> None:
+def test_folder_with_another_config_is_refused(whole: RunFolder) -> None:
     with pytest.raises(ConfigError, match="tau 2.0 there, 1.0 here"):
         train(replace(CONFIG, tau=1.0), whole)
 
 
-def test_two_methods_start_alike_and_see_the_same_batches() -> None:
+def test_two_methods_share_initial_weights_and_batches() -> None:
     data = load_data("digits", None)
     tasks = [VisionTask(replace(CONFIG, method=method), data) for method in ("cross_entropy", "label_embedding")]
     for one, other in zip(*(task.model.parameters() for task in tasks), strict=True):
@@ -183,7 +185,7 @@ def test_two_methods_start_alike_and_see_the_same_batches() -> None:
 
 
 def test_micro_batches_equal_the_whole_batch(tmp_path: Path) -> None:
-    """In the token form every num_items_in_batch is known beforehand, so the pieces add up exactly."""
+    """With reduction "token", num_items_in_batch is known in advance, so micro-batches add up exactly."""
     config = replace(CONFIG, epochs=1, reduction="token", mix="sum")
     runs = [RunFolder(tmp_path / str(pieces)) for pieces in (1, 3)]
     train(config, runs[0])
@@ -206,8 +208,8 @@ def test_two_processes_equal_one(tmp_path: Path, whole: RunFolder) -> None:
         assert got["valid_error"] == pytest.approx(want["valid_error"], abs=1.2)
 
 
-def test_two_processes_score_the_model_that_is_saved(tmp_path: Path) -> None:
-    """Batch statistics go apart in the last step of an epoch; those of the first process are saved."""
+def test_two_processes_evaluate_the_saved_batch_statistics(tmp_path: Path) -> None:
+    """Batch statistics differ between processes after the last step; those of the first process are saved."""
     options = ["--model", "resnet8", "--width", "2", "--epochs", "1", "--batch_size", "250", "--learning_rate", "0.01"]
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "labelemb"]
     command = [*launch, "train", "digits", *options, "--device", "cpu", "--out", str(tmp_path)]
@@ -219,7 +221,7 @@ def test_two_processes_score_the_model_that_is_saved(tmp_path: Path) -> None:
     assert (found.error, found.nll) == (pytest.approx(line["test_error"]), pytest.approx(line["test_nll"], rel=1e-5))
 
 
-def test_streams_are_apart_and_reproducible() -> None:
+def test_random_streams_are_independent_and_reproducible() -> None:
     assert len({stream_seed(seed, name, i) for seed in (0, 1) for name in ("order", "model") for i in (0, 1)}) == 8
     assert torch.equal(*(torch.rand(3, generator=generator(0, "order", 5)) for _ in range(2)))
     torch.manual_seed(5)
@@ -230,7 +232,7 @@ def test_streams_are_apart_and_reproducible() -> None:
     assert torch.equal(torch.rand(1), want), "the block leaves the global generator as it was"
 
 
-def test_a_checkpoint_that_would_execute_something_is_refused(tmp_path: Path) -> None:
+def test_checkpoint_with_code_is_refused(tmp_path: Path) -> None:
     class Hostile:
         def __reduce__(self) -> tuple[Any, ...]:
             return os.system, (f"touch {tmp_path / 'executed'}",)
@@ -244,7 +246,7 @@ def test_a_checkpoint_that_would_execute_something_is_refused(tmp_path: Path) ->
         load_checkpoint(tmp_path / "last.pt")
 
 
-def test_learning_rates() -> None:
+def test_learning_rate_schedules() -> None:
     def rates(**settings: Any) -> list[float]:
         return [
             learning_rate_at(step, 100, 10, OptimizerSettings(learning_rate=1.0, **settings)) for step in (0, 30, 99)
@@ -256,8 +258,8 @@ def test_learning_rates() -> None:
     assert rates(schedule="one-cycle") == pytest.approx([0.04, 1, 0.0005], abs=1e-4)
 
 
-def test_the_norm_that_is_clipped_is_that_of_model_and_loss_together(tmp_path: Path) -> None:
-    """One plain step with a rate of 1 moves all parameters together by no more than the clip, and by all of it."""
+def test_gradient_clipping_covers_model_and_loss(tmp_path: Path) -> None:
+    """One SGD step with learning rate 1 changes all parameters by exactly the maximum norm."""
     config = replace(
         CONFIG, epochs=1, batch_size=1259, optimizer="sgd", momentum=0.0, learning_rate=1.0, max_grad_norm=0.01
     )
@@ -278,14 +280,14 @@ def test_the_norm_that_is_clipped_is_that_of_model_and_loss_together(tmp_path: P
     assert min(moved.values()) > 0
 
 
-def test_the_embedding_gets_no_weight_decay() -> None:
+def test_embedding_has_no_weight_decay() -> None:
     task = VisionTask(CONFIG, load_data("digits", None))
     optimizer = build_optimizer(task.model, task.loss, OptimizerSettings(weight_decay=0.1))
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.0]
     assert any(parameter is task.loss.embedding.weight for parameter in optimizer.param_groups[1]["params"])
 
 
-def test_several_runs_report_failures_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_multiple_runs_continue_after_failures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = [
         "train",
         "digits",
@@ -315,8 +317,8 @@ def test_several_runs_report_failures_and_goes_on(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu"])
-def test_several_runs_in_one_launch(device: str, tmp_path: Path) -> None:
-    """On a machine without an accelerator "auto" must join the processes of the launcher, too."""
+def test_multiple_runs_in_one_launch(device: str, tmp_path: Path) -> None:
+    """Without an accelerator, device "auto" must also use the launched processes."""
     if device == "auto" and torch.accelerator.is_available():
         pytest.skip("the processes of this launch would need an accelerator each")
     command = [
@@ -348,7 +350,7 @@ def test_several_runs_in_one_launch(device: str, tmp_path: Path) -> None:
     assert done.stdout.count("cross_entropy/seed-0") == 1, "one process talks"
 
 
-def test_leftovers_of_killed_processes_are_swept(tmp_path: Path) -> None:
+def test_partial_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     (tmp_path / ".last.123.partial.pt").write_bytes(b"half")
     train(replace(CONFIG, epochs=1), run)

@@ -1,4 +1,4 @@
-"""Worker processes: what fails or dies alone, and that nobody is left behind."""
+"""Worker processes: failures are isolated and no process is left over."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_failure_or_a_death_stops_nothing_else(tmp_path: Path) -> None:
+def test_failed_or_killed_task_does_not_stop_others(tmp_path: Path) -> None:
     work = [partial(write, tmp_path / "a"), fail, die, partial(write, tmp_path / "b")]
     outcomes = {outcome.number: outcome.failure for outcome in LocalEngine(jobs=1, threads=1).do_all(work) if outcome}
     assert outcomes == {0: None, 1: "RuntimeError: no luck", 2: ABRUPT, 3: None}
@@ -72,7 +72,7 @@ def die_after_answering() -> None:
     threading.Timer(0.3, os._exit, (1,)).start()
 
 
-def test_a_worker_that_dies_between_two_tasks_loses_none(tmp_path: Path) -> None:
+def test_worker_killed_between_tasks_loses_no_task(tmp_path: Path) -> None:
     work = [die_after_answering, die_after_answering, *(partial(write, tmp_path / str(number)) for number in range(2))]
     outcomes = {}
     for outcome in LocalEngine(jobs=2, threads=1).do_all(work):

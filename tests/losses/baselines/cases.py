@@ -1,4 +1,4 @@
-"""One case of every method that is a mean over rows, and the laws that all of them keep."""
+"""One test case for every method whose loss is a mean over rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ def online() -> OnlineLabelSmoothingLoss:
 
 
 def past() -> PSKDLoss:
-    """In its second epoch of three; it has seen every other sample."""
+    """Return the loss in the second of three epochs, with every other sample seen."""
     torch.manual_seed(5)
     loss = PSKDLoss(LABELS, SAMPLES, epochs=3)
     loss.past.value[:SAMPLES:2] = torch.randn(SAMPLES, LABELS).softmax(1)[::2]
@@ -56,7 +56,7 @@ def confusion() -> LabelConfusionLoss:
 
 
 def suppression() -> MaxSupLoss:
-    """In its second epoch of three."""
+    """Return the loss in the second of three epochs."""
     loss = MaxSupLoss(0.1, 0.4, epochs=3)
     loss.epoch_end()
     return loss
@@ -92,7 +92,7 @@ class Case:
 
 
 def make_case(method: str, rows: int = ROWS) -> Case:
-    """In float64; about half of the rows are predicted right."""
+    """Return float64 inputs; about half of the rows are predicted correctly."""
     loss = CASES[method]().double()
     torch.manual_seed(0)
     head = nn.Linear(SIZE, LABELS).double()

@@ -1,4 +1,4 @@
-"""The label confusion model, row by row in numpy."""
+"""The label confusion model against a NumPy implementation by row."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def softmax(z: np.ndarray) -> np.ndarray:
     return exps / exps.sum()
 
 
-def test_value() -> None:
+def test_value_equals_the_definition() -> None:
     case = make_case("label_confusion")
     loss = case.loss
     numbers = {name: value.detach().numpy() for name, value in loss.state_dict().items()}
@@ -37,7 +37,7 @@ def test_all_parameters_get_gradients() -> None:
     assert case.loss.label_vectors().shape == (LABELS, SIZE)
 
 
-def test_a_large_alpha_leaves_the_one_hot_label() -> None:
+def test_large_alpha_gives_one_hot_targets() -> None:
     case = make_case("label_confusion")
     case.loss.alpha = 60.0
     got = case.loss(case.hidden, case.head, case.targets).loss
@@ -52,7 +52,7 @@ def test_mismatched_hidden_state_is_rejected() -> None:
         case.loss.float()(case.hidden, case.head, case.targets)
 
 
-def test_refusals() -> None:
+def test_invalid_arguments() -> None:
     for arguments, message in (
         ((0, LABELS), "hidden_size: expected a whole number >= 1, got 0"),
         ((SIZE, LABELS, -1.0), "alpha: expected a number >= 0, got -1.0"),

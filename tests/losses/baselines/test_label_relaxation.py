@@ -1,4 +1,4 @@
-"""Label relaxation against a search for the nearest admissible target."""
+"""Label relaxation against a numerical projection onto the credal set."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from .cases import LABELS
 
 
 def nearest(p: np.ndarray, y: int, alpha: float) -> float:
-    """Minimise KL(t || p) over t >= 0, sum t = 1, t[y] >= 1 - alpha, by a solver that knows no closed form."""
+    """Minimise KL(t || p) over t >= 0, sum t = 1, t[y] >= 1 - alpha, numerically."""
     start = np.full(len(p), alpha / 2 / (len(p) - 1))
     start[y] = 1 - alpha / 2
     bounds = [(1 - alpha if k == y else 1e-12, 1) for k in range(len(p))]
@@ -28,7 +28,7 @@ def nearest(p: np.ndarray, y: int, alpha: float) -> float:
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.4])
-def test_it_is_the_least_divergence(alpha: float) -> None:
+def test_loss_is_the_minimum_divergence(alpha: float) -> None:
     torch.manual_seed(0)
     p = (2 * torch.randn(20, LABELS, dtype=torch.float64)).softmax(1)
     labels = torch.where(torch.rand(20) < 0.5, p.argmax(1), torch.randint(LABELS, (20,)))
@@ -39,7 +39,7 @@ def test_it_is_the_least_divergence(alpha: float) -> None:
     assert (got > 0.1).any()
 
 
-def test_rows_that_are_sure_enough_have_no_gradient_and_sure_ones_stay_finite() -> None:
+def test_confident_rows_have_zero_and_finite_gradients() -> None:
     z = torch.tensor([[200.0, 0.0, -5.0], [0.0, 200.0, 0.0], [1.0, 0.0, 0.0]], requires_grad=True)
     values = relaxed_divergence(z.log_softmax(1), torch.tensor([0, 0, 0]), 0.1)
     values.sum().backward()
@@ -53,7 +53,7 @@ def test_rows_that_are_sure_enough_have_no_gradient_and_sure_ones_stay_finite() 
     torch.testing.assert_close(z.grad[2], p - target)
 
 
-def test_refusals() -> None:
+def test_invalid_arguments() -> None:
     with pytest.raises(ConfigError, match="alpha: expected a number above 0 and below 1, got 0"):
         LabelRelaxationLoss(LABELS, 0)
     with pytest.raises(ConfigError, match="2 or more"):

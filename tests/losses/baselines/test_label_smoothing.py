@@ -1,4 +1,4 @@
-"""Label smoothing and the controls of a learned embedding, against references of their own."""
+"""Label smoothing and the controls of a learned embedding, against independent references."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def test_label_smoothing_rejects_invalid_smoothing() -> None:
         LabelSmoothingLoss(1.5)
 
 
-def test_matched_keeps_the_own_mass_and_nothing_else() -> None:
+def test_matched_keeps_the_diagonal_only() -> None:
     q, labels = embedding().soft_labels().detach(), torch.arange(LABELS)
     matched = Matched()(q, labels)
     for y in range(LABELS):
@@ -44,7 +44,7 @@ def test_matched_keeps_the_own_mass_and_nothing_else() -> None:
     assert alone.tolist() == [[1.0]], "a single label has nothing to spread to"
 
 
-def test_shuffled_rows_have_the_same_numbers_in_other_columns() -> None:
+def test_shuffled_rows_are_permuted_off_the_diagonal() -> None:
     torch.manual_seed(0)
     q = torch.rand(40, 40).softmax(1)
     labels = torch.arange(40)
@@ -58,8 +58,8 @@ def test_shuffled_rows_have_the_same_numbers_in_other_columns() -> None:
     assert torch.equal(Shuffled(40, seed=3)(q[some], some), shuffled[some]), "fixed by the label"
 
 
-def test_each_row_is_permuted_by_itself_and_evenly() -> None:
-    """Where label 0's mass of each row goes to: everywhere but the own place, about as often."""
+def test_row_permutations_are_independent_and_uniform() -> None:
+    """The mass of label 0 in each row moves to every off-diagonal column about equally often."""
     q = torch.zeros(200, 200)
     q[:, 0] = 1.0
     columns = Shuffled(200, seed=0)(q, torch.arange(200)).argmax(1)[1:]
@@ -67,7 +67,7 @@ def test_each_row_is_permuted_by_itself_and_evenly() -> None:
     assert len(columns.unique()) > 100  # 126 expected of 199 even draws
 
 
-def test_shuffling_takes_memory() -> None:
+def test_shuffling_too_many_labels_is_refused() -> None:
     with pytest.raises(ConfigError, match="shuffled_embedding: expected at most 32767 labels"):
         Shuffled(40_000, seed=0)
     assert Shuffled(3, seed=0).double().permutations.value.dtype == torch.int16
@@ -76,7 +76,7 @@ def test_shuffling_takes_memory() -> None:
 
 @pytest.mark.parametrize("kind", ["dense", "compressed"])
 @pytest.mark.parametrize("control", [Matched(), Shuffled(LABELS, 1)], ids=["matched_smoothing", "shuffled_embedding"])
-def test_the_running_embedding_is_learned_as_ever_but_its_control_teaches(kind: str, control: Control) -> None:
+def test_control_replaces_targets_but_not_embedding_training(kind: str, control: Control) -> None:
     torch.manual_seed(0)
     labels: LabelEmbedding = DenseLabelEmbedding(LABELS) if kind == "dense" else CompressedLabelEmbedding(LABELS, 3)
     with torch.no_grad():
@@ -102,7 +102,7 @@ def test_the_running_embedding_is_learned_as_ever_but_its_control_teaches(kind: 
     assert outputs[0].terms["soft"] != outputs[1].terms["soft"]
 
 
-def test_a_frozen_control_is_its_rows() -> None:
+def test_frozen_control_equals_soft_labels_of_its_rows() -> None:
     case = make_case("matched_smoothing")
     control = Shuffled(LABELS, 7)
     learned = embedding().double()
@@ -112,7 +112,7 @@ def test_a_frozen_control_is_its_rows() -> None:
     torch.testing.assert_close(got, F.cross_entropy(case.head(case.hidden), target))
 
 
-def test_controls_are_eager_and_rows_have_one_label() -> None:
+def test_controls_refuse_other_implementations_and_mixed_targets() -> None:
     with pytest.raises(ConfigError, match="impl: expected eager or auto with a control, got 'chunked'"):
         LabelEmbeddingLoss(4, LABELS, impl="chunked", control=Matched())
     wide = LabelEmbeddingLoss(2, 1500, objective=Objective.vision(), impl="auto", control=Matched())

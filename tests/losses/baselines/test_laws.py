@@ -1,4 +1,4 @@
-"""What every method that is a mean over rows must keep, whatever its value per row is."""
+"""Laws of every method whose loss is a mean over rows."""
 
 import copy
 from pathlib import Path
@@ -22,12 +22,12 @@ every_method = pytest.mark.parametrize("method", CASES)
 
 
 def test_every_method_has_a_case() -> None:
-    """But for label embedding, which has laws of its own."""
+    """Every method except label embedding, which has its own tests."""
     assert CASES.keys() | {"label_embedding"} == METHODS.keys()
 
 
 def same_state(one: torch.nn.Module, other: torch.nn.Module) -> None:
-    """Also what is not saved."""
+    """Include tensors that are not in the state_dict."""
 
     def state(loss: torch.nn.Module) -> dict[str, torch.Tensor]:
         own = {name: part.value for name, part in loss.named_modules() if isinstance(part, RankLocalState)}
@@ -37,7 +37,7 @@ def same_state(one: torch.nn.Module, other: torch.nn.Module) -> None:
 
 
 @every_method
-def test_terms_add_up_and_gradients_are_those_of_the_value(method: str) -> None:
+def test_terms_add_up_and_gradcheck(method: str) -> None:
     case = make_case(method)
     case.loss.validate_args = False
     out = case.loss(case.hidden, case.head, case.targets, index=case.index)
@@ -82,7 +82,7 @@ def test_ignored_rows_equal_dropped_rows(method: str) -> None:
 
 @every_method
 @pytest.mark.parametrize("rows", [0, 3])
-def test_a_batch_without_rows_gives_zero(method: str, rows: int) -> None:
+def test_empty_batch_gives_zero(method: str, rows: int) -> None:
     case = make_case(method, rows)
     out = case.loss(case.hidden, case.head, torch.full((rows,), -100), index=case.index)
     out.loss.backward()
@@ -91,7 +91,7 @@ def test_a_batch_without_rows_gives_zero(method: str, rows: int) -> None:
 
 
 @every_method
-def test_pieces_with_the_denominator_of_the_whole(method: str) -> None:
+def test_micro_batches_equal_the_whole_batch(method: str) -> None:
     case, again = make_case(method), make_case(method)
     whole = case.loss(case.hidden, case.head, case.targets, index=case.index)
     parts = (slice(0, 5), slice(5, ROWS))
@@ -105,7 +105,7 @@ def test_pieces_with_the_denominator_of_the_whole(method: str) -> None:
 
 
 @every_method
-def test_shapes_of_sequences(method: str) -> None:
+def test_sequence_shapes(method: str) -> None:
     case, again = make_case(method), make_case(method)
     flat = case.loss(case.hidden, case.head, case.targets, index=case.index)
     shaped = again.loss(again.hidden.view(3, 4, -1), again.head, again.targets.view(3, 4), index=again.index.view(3, 4))
@@ -127,8 +127,8 @@ def test_autocast_and_compile(method: str) -> None:
 
 
 @every_method
-def test_state_is_saved_in_the_middle_of_an_epoch(method: str) -> None:
-    """Saved after a batch and taken up by a new loss, it goes on as the old one does."""
+def test_state_dict_within_an_epoch_round_trip(method: str) -> None:
+    """A new loss with the saved state gives the same values as the old one."""
     case, other = make_case(method), make_case(method, 20)
     old = case.loss
     arguments = (other.hidden, other.head, other.targets)
@@ -154,7 +154,7 @@ def test_eval_mode_leaves_state_unchanged(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", MIXING)
-def test_mixed_targets_are_mixed_values(method: str) -> None:
+def test_mixed_targets_equal_weighted_values(method: str) -> None:
     case = make_case(method)
     case.loss.eval()
     second, weight = case.targets.roll(1), torch.linspace(0, 1, ROWS, dtype=torch.float64)
@@ -173,14 +173,14 @@ def test_mixed_targets_are_mixed_values(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", sorted(set(CASES) - set(MIXING)))
-def test_the_others_refuse_mixed_targets(method: str) -> None:
+def test_mixed_targets_are_refused_where_unsupported(method: str) -> None:
     case = make_case(method)
     mixed = MixedTargets(case.targets, case.targets, torch.ones(ROWS))
     with pytest.raises(ConfigError, match="targets: expected one label per row for .*, got mixed targets"):
         case.loss(case.hidden, case.head, mixed, index=case.index)
 
 
-def test_mixed_targets_that_do_not_fit() -> None:
+def test_invalid_mixed_targets_are_refused() -> None:
     case = make_case("label_smoothing")
     labels, ones = case.targets, torch.ones(ROWS)
 
@@ -200,7 +200,7 @@ def test_mixed_targets_that_do_not_fit() -> None:
 
 
 @every_method
-def test_refusals(method: str) -> None:
+def test_invalid_arguments(method: str) -> None:
     case = make_case(method)
     with pytest.raises(ShapeError, match="head: expected .*nn.Linear"):
         case.loss(case.hidden, torch.nn.ReLU(), case.targets, index=case.index)
@@ -215,7 +215,7 @@ def test_refusals(method: str) -> None:
 
 
 class Whole(torch.nn.Module):
-    """A model that has the loss inside, as people wrap it: data parallelism then sees what belongs to the loss."""
+    """A model that contains the loss, so that DDP synchronises the tensors of the loss too."""
 
     def __init__(self, loss: RowLoss, head: torch.nn.Linear) -> None:
         super().__init__()
@@ -226,7 +226,7 @@ class Whole(torch.nn.Module):
 
 
 def run(part: int, parts: int, folder: str) -> None:
-    """Two batches and an epoch's end of every method; of two processes the first has 3 rows, then none."""
+    """Two batches and an epoch end of every method; the first of two processes has 3 rows, then none."""
     torch.set_num_threads(1)
     if parts > 1:
         dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=part, world_size=parts)
@@ -270,7 +270,7 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
 
 @every_method
 def test_state_is_unchanged_in_eval_mode_and_without_gradients(method: str) -> None:
-    """Neither in ``eval()`` nor without gradients: the loss is no part of the model that one sets to ``eval()``."""
+    """Also under no_grad, since users call ``eval()`` on the model but not on the loss."""
     case, untouched = make_case(method), make_case(method).loss
     with torch.no_grad():
         case.loss(case.hidden, case.head, case.targets, index=case.index)
@@ -282,7 +282,7 @@ def test_state_is_unchanged_in_eval_mode_and_without_gradients(method: str) -> N
 
 
 @every_method
-def test_a_loaded_state_forgets_what_was_noted_before(method: str) -> None:
+def test_load_state_dict_discards_pending_updates(method: str) -> None:
     case = make_case(method)
     case.loss(case.hidden, case.head, case.targets, index=case.index)
     case.loss.sync()

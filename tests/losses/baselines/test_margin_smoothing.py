@@ -1,4 +1,4 @@
-"""Margin-based label smoothing between its two limits."""
+"""Margin-based label smoothing, including its two limits."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from labelemb.errors import ConfigError
 from .cases import make_case
 
 
-def test_its_limits_are_max_suppression_and_cross_entropy() -> None:
+def test_limits_are_max_suppression_and_cross_entropy() -> None:
     case = make_case("margin_smoothing")
     arguments = (case.hidden, case.head, case.targets)
     torch.testing.assert_close(MarginSmoothingLoss(0.0, 0.2)(*arguments).loss, MaxSupLoss(0.2)(*arguments).loss)
@@ -18,7 +18,7 @@ def test_its_limits_are_max_suppression_and_cross_entropy() -> None:
     torch.testing.assert_close(MarginSmoothingLoss(1e3, 0.2)(*arguments).loss, one_hot)
 
 
-def test_only_logits_beyond_the_margin_are_pulled() -> None:
+def test_only_logits_beyond_the_margin_have_a_penalty() -> None:
     head = torch.nn.Linear(3, 3, bias=False)
     with torch.no_grad():
         head.weight.copy_(torch.eye(3))

@@ -1,4 +1,4 @@
-"""MaxSup: its schedule, and how it relates to label smoothing."""
+"""MaxSup: weight schedule and relation to label smoothing."""
 
 import pytest
 import torch
@@ -9,8 +9,8 @@ from labelemb.errors import ConfigError
 from .cases import make_case
 
 
-def test_it_is_label_smoothing_where_every_prediction_is_correct() -> None:
-    """Label smoothing suppresses the label's logit, MaxSup the largest one."""
+def test_equals_label_smoothing_for_correct_predictions() -> None:
+    """Label smoothing suppresses the logit of the label, MaxSup the largest logit."""
     case = make_case("max_sup")
     correct = case.logits().argmax(1)
     got = MaxSupLoss(0.3)(case.hidden, case.head, correct)
@@ -20,7 +20,7 @@ def test_it_is_label_smoothing_where_every_prediction_is_correct() -> None:
     assert got.loss > LabelSmoothingLoss(0.3)(case.hidden, case.head, wrong).loss
 
 
-def test_the_weight_rises_by_epochs() -> None:
+def test_weight_increases_per_epoch() -> None:
     loss = MaxSupLoss(0.1, 0.3, epochs=4)
     weights = []
     for _ in range(6):

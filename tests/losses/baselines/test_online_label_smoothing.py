@@ -1,4 +1,4 @@
-"""Online label smoothing against loops over rows in plain numbers."""
+"""Online label smoothing against a loop over rows."""
 
 import math
 
@@ -12,7 +12,7 @@ from .cases import LABELS, SIZE
 
 
 def mean_prediction(batches: list[tuple[list[list[float]], list[int]]]) -> list[list[float]]:
-    """Of the rows that are right, by label; softmax by hand."""
+    """Return the mean softmax of the correctly predicted rows by label."""
     sums, counts = [[0.0] * LABELS for _ in range(LABELS)], [0] * LABELS
     for logits, labels in batches:
         for z, y in zip(logits, labels, strict=True):

@@ -1,4 +1,4 @@
-"""Progressive self-knowledge distillation against a memory kept in a dictionary."""
+"""Progressive self-knowledge distillation against a reference with a dictionary."""
 
 import math
 
@@ -33,7 +33,7 @@ def test_three_epochs_follow_the_definition() -> None:
         memory = fresh
 
 
-def test_samples_must_be_known() -> None:
+def test_sample_index_is_required() -> None:
     loss, head = PSKDLoss(LABELS, 6, 2), nn.Linear(SIZE, LABELS)
     hidden, labels = torch.randn(2, SIZE), torch.tensor([0, 1])
     with pytest.raises(DataError, match="^index: .*which ps_kd needs, got None"):
@@ -45,8 +45,8 @@ def test_samples_must_be_known() -> None:
     assert not loss.past.value[1:].any(), "an ignored row is nowhere"
 
 
-def test_of_a_sample_that_two_processes_saw_the_mean_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Samplers fill up the last batch with samples that another process has."""
+def test_duplicate_samples_of_two_processes_are_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Distributed samplers pad the last batch with samples of other processes."""
     monkeypatch.setattr(
         "labelemb.losses.baselines.ps_kd.global_sum", lambda values: 2 * values
     )  # the other has the same

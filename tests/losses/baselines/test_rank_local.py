@@ -1,4 +1,4 @@
-"""What belongs to a process alone."""
+"""State that belongs to a single process."""
 
 import copy
 import pickle
@@ -10,7 +10,7 @@ from labelemb import OnlineLabelSmoothingLoss
 from labelemb.terms.rank_local import PendingState, SavedState
 
 
-def test_it_follows_the_device_and_wide_dtypes_but_never_gets_narrow() -> None:
+def test_state_follows_device_and_wider_dtypes_only() -> None:
     notes = PendingState(3).double()
     assert notes.value.dtype == torch.float64
     assert notes.bfloat16().value.dtype == torch.float64
@@ -19,7 +19,7 @@ def test_it_follows_the_device_and_wide_dtypes_but_never_gets_narrow() -> None:
     assert PendingState(3).to("meta").value.device.type == "meta"
 
 
-def test_it_is_no_buffer_and_saved_only_where_it_says_so() -> None:
+def test_state_is_not_a_buffer_and_is_saved_on_request() -> None:
     notes, saved = PendingState(2), SavedState(torch.zeros(2))
     assert not [*notes.buffers(), *saved.buffers(), *notes.state_dict()]
     saved.value += 3
@@ -28,14 +28,14 @@ def test_it_is_no_buffer_and_saved_only_where_it_says_so() -> None:
     assert other.value.tolist() == [3, 3]
 
 
-def test_notes_are_of_the_history_that_was_loaded_over() -> None:
+def test_loading_discards_pending_updates() -> None:
     for notes in (PendingState(2), copy.deepcopy(PendingState(2)), pickle.loads(pickle.dumps(PendingState(2)))):
         notes.value += 1
         nn.ModuleList([notes]).load_state_dict({})
         assert not notes.value.any()
 
 
-def test_a_thousand_rows_are_counted_in_bf16() -> None:
+def test_counts_are_exact_in_bf16_models() -> None:
     loss = OnlineLabelSmoothingLoss(2).bfloat16()
     head = nn.Linear(1, 2, bias=False).bfloat16()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Soft labels of one's own: the loss against torch's, and files of every form, damaged ones too."""
+"""Given soft labels: value against torch, file formats, damaged files."""
 
 import copy
 from pathlib import Path
@@ -21,7 +21,7 @@ MATRIX = torch.tensor([[0.7, 0.2, 0.1], [0.25, 0.75, 0.0], [0.0, 0.0, 1.0]])
 CSV = "cat,dog,eel\n0.7,0.2,0.1\n0.25,0.75,0\n0,0,1\n"
 
 
-def test_value() -> None:
+def test_value_equals_the_definition() -> None:
     case = make_case("soft_label_matrix")
     torch.manual_seed(1)
     matrix = torch.rand(LABELS, LABELS, dtype=torch.float64).softmax(1)
@@ -30,7 +30,7 @@ def test_value() -> None:
     torch.testing.assert_close(got, F.cross_entropy(case.head(case.hidden), target))
 
 
-def test_every_form_of_file(tmp_path: Path) -> None:
+def test_all_file_formats(tmp_path: Path) -> None:
     (tmp_path / "plain.csv").write_text(CSV)
     (tmp_path / "named.csv").write_text("label,cat,dog,eel\neel,0,0,1\ncat,0.7,0.2,0.1\ndog,0.25,0.75,0\n")
     (tmp_path / "turned.csv").write_text("﻿eel,dog,cat\n1,0,0\n0,0.75,0.25\n0.1,0.2,0.7\n", encoding="utf-8")
@@ -40,7 +40,7 @@ def test_every_form_of_file(tmp_path: Path) -> None:
         torch.testing.assert_close(read_soft_labels(file, NAMES), MATRIX, msg=file.name)
 
 
-def test_what_export_writes_is_read(tmp_path: Path) -> None:
+def test_exported_files_are_read(tmp_path: Path) -> None:
     torch.manual_seed(0)
     learned = DenseLabelEmbedding(3)
     with torch.no_grad():
@@ -53,7 +53,7 @@ def test_what_export_writes_is_read(tmp_path: Path) -> None:
         torch.testing.assert_close(read_soft_labels(file, names), want, rtol=1e-5, atol=1e-6)
 
 
-def test_a_learned_embedding_can_be_handed_over_as_it_is() -> None:
+def test_label_embedding_object_is_accepted() -> None:
     loss = SoftLabelMatrixLoss(DenseLabelEmbedding(3).soft_labels())
     assert not copy.deepcopy(loss).soft_labels.requires_grad
 

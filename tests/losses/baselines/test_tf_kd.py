@@ -1,4 +1,4 @@
-"""Tf-KD_reg against torch's own divergence, and its limits."""
+"""Tf-KD_reg against torch's kl_div, and its limits."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from .cases import LABELS, ROWS, make_case
 
 
 @pytest.mark.parametrize(("weight", "tau", "confidence"), [(0.1, 20.0, 0.99), (0.7, 3.0, 0.6), (1.0, 1.0, 0.9)])
-def test_value(weight: float, tau: float, confidence: float) -> None:
+def test_value_equals_the_definition(weight: float, tau: float, confidence: float) -> None:
     case = make_case("tf_kd")
     out = TfKDLoss(LABELS, weight, tau, confidence)(case.hidden, case.head, case.targets)
     teacher = torch.full((ROWS, LABELS), (1 - confidence) / (LABELS - 1), dtype=torch.float64)
@@ -24,7 +24,7 @@ def test_value(weight: float, tau: float, confidence: float) -> None:
     torch.testing.assert_close(out.terms["hard"], ((1 - weight) * F.cross_entropy(z, case.targets)).detach())
 
 
-def test_at_temperature_one_it_is_label_smoothing_but_for_a_constant() -> None:
+def test_equals_label_smoothing_at_temperature_one_up_to_a_constant() -> None:
     case = make_case("tf_kd")
     eps = 0.2
     confidence = 1 - eps + eps / LABELS
@@ -34,7 +34,7 @@ def test_at_temperature_one_it_is_label_smoothing_but_for_a_constant() -> None:
     torch.testing.assert_close(case.hidden.grad, again.grad)
 
 
-def test_refusals() -> None:
+def test_invalid_arguments() -> None:
     for arguments, message in (
         ({"weight": 2}, "weight: expected a number from 0 to 1"),
         ({"tau": 0}, "tau: expected a temperature > 0"),

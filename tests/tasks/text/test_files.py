@@ -1,4 +1,4 @@
-"""Files of labelled texts: every format gives the same rows; bad files are answered with one line."""
+"""Files of labelled texts: every format gives the same rows; invalid files give a one-line error."""
 
 import gzip
 import json
@@ -53,7 +53,7 @@ def test_parquet(tmp_path: Path) -> None:
         (b"\x1f\x8b\x08\x00", "a readable file"),
     ],
 )
-def test_bad_files(tmp_path: Path, content: bytes, says: str) -> None:
+def test_invalid_files(tmp_path: Path, content: bytes, says: str) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(content)
     with pytest.raises(DataError) as caught:
@@ -71,7 +71,7 @@ def test_bad_files(tmp_path: Path, content: bytes, says: str) -> None:
         ("banking77", "csv:PATH"),
     ],
 )
-def test_bad_names(dataset: str, says: str) -> None:
+def test_invalid_names(dataset: str, says: str) -> None:
     with pytest.raises(LabelembError) as caught:
         load(DataOptions(dataset))
     assert says in str(caught.value)
@@ -89,7 +89,7 @@ def test_splits_are_disjoint_stratified_and_repeatable(tmp_path: Path) -> None:
     assert data.label_names == ("bird", "fruit", "tool")
 
 
-def test_files_of_their_own_for_validation_and_test(tmp_path: Path) -> None:
+def test_separate_validation_and_test_files(tmp_path: Path) -> None:
     train = write_csv(tmp_path / "train.csv", sentences(10))
     (tmp_path / "test.tsv").write_text("text\tlabel\nA PEAR  the\tfruit\n")
     write_csv(tmp_path / "more.csv", [("a pear the", "fruit")])
@@ -101,7 +101,7 @@ def test_files_of_their_own_for_validation_and_test(tmp_path: Path) -> None:
     assert "1 of the 1 test texts are also training texts" in data.note
 
 
-def test_few_shot_keeps_held_out_texts(tmp_path: Path) -> None:
+def test_texts_per_label_keeps_held_out_texts(tmp_path: Path) -> None:
     options = DataOptions(f"csv:{write_csv(tmp_path / 'a.csv', sentences(50))}", per_label=5)
     data = load(options)
     assert data.train.labels.bincount().tolist() == [5, 5, 5]

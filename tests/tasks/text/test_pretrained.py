@@ -1,4 +1,4 @@
-"""Pretrained encoders of transformers: trained, frozen, saved and loaded; bad folders are answered with one line."""
+"""Pretrained encoders of transformers: trained, frozen, saved and loaded; invalid folders give a one-line error."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +45,7 @@ def config(encoder: Path, tmp_path: Path) -> TextConfig:
     return config.resolved()
 
 
-def test_learns_and_the_run_folder_is_enough(config: TextConfig, tmp_path: Path) -> None:
+def test_training_and_loading_from_the_run_folder(config: TextConfig, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     check(config, run)
     train(config, run)
@@ -63,7 +63,7 @@ def test_learns_and_the_run_folder_is_enough(config: TextConfig, tmp_path: Path)
     torch.testing.assert_close(hidden @ head["weight"].T + head["bias"], model.logits(["a pear is here"]))
 
 
-def test_frozen_layers_stay(config: TextConfig) -> None:
+def test_frozen_layers_do_not_change(config: TextConfig) -> None:
     model = build_model(replace(config, frozen_layers=1), 3)
     assert isinstance(model.encoder, PretrainedEncoder)
     trained = {name for name, p in model.encoder.encoder.named_parameters() if p.requires_grad}
@@ -97,7 +97,7 @@ def test_gradient_checkpointing_gives_the_same_gradients(config: TextConfig) -> 
     torch.testing.assert_close(*found)
 
 
-def test_bad_models(config: TextConfig, encoder: Path, tmp_path: Path) -> None:
+def test_invalid_models(config: TextConfig, encoder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "no_weights").mkdir()
     (tmp_path / "no_weights" / "config.json").write_text((encoder / "config.json").read_text())

@@ -26,7 +26,7 @@ def config(tmp_path: Path) -> TextConfig:
     return TextConfig(dataset=f"csv:{path}", epochs=5, batch_size=8, hidden_size=16).resolved()
 
 
-def test_learns_and_predicts(config: TextConfig, tmp_path: Path) -> None:
+def test_training_and_prediction(config: TextConfig, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     train(config, run)
     last = run.history()[-1]
@@ -70,7 +70,7 @@ def test_padding_does_not_change_the_output() -> None:
     torch.testing.assert_close(encoder(ids, mask)[:1], alone)
 
 
-def test_features_are_in_range_and_case_free() -> None:
+def test_features_are_in_range_and_case_insensitive() -> None:
     for text in ("", "  ", "Ünïcode 日本語 🙂", "a" * 500):
         ids = ngram_ids(text)
         assert ids

@@ -25,7 +25,7 @@ def slow(image: torch.Tensor, top: int, left: int, mirrored: bool) -> torch.Tens
     return out
 
 
-def test_follows_the_slow_reference() -> None:
+def test_augmentation_equals_the_reference() -> None:
     pixels = torch.randint(1, 256, (9 * 9 * 2, 3, 6, 5), dtype=torch.uint8)
     choices = [(top, left, mirrored) for top in range(9) for left in range(9) for mirrored in (False, True)]
     top, left, mirrored = (torch.tensor(column) for column in zip(*choices, strict=True))
@@ -40,7 +40,7 @@ def test_follows_the_slow_reference() -> None:
         assert torch.equal(result, slow(image, *choice)), choice
 
 
-def test_rows_come_in_the_layout_of_all() -> None:
+def test_rows_keep_the_memory_layout() -> None:
     pixels, rows = torch.randint(256, (7, 3, 4, 5), dtype=torch.uint8), torch.tensor([5, 0, 5])
     for layout in (torch.contiguous_format, torch.channels_last):
         images = Images(pixels, torch.arange(7)).to(torch.device("cpu"), layout)
@@ -49,7 +49,7 @@ def test_rows_come_in_the_layout_of_all() -> None:
         assert torch.equal(found, pixels[rows])
 
 
-def test_each_of_the_162_results_is_equally_likely() -> None:
+def test_all_162_augmentations_are_equally_likely() -> None:
     """Same distribution as torchvision-like transforms: the counts of both pass one chi-square bound."""
     count = 162 * 200
     image = torch.arange(1, 1 + 8 * 8, dtype=torch.uint8).view(1, 8, 8)
@@ -72,7 +72,7 @@ def test_each_of_the_162_results_is_equally_likely() -> None:
         assert chi_square < 161 + 5 * (2 * 161) ** 0.5
 
 
-def test_epochs_differ_and_resuming_in_the_middle_is_exact() -> None:
+def test_epochs_differ_and_resuming_is_exact() -> None:
     task = VisionTask(VisionConfig(batch_size=100, augment="crop-flip"), load("digits", None))
     task.setup(torch.device("cpu"))
     whole = [pieces[0].images for pieces in task.batches(3, 0, Shard())]

@@ -13,7 +13,7 @@ from labelemb.training.checkpoint import load_checkpoint
 SMALL = ["--epochs", "2", "--width", "8", "--batch_size", "200", "--device", "cpu"]
 
 
-def test_from_one_run_to_another_architecture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_soft_labels_of_a_run_train_another_architecture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = ["--out", str(tmp_path)]
     assert main(["train", "digits", *SMALL, *out]) == 0
     learned = RunFolder.of(tmp_path, "digits", "label_embedding", 0)
@@ -38,7 +38,7 @@ def test_from_one_run_to_another_architecture(tmp_path: Path, capsys: pytest.Cap
     )
 
 
-def test_in_a_matrix_the_other_modes_do_not_see_it(tmp_path: Path) -> None:
+def test_frozen_soft_labels_do_not_affect_other_methods(tmp_path: Path) -> None:
     """So a baseline that was trained before is the same run."""
     DenseLabelEmbedding(11).save(tmp_path / "e.safetensors", ["more", *"9876543210"])
     command = ["train", "digits", *SMALL, "--out", str(tmp_path), "--method"]

@@ -47,13 +47,13 @@ def no_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_raster_formats_are_read(name: str) -> None:
+def test_supported_formats(name: str) -> None:
     assert read_image(encoded(name), 3, None).shape == (3, 16, 16)
 
 
 @pytest.mark.usefixtures("no_programs")
 @pytest.mark.parametrize("name", OTHER_FORMATS)
-def test_other_formats_are_refused_whatever_the_name(name: str, tmp_path: Path) -> None:
+def test_other_formats_are_refused_whatever_the_suffix(name: str, tmp_path: Path) -> None:
     content = encoded(name)
     if name in ("JPEG2000", "MPO") and content[:3] == b"\xff\xd8\xff":
         return  # an MPO file with one picture is a JPEG file
@@ -64,7 +64,7 @@ def test_other_formats_are_refused_whatever_the_name(name: str, tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("no_programs")
-def test_postscript_is_not_run() -> None:
+def test_postscript_is_not_executed() -> None:
     with pytest.raises(DataError, match="expected an image"):
         read_image(EPS, 1, (8, 8))
 
@@ -86,7 +86,7 @@ def test_damaged_files_of_each_format(name: str) -> None:
             read_image(damaged, 3, (8, 8))
 
 
-def test_images_that_no_memory_holds() -> None:
+def test_images_that_do_not_fit_into_memory() -> None:
     content = encoded("PNG")
     with pytest.raises(ConfigError, match="data: expected what fits into .* of memory, got .* images of"):
         decode([content] * 50_000_000, 3, (4000, 4000), "train")

@@ -32,7 +32,7 @@ def pieces_of(config: VisionConfig, shard: Shard, start: int = 0) -> list[ImageB
     return [piece for pieces in task.batches(2, start, shard) for piece in pieces]
 
 
-def test_mixup_averages() -> None:
+def test_mixup_is_a_weighted_mean() -> None:
     images = torch.rand(10, 1, 8, 6)
     for mixing in draws(1.0, 0.0, 20):
         assert mixing.box is None
@@ -42,7 +42,7 @@ def test_mixup_averages() -> None:
         torch.testing.assert_close(mixing(images, others), want)
 
 
-def test_cutmix_weighs_by_the_pixels_that_are_left() -> None:
+def test_cutmix_weights_are_the_fraction_of_remaining_pixels() -> None:
     images, others = torch.zeros(3, 2, 8, 6), torch.ones(3, 2, 8, 6)
     for mixing in draws(0.0, 1.0):
         mixed = mixing(images, others)
@@ -53,7 +53,7 @@ def test_cutmix_weighs_by_the_pixels_that_are_left() -> None:
     assert not images.any(), "the images themselves are left alone"
 
 
-def test_weights_come_from_beta() -> None:
+def test_mixing_weights_follow_the_beta_distribution() -> None:
     """Beta(a, a) has the mean 1/2 and the variance 1 / (4 (2a + 1))."""
     for strength in (0.2, 1.0):
         weights = np.array([mixing.weight for mixing in draws(strength, 0.0, 2000)])
@@ -64,7 +64,7 @@ def test_weights_come_from_beta() -> None:
 
 
 @pytest.mark.parametrize("strengths", [{"mixup": 0.4}, {"cutmix": 1.0}], ids=str)
-def test_batches_are_mixed_alike_in_pieces_processes_and_after_a_resume(strengths: dict[str, float]) -> None:
+def test_mixing_is_the_same_in_shards_and_after_resuming(strengths: dict[str, float]) -> None:
     config = replace(CONFIG, augment="crop-flip", **strengths)
     whole = {int(n): (batch, row) for batch in pieces_of(config, Shard()) for row, n in enumerate(batch.index)}
     assert len(whole) == 1259
@@ -79,7 +79,7 @@ def test_batches_are_mixed_alike_in_pieces_processes_and_after_a_resume(strength
                 assert getattr(part.targets, name)[row] == getattr(batch.targets, name)[place]
 
 
-def test_an_image_and_its_target_are_mixed_with_the_same_one() -> None:
+def test_images_and_targets_are_mixed_with_the_same_partner() -> None:
     plain = {int(n): batch.images[row] for batch in pieces_of(CONFIG, Shard()) for row, n in enumerate(batch.index)}
     data = load_data("digits", None)
     for batch in pieces_of(replace(CONFIG, mixup=1.0), Shard())[:3]:
@@ -92,7 +92,7 @@ def test_an_image_and_its_target_are_mixed_with_the_same_one() -> None:
 
 
 @pytest.mark.parametrize("option", ["mixup", "cutmix"])
-def test_plain_targets_train(option: str, tmp_path: Path) -> None:
+def test_training_with_mixed_targets(option: str, tmp_path: Path) -> None:
     assert (
         main(
             [
@@ -117,7 +117,9 @@ def test_plain_targets_train(option: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.mixed_targets != "always"])
-def test_others_refuse_before_anything_starts(method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_methods_without_mixed_targets_are_refused(
+    method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([*SMALL, str(tmp_path / "out"), "--method", f"cross_entropy,{method}", "--cutmix", "1"]) == 2
     said = capsys.readouterr().err
     assert "cutmix: expected 0, or a method with fixed targets and impl eager (cross_entropy, " in said
@@ -125,6 +127,6 @@ def test_others_refuse_before_anything_starts(method: str, tmp_path: Path, capsy
     assert not (tmp_path / "out").exists()
 
 
-def test_strengths_are_numbers_from_0_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_mixing_parameters_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SMALL, str(tmp_path), "--method", "cross_entropy", "--mixup", "-1"]) == 2
     assert "mixup: expected a number >= 0, got -1.0" in capsys.readouterr().err

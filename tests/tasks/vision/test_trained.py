@@ -58,7 +58,7 @@ def test_predict(own: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert sum(label["probability"] for label in row["labels"]) == pytest.approx(1)
 
 
-def test_evaluate_on_its_own_test_images_is_the_last_line(own: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluation_of_the_test_split_equals_the_history(own: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     for checkpoint in ("last", "best"):
         assert main(["evaluate", str(own.path), "--checkpoint", checkpoint, "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
@@ -108,7 +108,7 @@ def test_evaluate_on_another_folder_matches_labels_by_name(
     assert "folders named like the labels: dusk, night, noon, got dawn" in capsys.readouterr().err
 
 
-def test_a_run_on_a_named_data_set(tmp_path: Path) -> None:
+def test_run_on_a_named_data_set(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     train(VisionConfig(width=16, epochs=1, channels_last=False), run)
     model = TrainedModel(run)
@@ -117,9 +117,7 @@ def test_a_run_on_a_named_data_set(tmp_path: Path) -> None:
         model.test_images("imagefolder:/nowhere")
 
 
-def test_calibrated_probabilities_fit_the_validation_images_best(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_calibration_minimises_validation_nll(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = RunFolder(tmp_path / "run")
     train(VisionConfig(width=16, epochs=3, learning_rate=0.01, channels_last=False), run)
     model = TrainedModel(run)
@@ -141,7 +139,7 @@ def test_calibrated_probabilities_fit_the_validation_images_best(
     assert f"temperature {temperature:.3f}; without it nll {plain['nll']:.3f}" in capsys.readouterr().out
 
 
-def test_calibration_needs_validation_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_calibration_without_validation_split_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = RunFolder(tmp_path / "run")
     train(VisionConfig(width=8, epochs=1, channels_last=False, validate=False), run)
     assert main(["evaluate", str(run.path), "--calibrate"]) == 2
@@ -166,14 +164,14 @@ def test_calibration_needs_validation_images(tmp_path: Path, capsys: pytest.Capt
         ("evaluate {run} --dataset minst", "dataset: expected digits"),
     ],
 )
-def test_mistakes(own: RunFolder, command: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors(own: RunFolder, command: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(command.format(run=own.path).split()) == 2
     said = capsys.readouterr().err
     assert re.search(says, said), said
     assert said.count("\n") == 1
 
 
-def test_a_damaged_or_missing_file_is_said(own: RunFolder, tmp_path: Path) -> None:
+def test_damaged_or_missing_files_are_reported(own: RunFolder, tmp_path: Path) -> None:
     import shutil
 
     shutil.copytree(own.path, tmp_path / "copy")

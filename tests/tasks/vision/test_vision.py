@@ -54,7 +54,7 @@ def test_parse_idx() -> None:
             parse_idx(content)
 
 
-def test_mnist_errors_say_which_files(tmp_path: Path) -> None:
+def test_mnist_errors_name_the_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte\[\.gz\].*got no train-images"):
         load_mnist(tmp_path)
     (tmp_path / "mnist").mkdir()
@@ -69,7 +69,7 @@ def test_mnist_errors_say_which_files(tmp_path: Path) -> None:
 
 @pytest.mark.full_data
 @pytest.mark.skipif("LABELEMB_DATA" not in os.environ, reason="LABELEMB_DATA does not point at the full data sets")
-def test_mnist_whole() -> None:
+def test_full_mnist() -> None:
     data = load_mnist(Path(os.environ["LABELEMB_DATA"]))
     assert [len(split) for split in (data.train, data.valid, data.test)] == [55_000, 5_000, 10_000]
     assert data.train.pixels.shape[1:] == (1, 28, 28)
@@ -87,7 +87,7 @@ def test_normalise() -> None:
 
 
 @pytest.mark.parametrize(("name", "size"), [("mlp", 500), ("cnn", 1024)])
-def test_nets_have_the_published_shapes(name: str, size: int) -> None:
+def test_networks_have_the_published_shapes(name: str, size: int) -> None:
     model = build_model(name, (1, 28, 28), 10)
     hidden = model(torch.rand(2, 1, 28, 28))
     assert hidden.shape == (2, size)
@@ -114,14 +114,14 @@ def test_unknown_names() -> None:
 
 
 @pytest.mark.parametrize("shard", [Shard(), Shard(1, 2), Shard(0, 2, 3), Shard(2, 3, 2)])
-def test_shares_of_all_processes_make_up_the_batch(shard: Shard) -> None:
+def test_shards_make_up_the_batch(shard: Shard) -> None:
     rows = torch.arange(11)
     everyone = [Shard(i, shard.count, shard.gradient_accumulation_steps).pieces(rows) for i in range(shard.count)]
     assert all(len(pieces) == shard.gradient_accumulation_steps for pieces in everyone)
     assert sorted(torch.cat([piece for pieces in everyone for piece in pieces]).tolist()) == list(range(11))
 
 
-def test_an_epoch_shows_each_image_once_and_resumes_in_the_middle() -> None:
+def test_epoch_has_each_image_once_and_can_be_resumed() -> None:
     task = VisionTask(VisionConfig(batch_size=100), load("digits", None))
     task.setup(torch.device("cpu"))
     whole = [pieces[0].images for pieces in task.batches(3, 0, Shard())]
@@ -155,7 +155,7 @@ def test_resnets_have_the_published_shapes() -> None:
 
 @pytest.mark.parametrize(("name", "size"), [("resnet8", 64), ("resnet18", 32)])
 @pytest.mark.parametrize("image", [32, 28, 45])
-def test_resnets_of_another_width_and_image_size(name: str, size: int, image: int) -> None:
+def test_resnet_width_and_image_size(name: str, size: int, image: int) -> None:
     model = build_model(name, (1, image, image), 7, width=4)
     hidden = model(torch.rand(2, 1, image, image))
     assert hidden.shape == (2, size)
@@ -165,13 +165,13 @@ def test_resnets_of_another_width_and_image_size(name: str, size: int, image: in
         build_model(name, (1, 7, 8), 7)
 
 
-def test_compile_leaves_the_names_alone() -> None:
+def test_compile_keeps_parameter_names() -> None:
     tasks = [VisionTask(VisionConfig(compile=chosen), load("digits", None)) for chosen in (False, True)]
     assert tasks[0].model.state_dict().keys() == tasks[1].model.state_dict().keys()
     assert [task.model._compiled_call_impl is None for task in tasks] == [True, False]
 
 
-def test_few_images_per_label_are_a_part_of_more_and_touch_nothing_else() -> None:
+def test_images_per_label_is_a_nested_subset_of_the_training_split() -> None:
     whole = load("digits", None)
     few, more = whole.limited(3), whole.limited(7)
     assert few.train.labels.bincount().tolist() == [3] * 10
@@ -183,7 +183,7 @@ def test_few_images_per_label_are_a_part_of_more_and_touch_nothing_else() -> Non
     assert len(whole.limited(10_000).train) == len(whole.train)
 
 
-def test_evaluation_says_what_scikit_learn_says_and_shares_add_up(tmp_path: Path) -> None:
+def test_evaluation_equals_scikit_learn_and_shards_add_up(tmp_path: Path) -> None:
     data = load("digits", None)
     task = VisionTask(VisionConfig(epochs=1), data)
     task.setup(torch.device("cpu"))

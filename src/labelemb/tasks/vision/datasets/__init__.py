@@ -39,7 +39,7 @@ DATASETS: dict[str, _Load] = {
     "cifar10": lambda folder, options: load_cifar(CIFAR10, folder, options.label_level),
     "cifar100": lambda folder, options: load_cifar(CIFAR100, folder, options.label_level),
 }
-OWN: dict[str, Callable[[str, DataOptions], ImageData]] = {
+CUSTOM_DATASETS: dict[str, Callable[[str, DataOptions], ImageData]] = {
     "imagefolder": lambda path, options: load_imagefolder(Path(path).expanduser(), options.image_size),
     "hub": lambda name, options: load_hub(name, options.image_size, options.label_level),
 }
@@ -49,7 +49,7 @@ NAMES = f"{', '.join(DATASETS)}, imagefolder:PATH or hub:ID"
 def is_known(name: str) -> bool:
     """Return whether ``load`` supports a data set name."""
     kind, _, rest = name.partition(":")
-    return name in DATASETS or (kind in OWN and bool(rest))
+    return name in DATASETS or (kind in CUSTOM_DATASETS and bool(rest))
 
 
 def load(name: str, folder: Path | None, options: DataOptions | None = None) -> ImageData:
@@ -78,4 +78,6 @@ def load(name: str, folder: Path | None, options: DataOptions | None = None) -> 
     if name in DATASETS:
         return DATASETS[name](folder, options).validated(options.validate).limited(options.images_per_label)
     # Custom data has no published training schedule, so a validation split is held out by default.
-    return OWN[kind](rest, options).validated(options.validate is not False).limited(options.images_per_label)
+    return (
+        CUSTOM_DATASETS[kind](rest, options).validated(options.validate is not False).limited(options.images_per_label)
+    )

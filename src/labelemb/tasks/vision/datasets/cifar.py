@@ -123,7 +123,7 @@ def load_cifar(cifar: Cifar, folder: Path | None, level: Level) -> ImageData:
         DataError: If files are missing or damaged.
     """
     if folder is None:
-        folder = fetch(SOURCE, cifar.layouts[0].archive, f"md5:{cifar.md5}", "", _wanted(cifar)).parent
+        folder = fetch(SOURCE, cifar.layouts[0].archive, f"md5:{cifar.md5}", "", _expected_files(cifar)).parent
     decoded = _decoded(cifar, folder, level)
     sizes = {split: len(images) for split, images in decoded.splits.items()}
     title = f"JPEG-compressed {cifar.title}" if decoded.jpeg else cifar.title
@@ -153,11 +153,11 @@ def _decoded(cifar: Cifar, folder: Path, level: Level) -> Decoded:
         read = partial(layout.decode, place, level)
         found = cached(f"{cifar.name}-{level}", [layout.folder, level, *digests], read)
         return _expect_labels(cifar, found, place, level)
-    raise DataError("data", _wanted(cifar), f"none of them in {folder} or {folder / cifar.name}")
+    raise DataError("data", _expected_files(cifar), f"none of them in {folder} or {folder / cifar.name}")
 
 
 def _expect_labels(cifar: Cifar, found: Decoded, place: Path, level: Level) -> Decoded:
-    """Refuse the other CIFAR, which would train just as well."""
+    """Raise DataError for files of the other CIFAR, which would train without an error."""
     expected = 20 if level == "coarse" else int(cifar.title.removeprefix("CIFAR-"))
     if len(found.label_names) != expected:
         raise DataError(str(place), f"{cifar.title} with {expected} labels", f"{len(found.label_names)} labels")
@@ -165,7 +165,7 @@ def _expect_labels(cifar: Cifar, found: Decoded, place: Path, level: Level) -> D
 
 
 def _places(cifar: Cifar, folder: Path) -> Iterator[tuple[Layout, Path]]:
-    """Yield the archives that are there: unpacked ones first, the folder itself may be one."""
+    """Yield the existing archives with their layouts, unpacked ones first; ``folder`` itself may be one."""
     for layout in cifar.layouts:
         meta = next(iter(layout.names.values()))
         for place in (folder, folder / layout.folder, folder / cifar.name, folder / cifar.name / layout.folder):
@@ -188,6 +188,6 @@ def _from_parquet(files: dict[str, list[Path]], level: Level) -> Decoded:
     return Decoded(splits, names.pop(), jpeg)
 
 
-def _wanted(cifar: Cifar) -> str:
+def _expected_files(cifar: Cifar) -> str:
     archives = ", ".join(f"{layout.archive} or {layout.folder}/" for layout in cifar.layouts)
     return f"a folder with train*.parquet and test*.parquet, or {archives}"

@@ -1,4 +1,4 @@
-"""The official CIFAR archives, python and binary version, as tar.gz or unpacked."""
+"""Read the official CIFAR archives, Python and binary version, packed (tar.gz) or unpacked."""
 
 import gzip
 import tarfile
@@ -23,11 +23,16 @@ PIXELS = 3 * 32 * 32
 
 @dataclass(frozen=True)
 class Layout:
-    """The files of one archive.
+    """Files and format of one archive.
 
-    archive  name of the tar.gz; folder: what it unpacks to
-    train    the training batches in order; test: the test batch; names: the file with the label names
-    parse    (contents, file name, level) -> images; read_names: (contents, level) -> label names
+    Attributes:
+        archive: File name of the tar.gz.
+        folder: Folder that the archive unpacks to.
+        train: File names of the training batches, in order.
+        test: File name of the test batch.
+        names: File name of the label names by level.
+        parse: Reads a batch; called as ``parse(contents, file_name, level)``.
+        read_names: Reads the label names; called as ``read_names(contents, level)``.
     """
 
     archive: str
@@ -39,11 +44,22 @@ class Layout:
     read_names: Callable[[bytes, Level], tuple[str, ...]]
 
     def decode(self, place: Path, level: Level) -> Decoded:
-        """Read everything from the tar.gz or the folder. Raises DataError for what is missing or damaged."""
-        wanted = [*self.train, self.test, self.names[level]]
-        contents = read_members(place, wanted)
-        if missing := [name for name in wanted if name not in contents]:
-            raise DataError(str(place), "the files " + ", ".join(wanted), f"no {', '.join(missing)}")
+        """Read all splits.
+
+        Args:
+            place: The tar.gz or the unpacked folder.
+            level: Label granularity.
+
+        Returns:
+            The images by split, and the label names.
+
+        Raises:
+            DataError: If files are missing or damaged.
+        """
+        files = [*self.train, self.test, self.names[level]]
+        contents = read_members(place, files)
+        if missing := [name for name in files if name not in contents]:
+            raise DataError(str(place), "the files " + ", ".join(files), f"no {', '.join(missing)}")
         names = self.read_names(contents[self.names[level]], level)
         train = join([self.parse(contents[name], name, level) for name in self.train])
         splits = {"train": train, "test": self.parse(contents[self.test], self.test, level)}
@@ -54,7 +70,18 @@ class Layout:
 
 
 def read_members(place: Path, wanted: Collection[str]) -> dict[str, bytes]:
-    """Return the contents of the wanted files of a folder or a tar.gz by name; nothing is unpacked to disk."""
+    """Read files of a folder or a tar.gz into memory.
+
+    Args:
+        place: The folder or the tar.gz, which is not unpacked to disk.
+        wanted: File names, without folders.
+
+    Returns:
+        Contents by file name, without missing files.
+
+    Raises:
+        DataError: If the archive is damaged.
+    """
     if place.is_dir():
         return {name: (place / name).read_bytes() for name in wanted if (place / name).is_file()}
     found = {}
@@ -65,58 +92,84 @@ def read_members(place: Path, wanted: Collection[str]) -> dict[str, bytes]:
                     name = PurePosixPath(member.name).name
                     if name in wanted and member.isfile() and (file := archive.extractfile(member)) is not None:
                         found[name] = file.read()
-            while stream.read(1 << 20):  # to its end, where the checksum of all that came before is
+            while stream.read(1 << 20):  # read to the end, where gzip verifies the checksum
                 pass
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise DataError(str(place), "a tar.gz archive that can be read", " ".join(str(error).split())) from error
+        raise DataError(str(place), "a readable tar.gz archive", " ".join(str(error).split())) from error
     return found
 
 
 def parse_python(content: bytes, name: str, level: Level) -> Images:
-    """Read a pickled batch: b"data" (N, 3072) uint8, and b"labels", or b"fine_labels" and b"coarse_labels"."""
+    """Read a batch of the Python version.
+
+    Args:
+        content: Pickle of a dict with ``b"data"``, uint8 `(N, 3072)`, and ``b"labels"`` (CIFAR-10) or
+            ``b"fine_labels"`` and ``b"coarse_labels"`` (CIFAR-100).
+        name: File name for error messages.
+        level: Label granularity.
+
+    Returns:
+        The images, `(N, 3, 32, 32)`, with labels.
+
+    Raises:
+        DataError: If the content has another structure.
+    """
     batch = unpickle_plain(content, name)
     labels = batch.get(b"labels", batch.get(f"{level}_labels".encode())) if isinstance(batch, dict) else None
     pixels = batch.get(b"data") if isinstance(batch, dict) else None
     if not isinstance(pixels, np.ndarray) or pixels.ndim != 2 or pixels.shape[1] != PIXELS:
         raise DataError(name, f"data of shape (N, {PIXELS})", getattr(pixels, "shape", "none"))
-    fine = isinstance(labels, list) and all(type(label) is int and 0 <= label < 256 for label in labels)
-    if not isinstance(labels, list) or not fine or len(labels) != len(pixels):
-        raise DataError(name, f"{len(pixels)} whole numbers from 0 as labels", _kind_of(labels))
+    valid = isinstance(labels, list) and all(type(label) is int and 0 <= label < 256 for label in labels)
+    if not isinstance(labels, list) or not valid or len(labels) != len(pixels):
+        raise DataError(name, f"{len(pixels)} whole numbers from 0 to 255 as labels", _describe(labels))
     return Images(torch.from_numpy(pixels.copy()).view(-1, *SHAPE), torch.tensor(labels, dtype=torch.int64))
 
 
 def parse_binary(content: bytes, name: str, level: Level, label_bytes: int) -> Images:
-    """Read records of ``label_bytes`` labels (coarse before fine) and 3072 pixels, a byte each."""
+    """Read a batch of the binary version.
+
+    Args:
+        content: Records of ``label_bytes`` labels (the coarse before the fine one) and 3072 pixels, one byte each.
+        name: File name for error messages.
+        level: Label granularity.
+        label_bytes: Number of labels per record.
+
+    Returns:
+        The images, `(N, 3, 32, 32)`, with labels.
+
+    Raises:
+        DataError: If the size is not a multiple of the record size.
+    """
     size = label_bytes + PIXELS
     if len(content) % size:
         raise DataError(name, f"records of {size} bytes", f"{len(content)} bytes")
     records = np.frombuffer(content, np.uint8).reshape(-1, size)
-    which = 0 if level == "coarse" else label_bytes - 1
-    labels = torch.from_numpy(records[:, which].astype(np.int64))
+    column = 0 if level == "coarse" else label_bytes - 1
+    labels = torch.from_numpy(records[:, column].astype(np.int64))
     return Images(torch.from_numpy(records[:, label_bytes:].copy()).view(-1, *SHAPE), labels)
 
 
 def python_names(content: bytes, level: Level) -> tuple[str, ...]:
-    """Read the label names of a pickled meta file."""
+    """Read the label names from the pickled meta file. Raises DataError if it has none."""
     meta = unpickle_plain(content, "meta")
     names = meta.get(b"label_names", meta.get(f"{level}_label_names".encode())) if isinstance(meta, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, bytes) for name in names):
-        raise DataError("meta", "a list of label names", _kind_of(names))
+        raise DataError("meta", "a list of label names", _describe(names))
     return _decoded(b"\n".join(names)) if names else ()
 
 
 def binary_names(content: bytes, level: Level) -> tuple[str, ...]:
-    """Read the label names of a text file, one a line."""
+    """Read the label names from a text file with one name per line. Raises DataError if it is not UTF-8."""
     return tuple(line.strip() for line in _decoded(content) if line.strip())
 
 
 def _decoded(content: bytes) -> tuple[str, ...]:
-    """Return lines of UTF-8."""
+    """Decode UTF-8 and split it into lines."""
     try:
         return tuple(content.decode().splitlines())
     except UnicodeDecodeError as error:
         raise DataError("meta", "label names in UTF-8", error) from error
 
 
-def _kind_of(value: Any) -> str:
-    return f"{len(value)} of them" if isinstance(value, list) else type(value).__name__
+def _describe(value: Any) -> str:
+    return f"{len(value)} entries" if isinstance(value, list) else type(value).__name__

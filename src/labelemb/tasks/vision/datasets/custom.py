@@ -1,4 +1,4 @@
-"""Custom images: a folder per label, or a data set of the Hugging Face hub."""
+"""Custom images: folders of images per label, or a data set of the Hugging Face Hub."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -16,19 +16,27 @@ from labelemb.tasks.vision.images import ImageData, Images, channel_statistics
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 SPLITS = {"train": ("train", "training"), "valid": ("valid", "val", "validation"), "test": ("test", "testing")}
 SIZE = 32  # default side length
-FEWEST = 10
-LARGEST_FILE = 2**28  # bytes
+MIN_TRAINING_IMAGES = 10
+MAX_FILE_SIZE = 2**28  # bytes
 
 
 def load_imagefolder(path: Path, image_size: int | None) -> ImageData:
-    """Read a folder with a folder of images per label, or one with such folders train/, test/ and perhaps valid/.
+    """Load images from one folder per label.
 
-    image_size  side of the square that every image is cut and resized to; None: 32
+    Without a test split, a fixed stratified 20 % of the training images are held out as one.
 
-    Without a test set a fifth of the training images is held out, the same ones every time, each label in its
-    proportion. Raises DataError.
+    Args:
+        path: Folder with one folder of images per label, or with such folders in ``train``, ``test`` and optionally
+            ``valid``.
+        image_size: Side length that images are cropped and resized to. Default: 32.
+
+    Returns:
+        The data set, normalised by the mean and standard deviation of the training images.
+
+    Raises:
+        DataError: If folders or images are missing or damaged.
     """
-    splits = {split: _below(path, names) for split, names in SPLITS.items()}
+    splits = {split: _subfolder(path, names) for split, names in SPLITS.items()}
     parts = {split: part for split, part in splits.items() if part is not None}
     if "train" not in parts:
         parts = {"train": path}
@@ -38,9 +46,19 @@ def load_imagefolder(path: Path, image_size: int | None) -> ImageData:
 
 
 def load_hub(name: str, image_size: int | None, level: str) -> ImageData:
-    """Read a data set with images and labels by its id on the hub, or from a folder that ``datasets`` can load.
+    """Load a data set of the Hugging Face Hub; splits are completed as in ``load_imagefolder``.
 
-    Splits and sizes as in ``load_imagefolder``. Raises DataError, ConfigError when ``datasets`` is not installed.
+    Args:
+        name: Id on the Hub, or a folder that ``datasets.load_dataset`` can load.
+        image_size: Side length that images are cropped and resized to. Default: 32.
+        level: Label granularity, where the data set has a column ``LEVEL_label``.
+
+    Returns:
+        The data set, normalised by the mean and standard deviation of the training images.
+
+    Raises:
+        ConfigError: If the package ``datasets`` is not installed.
+        DataError: If the data set cannot be loaded, or has no labelled training images.
     """
     encoded = _from_hub(name, level)
     if "train" not in encoded:
@@ -64,27 +82,37 @@ def load_hub(name: str, image_size: int | None, level: str) -> ImageData:
 
 
 def label_folders(folder: Path) -> list[str]:
-    """Return the names of the folders in a folder, sorted: the labels. Raises DataError for fewer than two."""
+    """Return the labels: the sorted names of the folders in ``folder``. Raises DataError for fewer than two."""
     if not folder.is_dir():
         raise DataError("imagefolder", "a folder with a folder of images per label", f"no folder {folder}")
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if len(names) < 2:
-        got = f"{len(names)} in {folder}"
-        raise DataError("imagefolder", "two folders or more, one per label", got)
+        raise DataError("imagefolder", "at least two folders, one per label", f"{len(names)} in {folder}")
     return names
 
 
 def read_folders(
     parts: Mapping[str, Path], names: Sequence[str], size: tuple[int, int], title: str, channels: int = 3
 ) -> Decoded:
-    """Read the images in PART/NAME/... of each part, cut and resized to ``size`` (H, W).
+    """Read the images in FOLDER/LABEL/... of each split.
 
-    Raises DataError for a folder that is not among ``names``, a part without images, and what is no image.
+    Args:
+        parts: Folder by split.
+        names: Labels in index order; folders may be missing.
+        size: Height and width that images are cropped and resized to.
+        title: Name of the data set in the cache.
+        channels: 1 (grey) or 3 (RGB).
+
+    Returns:
+        The decoded images.
+
+    Raises:
+        DataError: If a folder is not among ``names``, a split has no images, or a file is not an image.
     """
     files: dict[str, list[tuple[Path, int]]] = {}
     for split, part in parts.items():
         if unknown := sorted(set(label_folders(part)) - set(names)):
-            expected = f"folders named like the labels: {', '.join(names)}"
+            expected = f"only folders named after labels: {', '.join(names)}"
             raise DataError(str(part), expected, ", ".join(unknown))
         files[split] = [(file, label) for label, name in enumerate(names) for file in image_files(part / name)]
         if not files[split]:
@@ -106,10 +134,10 @@ def read_folders(
 
 
 def _finish(decoded: Decoded, source: str) -> ImageData:
-    """Hold out a test set where there is none, and measure the training images."""
+    """Hold out a test split if there is none, and compute mean and standard deviation of the training images."""
     splits = dict(decoded.splits)
-    if len(splits["train"]) < FEWEST:
-        raise DataError(source, f"{FEWEST} training images or more", len(splits["train"]))
+    if len(splits["train"]) < MIN_TRAINING_IMAGES:
+        raise DataError(source, f"at least {MIN_TRAINING_IMAGES} training images", len(splits["train"]))
     if "test" not in splits:
         kept, held = stratified_holdout(splits["train"].labels, len(splits["train"]) // 5, seed=0)
         splits |= {"train": splits["train"][kept], "test": splits["train"][held]}
@@ -117,20 +145,20 @@ def _finish(decoded: Decoded, source: str) -> ImageData:
     return ImageData(splits["train"], splits.get("valid"), splits["test"], decoded.label_names, mean, std)
 
 
-def _below(path: Path, names: Sequence[str]) -> Path | None:
+def _subfolder(path: Path, names: Sequence[str]) -> Path | None:
     return next((path / name for name in names if (path / name).is_dir()), None)
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Return the images at any depth of a folder, by their suffixes, sorted."""
-    files = (file for file in folder.rglob("*") if not file.name.startswith("."))  # a Mac leaves ._NAME beside NAME
+    """Return the sorted image files in a folder and its subfolders, selected by suffix."""
+    files = (file for file in folder.rglob("*") if not file.name.startswith("."))  # macOS writes ._NAME beside NAME
     return sorted(file for file in files if file.suffix.lower() in SUFFIXES and file.is_file())
 
 
 def _read_file(path: Path) -> bytes:
-    """Read a file that a data set refers to. Raises DataError for what is no regular file of reasonable size."""
-    if not path.is_file() or path.stat().st_size > LARGEST_FILE:
-        raise DataError("dataset", f"an image file of at most {LARGEST_FILE:,} bytes", path)
+    """Read a file that a data set refers to. Raises DataError if it is not a regular file of at most MAX_FILE_SIZE."""
+    if not path.is_file() or path.stat().st_size > MAX_FILE_SIZE:
+        raise DataError("dataset", f"an image file of at most {MAX_FILE_SIZE:,} bytes", path)
     return path.read_bytes()
 
 
@@ -139,16 +167,16 @@ def _from_hub(name: str, level: str) -> dict[str, Encoded]:
     try:
         import datasets
     except ImportError as error:
-        raise ConfigError("dataset", "the library 'datasets', which reads hub:ID", "none", EXTRA) from error
+        raise ConfigError("dataset", "the package 'datasets', which loads hub:ID", "not installed", EXTRA) from error
     try:
         found = datasets.load_dataset(name)
-        splits = {split: found[there] for split, names in SPLITS.items() for there in names if there in found}
+        splits = {split: found[key] for split, names in SPLITS.items() for key in names if key in found}
         encoded = {split: _encoded(rows, level, f"hub:{name}, {split}") for split, rows in splits.items()}
     except DataError:
         raise
-    except Exception as error:  # the network, the hub and many readers can fail below
+    except Exception as error:  # network, Hub and file readers raise many types
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise DataError("dataset", f"a data set '{name}' that the hub gives", reason) from error
+        raise DataError("dataset", f"a loadable data set '{name}'", reason) from error
     return {split: rows for split, rows in encoded.items() if rows is not None}
 
 
@@ -161,7 +189,7 @@ def _encoded(rows: "datasets.Dataset", level: str, source: str) -> Encoded | Non
         raise DataError(source, "a column of images", ", ".join(features))
     label = choose_label([name for name, f in features.items() if isinstance(f, datasets.ClassLabel)], level, source)
     labels = list(rows[label])
-    if all(number == -1 for number in labels):  # how the hub marks a split whose labels are secret
+    if all(number == -1 for number in labels):  # the Hub's convention for undisclosed labels
         return None
     stored = rows.cast_column(images[0], datasets.Image(decode=False))[images[0]]
     contents = [row["bytes"] or _read_file(Path(row["path"])) for row in stored]

@@ -1,4 +1,4 @@
-"""Decoding of compressed images to pixels, several at a time, with a progress bar on a terminal."""
+"""Decode image files in parallel, with a progress bar on a terminal."""
 
 import io
 import os
@@ -17,21 +17,24 @@ from labelemb.errors import DataError
 from labelemb.memory import check_memory
 
 CHUNK = 128
-# Pillow reads many more, some of them with other programs: an EPS file would be run by Ghostscript.
+# Pillow supports more formats, some through external programs: it would pass EPS files to Ghostscript.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-MAX_PIXELS = 50_000_000  # of one image
+MAX_PIXELS = 50_000_000  # per image
 
 
 def read_image(content: bytes | Path, channels: int, size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """Decode one image to ``(C, H, W)``: grey for one channel, otherwise RGB, rotated as its EXIF data says.
+    """Decode one image, rotated according to its EXIF data.
 
     Args:
-        content: The bytes of a file, or its path. Its format is one of ``FORMATS``, whatever its name says.
-        channels: 1 or 3.
-        size: Height and width; the image is centre-cropped to this aspect ratio and resized. None: as it is.
+        content: Contents or path of a file in one of ``FORMATS``, whatever its suffix.
+        channels: 1 (grey) or 3 (RGB).
+        size: Height and width; the image is centre-cropped to this aspect ratio and resized. None: unchanged.
+
+    Returns:
+        Pixels, uint8 `(C, H, W)`.
 
     Raises:
-        DataError: The file is no image, or has more than ``MAX_PIXELS`` pixels.
+        DataError: If the file is not an image, or has more than ``MAX_PIXELS`` pixels.
     """
     from PIL import Image, ImageOps
 
@@ -40,17 +43,17 @@ def read_image(content: bytes | Path, channels: int, size: tuple[int, int] | Non
             if file.width * file.height > MAX_PIXELS:
                 raise ValueError(f"{file.width}x{file.height} pixels, more than {MAX_PIXELS:,}")
             image = ImageOps.exif_transpose(file)
-            if image.mode.startswith("I;16"):  # convert() would cut off all above 255 instead of scaling
+            if image.mode.startswith("I;16"):  # convert() would clip values above 255 instead of scaling
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             if image.mode in ("I", "F"):
-                raise ValueError("32 bits per pixel, whose range is unknown")
+                raise ValueError("32 bits per pixel, which have no defined range")
             image = image.convert("L" if channels == 1 else "RGB")
             if size is not None and (image.height, image.width) != size:
                 image = ImageOps.fit(image, (size[1], size[0]), method=Image.Resampling.BICUBIC)
             pixels = np.asarray(image, dtype=np.uint8)
-    except Exception as error:  # a damaged file can fail anywhere inside Pillow's readers
-        what = f"{len(content)} bytes" if isinstance(content, bytes) else str(content)
-        raise DataError("image", f"an image ({', '.join(FORMATS)})", what, _reason(error)) from error
+    except Exception as error:  # Pillow raises many types for damaged files
+        got = f"{len(content)} bytes" if isinstance(content, bytes) else str(content)
+        raise DataError("image", f"an image ({', '.join(FORMATS)})", got, _reason(error)) from error
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
@@ -61,17 +64,20 @@ def _reason(error: Exception) -> str:
 
 
 def decode(contents: Sequence[bytes | Path], channels: int, size: tuple[int, int] | None, title: str) -> Tensor:
-    """Decode images of one size into ``(N, C, H, W)`` uint8.
+    """Decode images of equal size.
 
     Args:
-        contents: Files as for ``read_image``.
-        channels: 1 or 3.
-        size: As for ``read_image``.
-        title: Shown beside the progress bar.
+        contents: Contents or paths of files, as for ``read_image``.
+        channels: 1 (grey) or 3 (RGB).
+        size: Height and width, as for ``read_image``.
+        title: Description shown with the progress bar.
+
+    Returns:
+        Pixels, uint8 `(N, C, H, W)`.
 
     Raises:
-        DataError: There are no images, one cannot be read, their sizes differ when ``size`` is None, or they do not
-            fit into memory.
+        DataError: If there are no images, one cannot be read, their sizes differ although ``size`` is None, or they do
+            not fit into memory.
     """
     if not contents:
         raise DataError(title, "images", "none")
@@ -83,7 +89,7 @@ def decode(contents: Sequence[bytes | Path], channels: int, size: tuple[int, int
         for number in range(start, min(start + CHUNK, len(contents))):
             image = read_image(contents[number], channels, size)
             if image.shape != first.shape:
-                expected = f"images of one size, {first.shape[1]}x{first.shape[2]}"
+                expected = f"images of equal size, {first.shape[1]}x{first.shape[2]}"
                 raise DataError(title, expected, f"one of {image.shape[1]}x{image.shape[2]}", "Set image_size")
             pixels[number] = image
         return min(CHUNK, len(contents) - start)
@@ -105,7 +111,7 @@ def decode(contents: Sequence[bytes | Path], channels: int, size: tuple[int, int
 
 
 def is_jpeg(content: bytes | Path) -> bool:
-    """Return whether the content is a JPEG file, judged by its first bytes."""
+    """Return whether a file is a JPEG, by its first bytes."""
     if isinstance(content, Path):
         with content.open("rb") as file:
             content = file.read(3)

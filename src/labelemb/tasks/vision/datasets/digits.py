@@ -1,4 +1,4 @@
-"""scikit-learn's digits: 1,797 images of 8x8, part of the library, so nothing is downloaded."""
+"""The digits of scikit-learn: 1,797 images of 8x8 pixels, included in the package."""
 
 from pathlib import Path
 
@@ -10,11 +10,18 @@ from labelemb.tasks.vision.images import ImageData, Images
 
 
 def load_digits(folder: Path | None = None) -> ImageData:
-    """Read the digits; a fixed stratified 20 % are the test set and 10 % the validation set. ``folder`` is not used."""
-    from sklearn.datasets import load_digits as read  # scikit-learn takes a second to import
+    """Load the digits; a fixed stratified 20 % are the test split and 10 % the validation split.
+
+    Args:
+        folder: Not used.
+
+    Returns:
+        The data set.
+    """
+    from sklearn.datasets import load_digits as read  # scikit-learn is slow to import
 
     digits = read()
-    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # the original has 0..16
+    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # the original range is 0 to 16
     images = Images(torch.from_numpy(pixels)[:, None], torch.from_numpy(digits.target.astype(np.int64)))
     rest, test = stratified_holdout(images.labels, len(images) // 5, seed=0)
     train, valid = stratified_holdout(images.labels[rest], len(images) // 10, seed=0)

@@ -1,4 +1,4 @@
-"""MNIST from its four IDX files, gzipped or not; downloaded when there is no folder. LeCun, Cortes, Burges."""
+"""MNIST (LeCun, Cortes, Burges) from its four IDX files, gzipped or not, or a download."""
 
 import gzip
 import hashlib
@@ -13,7 +13,7 @@ from labelemb.downloads import fetch
 from labelemb.errors import DataError
 from labelemb.tasks.vision.images import ImageData, Images
 
-# sha256 of the contents; the .gz files are compressed differently in different places.
+# SHA-256 of the uncompressed contents, since the .gz files differ between mirrors.
 FILES = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -25,12 +25,23 @@ VALIDATION_IMAGES = 5_000  # the first ones of the training set, as published
 
 
 def load_mnist(folder: Path | None) -> ImageData:
-    """Read MNIST from ``folder`` or ``folder``/mnist, or download it when ``folder`` is None.
+    """Load MNIST from ``folder`` or ``folder/mnist``.
 
-    Pixels stay in [0, 1] (mean 0, std 1), as in the published recipes. Raises DataError.
+    Pixels are in [0, 1] without normalisation, as in the published recipes.
+
+    Args:
+        folder: Folder with the files. Default: download them.
+
+    Returns:
+        The data set; the first 5,000 training images are the validation split.
+
+    Raises:
+        DataError: If files are missing or damaged.
     """
     contents = [_read(name, folder) for name in FILES]
-    train, test = (Images(parse_idx(a)[:, None], parse_idx(b).long()) for a, b in (contents[:2], contents[2:]))
+    train, test = (
+        Images(parse_idx(images)[:, None], parse_idx(labels).long()) for images, labels in (contents[:2], contents[2:])
+    )
     return ImageData(
         train=train[slice(VALIDATION_IMAGES, None)],
         valid=train[slice(VALIDATION_IMAGES)],
@@ -42,12 +53,20 @@ def load_mnist(folder: Path | None) -> ImageData:
 
 
 def parse_idx(content: bytes) -> Tensor:
-    """Read an IDX file of unsigned bytes: two zeros, type 8, number of axes, each length big-endian, then the bytes.
+    """Parse an IDX file of unsigned bytes.
 
-    Raises DataError when the content is not that.
+    Args:
+        content: Contents of the file: bytes 0, 0, 8 (the type), the number of axes, each length as a big-endian
+            32-bit integer, and the values.
+
+    Returns:
+        The values, uint8.
+
+    Raises:
+        DataError: If the content is not such a file.
     """
     if len(content) < 4 or content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * content[3]:
-        raise DataError("IDX file", "a header of unsigned bytes (0, 0, 8, axes, lengths)", content[:4])
+        raise DataError("IDX file", "the header 0, 0, 8, number of axes, lengths", content[:4])
     axes = content[3]
     shape = [int.from_bytes(content[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(axes)]
     values = np.frombuffer(content[4 + 4 * axes :], dtype=np.uint8)
@@ -57,15 +76,17 @@ def parse_idx(content: bytes) -> Tensor:
 
 
 def _read(name: str, folder: Path | None) -> bytes:
-    """Return the contents of an MNIST file, checked against its digest."""
-    path = _find(name, folder) if folder is not None else fetch(SOURCE, f"{name}.gz", None, "mnist", _wanted())
+    """Return the uncompressed contents of an MNIST file after verifying its digest."""
+    path = _find(name, folder) if folder is not None else fetch(SOURCE, f"{name}.gz", None, "mnist", _expected_files())
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(str(path), "a readable file", error) from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != FILES[name]:
-        raise DataError(str(path), f"contents with sha256 {FILES[name]}", digest, "Delete the file and fetch it again")
+        raise DataError(
+            str(path), f"contents with sha256 {FILES[name]}", digest, "Delete the file and download it again"
+        )
     return content
 
 
@@ -74,8 +95,8 @@ def _find(name: str, folder: Path) -> Path:
     for path in candidates:
         if path.is_file():
             return path
-    raise DataError("data", _wanted(), f"no {name}[.gz] in {folder} or {folder / 'mnist'}")
+    raise DataError("data", _expected_files(), f"no {name}[.gz] in {folder} or {folder / 'mnist'}")
 
 
-def _wanted() -> str:
+def _expected_files() -> str:
     return "a folder with " + ", ".join(f"{name}[.gz]" for name in FILES)

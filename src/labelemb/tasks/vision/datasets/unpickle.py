@@ -1,4 +1,4 @@
-"""Restricted unpickling: only byte arrays and plain containers are loaded; no other name is resolved."""
+"""Restricted unpickling of plain containers and uint8 arrays, which cannot execute code."""
 
 import io
 import pickle
@@ -11,67 +11,75 @@ from labelemb.errors import DataError
 
 
 def unpickle_plain(content: bytes, name: str) -> Any:
-    """Read a pickle of dicts, lists, tuples, numbers, strings, bytes and numpy arrays of bytes (uint8).
+    """Load a pickle of dicts, lists, tuples, numbers, strings, bytes and uint8 NumPy arrays.
 
-    Strings of Python 2 come out as bytes. No class and no function of any module is ever reached: the names by which
-    numpy's arrays are pickled lead to the stand-ins below. ``name`` stands in the error.
+    No class or function of any module is imported: the names that NumPy uses in pickles of arrays are resolved to
+    placeholders in this module. Strings pickled by Python 2 are returned as bytes.
 
-    Raises DataError for anything else, and for what is no pickle.
+    Args:
+        content: The pickle.
+        name: Name of the file for error messages.
+
+    Returns:
+        The object.
+
+    Raises:
+        DataError: If the content is not a pickle, or contains anything else.
     """
     try:
-        return _Arrays().of(_PlainUnpickler(io.BytesIO(content), encoding="bytes").load())
+        return _ArrayResolver().resolve(_PlainUnpickler(io.BytesIO(content), encoding="bytes").load())
     except DataError:
         raise
-    except Exception as error:  # a damaged pickle can fail anywhere
+    except Exception as error:  # the unpickler raises many types for damaged pickles
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(name, "a pickle of plain values and arrays of bytes", reason) from error
+        raise DataError(name, "a pickle of plain values and uint8 arrays", reason) from error
 
 
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _STAND_INS:
+        if (module, name) not in _PLACEHOLDERS:
             raise DataError("pickle", "numpy arrays and plain containers only", f"{module}.{name}")
-        return _STAND_INS[module, name]
+        return _PLACEHOLDERS[module, name]
 
 
-class _StandIn:
-    """What a pickle gets instead of a numpy name. ``__setstate__`` is always there, so BUILD can set no attribute."""
+class _Placeholder:
+    """Base of the placeholders. ``__setstate__`` is defined so that the opcode BUILD cannot set attributes."""
 
     __slots__ = ()
 
     def __setstate__(self, state: Any) -> None:
-        raise ValueError("a state where none belongs")
+        raise ValueError("unexpected object state")
 
 
-class _Array(_StandIn):
+class _Array(_Placeholder):
     """Placeholder for an array under construction."""
 
     __slots__ = ("value",)
     value: NDArray[np.uint8]
 
     def __setstate__(self, state: Any) -> None:
-        _, shape, kind, fortran, raw = state
-        if not isinstance(kind, _Kind) or not isinstance(raw, bytes):
-            raise ValueError("an array of anything but bytes")
+        _, shape, dtype, fortran, raw = state
+        if not isinstance(dtype, _Dtype) or not isinstance(raw, bytes):
+            raise ValueError("an array that is not uint8")
         self.value = np.frombuffer(raw, np.uint8).reshape(shape, order="F" if fortran else "C")
 
 
-class _Kind(_StandIn):
-    """The dtype uint8; no other is admitted."""
+class _Dtype(_Placeholder):
+    """Placeholder for the dtype uint8; others are refused."""
 
     __slots__ = ()
 
-    def __new__(cls, code: Any = None, *_: Any) -> "_Kind":
+    def __new__(cls, code: Any = None, *_: Any) -> "_Dtype":
         if code not in (b"u1", "u1"):
-            raise ValueError(f"an array of {code!r} instead of bytes (u1)")
+            raise ValueError(f"an array of dtype {code!r} instead of u1")
         return super().__new__(cls)
 
     def __setstate__(self, state: Any) -> None:
-        """Byte order and the like mean nothing for bytes."""
+        """Ignore byte order and alignment, which have no meaning for uint8."""
 
 
-class _Reconstruct(_StandIn):
-    """numpy's function that makes an empty array, to be filled by its state."""
+class _Reconstruct(_Placeholder):
+    """Placeholder for the function of NumPy that creates an empty array, filled by ``__setstate__``."""
 
     __slots__ = ()
 
@@ -79,37 +87,37 @@ class _Reconstruct(_StandIn):
         return _Array()
 
 
-class _Encode(_StandIn):
-    """How bytes are written in the pickles of Python 3 that Python 2 can read: text, as latin1."""
+class _Encode(_Placeholder):
+    """Placeholder for ``codecs.encode``: Python 3 pickles bytes as latin1 text under protocols up to 2."""
 
     __slots__ = ()
 
     def __new__(cls, text: str, encoding: str) -> Any:
         if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
-            raise ValueError("text in another encoding than latin1")
+            raise ValueError("an encoding other than latin1")
         return text.encode("latin1")
 
 
-_STAND_INS = {
+_PLACEHOLDERS = {
     ("numpy.core.multiarray", "_reconstruct"): _Reconstruct,
     ("numpy._core.multiarray", "_reconstruct"): _Reconstruct,
     ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): _Kind,
+    ("numpy", "dtype"): _Dtype,
     ("_codecs", "encode"): _Encode,
 }
 
 
-class _Arrays:
-    """Puts the arrays themselves in place of their stand-ins.
+class _ArrayResolver:
+    """Replaces placeholders by arrays in nested containers.
 
-    Each container once: in a pickle of two hundred bytes one may be there a billion times.
+    Each container is visited once: a pickle of 200 bytes can refer to the same one a billion times.
     """
 
     def __init__(self) -> None:
-        self._done: dict[int, tuple[Any, Any]] = {}  # with the original, so that no other gets its number
+        self._done: dict[int, tuple[Any, Any]] = {}  # keeps the original alive so that its id stays unique
 
-    def of(self, value: Any) -> Any:
-        """Return the value with all arrays in it."""
+    def resolve(self, value: Any) -> Any:
+        """Return ``value`` with arrays in place of placeholders."""
         match value:
             case _Array():
                 return value.value
@@ -117,11 +125,11 @@ class _Arrays:
                 if id(value) not in self._done:
                     self._done[id(value)] = value, self._copy(value)
                 return self._done[id(value)][1]
-            case _StandIn() | type():
-                raise ValueError("a class")
+            case _Placeholder() | type():
+                raise ValueError("a class or an unfinished object")
         return value
 
     def _copy(self, value: Any) -> Any:
         if isinstance(value, dict):
-            return {self.of(key): self.of(item) for key, item in value.items()}
-        return type(value)(self.of(item) for item in value)
+            return {self.resolve(key): self.resolve(item) for key, item in value.items()}
+        return type(value)(self.resolve(item) for item in value)
