@@ -91,7 +91,7 @@ def test_a_loud_warning_when_most_pairs_go(folder: Path, capsys: pytest.CaptureF
             "--save_data out --train_src train.en --train_tgt held.vi --valid_src held.en --valid_tgt held.vi",
             "train.en, held.vi: expected the same number of lines, got 4 and 2",
         ),
-        ("--save_data train.en", "save_data: expected a place for a new folder"),
+        ("--save_data train.en", "save_data: expected a new folder"),
         ("--save_data out --src_vocab_size x", "src_vocab_size: expected a whole number, got 'x'"),
         ("--save_data out --lowercase", "--lowercase: no such option. Did you mean '--lower'?"),
     ],

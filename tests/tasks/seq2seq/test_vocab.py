@@ -35,7 +35,7 @@ def test_special_tokens_anywhere_in_a_vocabulary_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [("a\n\nb\n", "line 2: expected one word a line, got ''"), ("a\nb\na\n", "line 3: .* as on line 1")],
+    [("a\n\nb\n", "line 2: expected one word per line, got ''"), ("a\nb\na\n", "line 3: .* as on line 1")],
 )
 def test_invalid_vocabulary_file_is_refused(content: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "v").write_text(content)
