@@ -20,6 +20,7 @@ __all__ = [
     "margin_penalty",
     "matched_smoothing",
     "max_suppression",
+    "mixture",
     "relaxed_divergence",
     "soft_cross_entropy",
     "virtual_teacher_kl",
@@ -137,6 +138,29 @@ def matched_smoothing(soft_labels: Tensor, labels: Tensor) -> Tensor:
     true_label_mass = soft_labels.gather(1, labels[:, None])
     rest = (1 - true_label_mass) / max(soft_labels.shape[1] - 1, 1)
     return rest.expand_as(soft_labels).scatter(1, labels[:, None], true_label_mass)
+
+
+def mixture(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+    """Return the value of rows with two labels (mixup, CutMix), ``w v(a) + (1 - w) v(b)``, from the value of each.
+
+    Every term of every loss is mixed like this; ``v(y)`` is its value if the row had the label y alone. For a term that
+    is linear in the target, such as a cross entropy, this is its value for the mixed target ``w t(a) + (1 - w) t(b)``.
+    In the Label Embedding Network the embedding term of a label is 0 unless the auxiliary head predicts that label, so
+    a soft label learns only from predictions with their maximum at its own label, as without mixing.
+
+    Args:
+        first: Values with the first label, shape ``(N,)``.
+        second: Values with the second label, shape ``(N,)``.
+        weight: Weight w of the first label, 0 to 1, shape ``(N,)``.
+
+    Returns:
+        Shape ``(N,)``.
+
+    Example:
+        >>> mixture(torch.tensor([1.0]), torch.tensor([3.0]), torch.tensor([0.75]))
+        tensor([1.5000])
+    """
+    return weight * first + (1 - weight) * second
 
 
 def relaxed_divergence(log_p: Tensor, labels: Tensor, alpha: float) -> Tensor:

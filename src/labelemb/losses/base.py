@@ -40,7 +40,6 @@ class Loss(nn.Module, ABC):
     logits themselves and need a plain ``nn.Linear`` (tied or not). The head is used, never changed.
 
     Attributes:
-        mixes: Whether targets may be ``MixedTargets``.
         hidden_size: D, or None to accept that of the head.
         num_labels: V, or None to accept that of the head.
         ignore_index: Target value to ignore, as in ``nn.CrossEntropyLoss``.
@@ -50,7 +49,6 @@ class Loss(nn.Module, ABC):
         class_weights: Weight of each class, shape ``(V,)``; None: all 1. See ``set_class_weights``.
     """
 
-    mixes: bool = False
     hidden_size: int | None = None
     process_group: Group = None
     shard: LabelShard | None = None
@@ -126,6 +124,11 @@ class Loss(nn.Module, ABC):
     def data_parallel_group(self) -> Group:
         """Processes whose rows are counted: with ``shard``, None stands for no data parallelism."""
         return self.process_group if self.shard is None else self.process_group or SINGLE_PROCESS
+
+    @property
+    def mixes(self) -> bool:
+        """Whether targets may be ``MixedTargets``, unless labels are split over processes."""
+        return False
 
     @abstractmethod
     def compute(self, rows: Rows, head: nn.Module) -> LossOutput:
@@ -209,7 +212,7 @@ class Loss(nn.Module, ABC):
         """Check the input; return the labels, of mixed targets the first ones."""
         validation.check_call(hidden, head, targets)
         mixed = targets if isinstance(targets, MixedTargets) else None
-        if mixed is not None and not self.mixes:
+        if mixed is not None and (self.is_sharded or not self.mixes):
             raise ConfigError("targets", f"one label per row for {type(self).__name__}", "mixed targets")
         labels = targets if mixed is None else mixed.first
         weight = head.weight

@@ -53,8 +53,12 @@ class LinearCrossEntropyLoss(ShardedLoss, RowLoss):
         super().__init__(None, ignore_index, validate_args)
         check_implementation(impl, chunk_bytes)
         self.impl, self.chunk_bytes, self.process_group = impl, chunk_bytes, process_group
-        self.mixes = impl in ("auto", "eager")
         self.use_shard(shard)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether targets may be ``MixedTargets``: not where the implementation is "chunked" or "fused"."""
+        return self.impl in ("auto", "eager")
 
     def compute(self, rows: Rows, head: nn.Module) -> LossOutput:
         """Compute it by the chosen implementation."""

@@ -39,6 +39,9 @@ class LabelEmbeddingLoss(ShardedLoss):
     With ``Objective(embedding_update="running_mean")`` call ``epoch_end()`` after each epoch: there the label embedding
     changes.
 
+    Mixed targets (mixup, CutMix): each term is the mixture of its values for the two labels, see
+    ``labelemb.functional.mixture``. "eager" only, without a control or ``shard``.
+
     With ``num_items_in_batch`` (gradient accumulation) and the reduction "mean", the embedding term keeps the
     denominator of its own micro-batch, the rows that the auxiliary head predicts right, since those of later
     micro-batches are not known yet: k micro-batches give the embedding gradients k times as large, which Adam
@@ -52,8 +55,8 @@ class LabelEmbeddingLoss(ShardedLoss):
         objective: Options of the five terms; None: ``Objective.vision()``.
         ignore_index: Target value to ignore (padding), as in ``nn.CrossEntropyLoss``.
         impl: "eager": plain torch, logits materialised; "chunked": same value and gradients, a chunk of rows at a time,
-            for large V; "fused": the same with Triton kernels; "auto": eager for few labels, a head that is no plain
-            ``nn.Linear``, a control or a running mean, else fused where it runs, else chunked.
+            for large V; "fused": the same with Triton kernels; "auto": eager for few labels, mixed targets, a head
+            that is no plain ``nn.Linear``, a control or a running mean, else fused where it runs, else chunked.
         validate_args: Whether to check for labels out of range and NaN; None: on a CPU only (a GPU would wait).
         chunk_bytes: Memory for the buffers of "chunked" and "fused"; None: a default for the device.
         control: Optional transform of the soft targets; training of the embedding is unchanged. "eager" only.
@@ -134,6 +137,11 @@ class LabelEmbeddingLoss(ShardedLoss):
         self._objective = self._current_objective = objective
         self._set_steps(self.steps)
 
+    @property
+    def mixes(self) -> bool:
+        """Whether targets may be ``MixedTargets``: not with "chunked", "fused" or a control."""
+        return self.impl in ("auto", "eager") and self.control is None
+
     def compute(self, rows: Rows, head: nn.Module) -> LossOutput:
         """Compute the objective by the chosen implementation."""
         check_layer("auxiliary", self.auxiliary, rows.hidden, self.auxiliary.out_features)
@@ -144,7 +152,12 @@ class LabelEmbeddingLoss(ShardedLoss):
             assert self.shard is not None
             return sharded.label_embedding_loss(inputs, self.shard, sample=self.training)
         running = isinstance(self.embedding, RunningMeanLabelEmbedding)
-        eager = running or self.control is not None or (self.impl == "auto" and not is_plain_linear(head))
+        eager = (
+            running
+            or self.control is not None
+            or rows.mixed is not None
+            or (self.impl == "auto" and not is_plain_linear(head))
+        )
         backend = select_backend(
             "eager" if eager else self.impl,
             self.auxiliary.out_features,
@@ -253,6 +266,7 @@ METHOD = Method(
     options=LabelEmbeddingOptions,
     citation="Sun et al. 2017, arXiv 1710.10393",
     color="#0072b2",
+    mixed_targets="always",
     chunked=True,
     has_state=True,
     learns_embedding=True,

@@ -35,8 +35,6 @@ class ShardedLoss(Loss):
         if shard is not None:
             self.shard = check_shard(shard, self.num_labels)
             self.num_labels = shard.num_labels
-        if self.is_sharded:
-            self.mixes = False
 
     def compute_soft_targets(
         self, rows: Rows, head: nn.Module, hard_weight: float, embedding: LabelEmbedding | None = None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from labelemb.errors import ConfigError, check_at_least_one
-from labelemb.functional import cross_entropy, is_correct, soft_cross_entropy
+from labelemb.functional import cross_entropy, is_correct, mixture, soft_cross_entropy
 from labelemb.losses.base import Loss
 from labelemb.terms.output import LossOutput
 from labelemb.terms.reduction import masked_sum, row_scale, upcast
@@ -62,7 +62,7 @@ class RowLoss(Loss, ABC):
         if mixed is not None:
             weight = mixed.weight.to(log_p.dtype)
             others = self.row_terms(log_p, replace(rows, labels=mixed.second))
-            values = {name: weight * value + (1 - weight) * others[name] for name, value in values.items()}
+            values = {name: mixture(value, others[name], weight) for name, value in values.items()}
             labels = replace(mixed, weight=weight).heavier
         if self.training and torch.is_grad_enabled():
             with torch.no_grad():

@@ -4,6 +4,7 @@ N rows, V labels, D hidden size.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,11 +15,13 @@ from labelemb.functional import (
     cross_entropy,
     distillation_targets,
     is_correct,
+    mixture,
     soft_cross_entropy,
 )
 from labelemb.ops.inputs import ObjectiveInputs
+from labelemb.terms.objective import Objective
 from labelemb.terms.output import LossOutput
-from labelemb.terms.reduction import TermWeights, masked_sum, total_weight, upcast
+from labelemb.terms.reduction import TermWeights, masked_sum, upcast
 from labelemb.terms.running_mean import RunningMeanLabelEmbedding
 
 SoftTargetTransform = Callable[[Tensor, Tensor], Tensor]  # soft labels (N, V) and labels (N,) -> soft labels (N, V)
@@ -31,53 +34,108 @@ def label_embedding_loss(inputs: ObjectiveInputs, control: SoftTargetTransform |
         inputs: With an auxiliary head and a label embedding.
         control: Optional transform of the soft targets; training of the embedding is unchanged.
     """
-    rows, objective = inputs.rows, inputs.objective
-    labels, mask, row_weights, terms = rows.labels, rows.mask, rows.weights, objective.terms
+    rows, objective, labels = inputs.rows, inputs.objective, inputs.rows.labels
     assert inputs.auxiliary is not None
-    assert inputs.embedding is not None
     logits = inputs.head(rows.hidden)  # (N, V)
-    z1 = upcast(logits)
-    z2 = upcast(inputs.auxiliary(rows.hidden.detach()))  # (N, V)
-    e = upcast(inputs.embedding.rows(labels))  # (N, V)
-    log_p1, log_p2, log_q = (torch.log_softmax(z, dim=1) for z in (z1, z2, e))
-    learnable = is_correct(z2, labels) & mask  # (N,)
+    heads = Heads.of(upcast(logits), upcast(inputs.auxiliary(rows.hidden.detach())), objective)
+    values = row_values(inputs, heads, labels, control)
+    if rows.mixed is None:
+        _observe(inputs, heads, labels, values["learnable"])
+    else:
+        mixed = replace(rows.mixed, weight=rows.mixed.weight.to(heads.z1.dtype))
+        others = row_values(inputs, heads, mixed.second, control)
+        share = 1.0 if rows.weights is None else rows.weights
+        _observe(inputs, heads, mixed.first, values["learnable"] * mixed.weight * share)
+        _observe(inputs, heads, mixed.second, others["learnable"] * (1 - mixed.weight) * share)
+        values = {name: mixture(value, others[name], mixed.weight) for name, value in values.items()}
+        labels = mixed.heavier
 
-    known, unknown = mask, None  # rows with a soft label; rows without one
-    if isinstance(inputs.embedding, RunningMeanLabelEmbedding):
-        known = mask & inputs.embedding.known[labels]
-        unknown = mask & ~known if objective.mix == "convex" else None
-        if inputs.embedding.training and torch.is_grad_enabled():
-            inputs.embedding.observe(distillation_targets(z2, objective.tau), labels, learnable)
-
-    sums: dict[str, Tensor] = {}
-    if "hard" in terms:
-        sums["hard"] = masked_sum(cross_entropy(log_p1, labels), mask, row_weights)
-    if "soft" in terms:
-        q = log_q.exp()
-        targets = q if control is None else control(q, labels)
-        t = objective.soft_temperature
-        log_p = log_p1 if t == 1 else torch.log_softmax(z1 / t, dim=1)
-        sums["soft"] = masked_sum(soft_cross_entropy(log_p, targets), known, row_weights)
-    if "aux" in terms:
-        sums["aux"] = masked_sum(cross_entropy(log_p2, labels), mask, row_weights)
-    if "embedding" in terms:
-        teacher = distillation_targets(z2, objective.tau)
-        sums["embedding"] = masked_sum(soft_cross_entropy(log_q, teacher), learnable, row_weights)
-    if "cap" in terms:
-        sums["cap"] = masked_sum(confidence_cap(log_p2, labels, objective.alpha, objective.cap), mask, row_weights)
-
-    weights = TermWeights.of(rows, objective, z1.dtype, inputs.group)
-    alone = None if unknown is None else masked_sum(cross_entropy(log_p1, labels), unknown, row_weights)
-    values = weights.weigh(sums, weights.embedding(total_weight(learnable, row_weights)), alone)
-    total = torch.stack(list(values.values())).sum()
+    weights = TermWeights.of(rows, objective, heads.z1.dtype, inputs.group)
+    sums = {name: masked_sum(value, rows.mask, rows.weights) for name, value in values.items()}
+    terms = weights.weigh(sums, weights.embedding(sums["learnable"]), sums.get("hard_without_soft"))
     return LossOutput(
-        loss=attach_zero_grads(total, *unused_parameters(inputs)),
-        terms={name: value.detach() for name, value in values.items()},
-        correct=(is_correct(z1, labels) & mask).sum(),
-        count=mask.sum(),
+        loss=attach_zero_grads(torch.stack(list(terms.values())).sum(), *unused_parameters(inputs)),
+        terms={name: value.detach() for name, value in terms.items()},
+        correct=(is_correct(heads.z1, labels) & rows.mask).sum(),
+        count=rows.mask.sum(),
         logits=logits.detach(),
         weights=objective.weights,
     )
+
+
+@dataclass(frozen=True)
+class Heads:
+    """What the terms need of both heads, whatever the label; shape ``(N, V)`` each.
+
+    Attributes:
+        z1: Logits of the model.
+        z2: Logits of the auxiliary head.
+        log_p1: log softmax(z1).
+        log_p1_soft: log softmax(z1 / soft_temperature).
+        log_p2: log softmax(z2).
+    """
+
+    z1: Tensor
+    z2: Tensor
+    log_p1: Tensor
+    log_p1_soft: Tensor
+    log_p2: Tensor
+
+    @classmethod
+    def of(cls, z1: Tensor, z2: Tensor, objective: Objective) -> "Heads":
+        """Compute the log-probabilities."""
+        log_p1, log_p2 = torch.log_softmax(z1, dim=1), torch.log_softmax(z2, dim=1)
+        t = objective.soft_temperature
+        tempered = "soft" in objective.terms and t != 1
+        return cls(z1, z2, log_p1, torch.log_softmax(z1 / t, dim=1) if tempered else log_p1, log_p2)
+
+
+def row_values(
+    inputs: ObjectiveInputs, heads: Heads, labels: Tensor, control: SoftTargetTransform | None
+) -> dict[str, Tensor]:
+    """Return the terms in use, before their weights, as one value per row if the rows had these labels.
+
+    Args:
+        inputs: With a label embedding.
+        heads: Predictions of both heads.
+        labels: int64, shape ``(N,)``.
+        control: See ``label_embedding_loss``.
+
+    Returns:
+        Name -> shape ``(N,)``; also "learnable", whether the auxiliary head predicts the label and the row counts, and,
+        for labels that may have no soft label yet, "hard_without_soft", the hard term where there is none.
+    """
+    objective, terms, embedding = inputs.objective, inputs.objective.terms, inputs.embedding
+    assert embedding is not None
+    log_q = torch.log_softmax(upcast(embedding.rows(labels)), dim=1)  # (N, V)
+    learnable = is_correct(heads.z2, labels) & inputs.rows.mask
+    values = {"learnable": learnable}
+    if "hard" in terms:
+        values["hard"] = cross_entropy(heads.log_p1, labels)
+    if "soft" in terms:
+        q = log_q.exp()
+        values["soft"] = soft_cross_entropy(heads.log_p1_soft, q if control is None else control(q, labels))
+    if "aux" in terms:
+        values["aux"] = cross_entropy(heads.log_p2, labels)
+    if "embedding" in terms:
+        teacher = distillation_targets(heads.z2, objective.tau)
+        values["embedding"] = torch.where(learnable, soft_cross_entropy(log_q, teacher), 0.0)
+    if "cap" in terms:
+        values["cap"] = confidence_cap(heads.log_p2, labels, objective.alpha, objective.cap)
+    if isinstance(embedding, RunningMeanLabelEmbedding):
+        known = embedding.known[labels]
+        if "soft" in terms:
+            values["soft"] = torch.where(known, values["soft"], 0.0)
+        if objective.mix == "convex":
+            values["hard_without_soft"] = torch.where(known, 0.0, cross_entropy(heads.log_p1, labels))
+    return values
+
+
+def _observe(inputs: ObjectiveInputs, heads: Heads, labels: Tensor, weights: Tensor) -> None:
+    """Add the auxiliary head's predictions to the sums of a running mean, if the embedding is one in training."""
+    embedding = inputs.embedding
+    if isinstance(embedding, RunningMeanLabelEmbedding) and embedding.training and torch.is_grad_enabled():
+        embedding.observe(distillation_targets(heads.z2, inputs.objective.tau), labels, weights)
 
 
 def unused_parameters(inputs: ObjectiveInputs) -> list[Tensor]:

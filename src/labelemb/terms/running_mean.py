@@ -45,17 +45,18 @@ class RunningMeanLabelEmbedding(DenseLabelEmbedding):
         self.new_sums, self.new_counts = PendingState(num_labels, num_labels), PendingState(num_labels)
 
     @torch.no_grad()
-    def observe(self, predictions: Tensor, labels: Tensor, mask: Tensor) -> None:
-        """Add the predictions of the rows in the mask to the sums of their labels.
+    def observe(self, predictions: Tensor, labels: Tensor, weights: Tensor) -> None:
+        """Add the weighted predictions of rows to the sums of their labels.
 
         Args:
             predictions: The teacher's softened probabilities, shape ``(K, V)``.
             labels: int64, shape ``(K,)``.
-            mask: bool, shape ``(K,)``: the rows that the teacher predicts right.
+            weights: Shape ``(K,)``: weight of the label in each row that the teacher predicts right, 0 elsewhere.
         """
         sums, counts = self.new_sums.value, self.new_counts.value
-        sums.index_add_(0, labels, torch.where(mask[:, None], predictions, 0.0).to(sums.dtype))
-        counts.index_add_(0, labels, mask.to(counts.dtype))
+        weights = weights.to(sums.dtype)
+        sums.index_add_(0, labels, weights[:, None] * predictions.to(sums.dtype))
+        counts.index_add_(0, labels, weights)
 
     @torch.no_grad()
     def sync(self, group: Group = None) -> None:
@@ -69,7 +70,7 @@ class RunningMeanLabelEmbedding(DenseLabelEmbedding):
         """Make the means of the epoch the soft labels; a label without a right row keeps the soft label it has."""
         self.sync(group)
         seen = self.counts > 0
-        means = self.sums / self.counts.clamp(min=1)[:, None]
+        means = self.sums / torch.where(seen, self.counts, 1.0)[:, None]
         logits = means.clamp(min=torch.finfo(means.dtype).tiny).log().to(self.weight.dtype)
         self.weight.copy_(torch.where(seen[:, None], logits, self.weight))
         self.known |= seen

@@ -27,7 +27,7 @@ class VisionConfig(ClassificationConfig):
             for a named data set, true for own images.
         images_per_label: Maximum number of training images per label; null: all.
         augment: Augmentation of training images: ``none``, or ``crop-flip`` (pad 4, random crop, horizontal flip).
-        mixup: Mixup Beta(a, a) parameter; 0 disables. Only for methods with a fixed target.
+        mixup: Mixup Beta(a, a) parameter; 0 disables. Only for methods that take mixed targets.
         cutmix: CutMix Beta(a, a) parameter; 0 disables. With mixup also on, each batch uses one of the two.
         model: ``mlp``, ``cnn``, ``resnet8`` or ``resnet18``.
         width: Width of the model's layers; null: the published width.

@@ -61,7 +61,7 @@ class VisionTask(ClassificationTask):
             from_file = ", ".join(name for name, method in METHODS.items() if method.mixed_targets == "from file")
             methods = f"{always}; {from_file} with --embedding"
             got = f"{getattr(self.config, key)} for method {self.config.method}, impl {self.config.impl}"
-            raise ConfigError(key, f"0, or a method with fixed targets and impl eager ({methods})", got)
+            raise ConfigError(key, f"0, or a method that takes mixed targets, with impl eager or auto ({methods})", got)
 
     def setup(self, device: torch.device) -> None:
         """Move the images to the device, as uint8 in the memory format of the model."""
