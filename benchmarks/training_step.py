@@ -85,13 +85,13 @@ def step(config: VisionConfig, method: str) -> Callable[[], object]:
     accelerator = make_accelerator(config.precision, config.device, "none", Path())
     train_state = TrainState.prepare(task, settings, accelerator)
     batches = itertools.chain.from_iterable(task.batches(epoch, 0, train_state.shard) for epoch in itertools.count())
-    return lambda: train_state.step(next(batches), config.learning_rate, RunningSums())
+    return lambda: train_state.step(next(batches), settings.optimizer.learning_rate, RunningSums())
 
 
 def plain_step(config: VisionConfig) -> Callable[[], object]:
     """Return the step of a plain script: the same model, fp32, NCHW, ``F.cross_entropy`` and Adam."""
     task = random_task(replace(config, method="cross_entropy", channels_last=False))
-    optimizer = torch.optim.Adam(task.model.parameters(), lr=config.learning_rate)
+    optimizer = torch.optim.Adam(task.model.parameters(), lr=config.optimizer_settings.learning_rate)
     pixels, labels = task.data.train.pixels, task.data.train.labels
 
     def take() -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -14,6 +15,7 @@ from labelemb.errors import ConfigError
 from labelemb.files import write_atomically, write_text
 from labelemb.tasks.text.pretrained import PretrainedEncoder, PretrainedTokenizer
 from labelemb.tasks.text.trained import TrainedTextModel
+from labelemb.tasks.vision.pretrained import PretrainedImageModel
 from labelemb.tasks.vision.trained import TrainedModel
 from labelemb.tensor_files import write_tensors
 
@@ -127,16 +129,60 @@ def _onnx(program: torch.export.ExportedProgram, trained: TrainedModel | Trained
 
 
 def _export_pretrained(trained: TrainedModel | TrainedTextModel, folder: Path) -> None:
-    """Write the encoder for ``AutoModel.from_pretrained``, its tokenizer, and the linear classifier beside them."""
-    encoder = trained.model.encoder if isinstance(trained, TrainedTextModel) else None
-    if not isinstance(trained, TrainedTextModel) or not isinstance(encoder, PretrainedEncoder):
+    """Write a model of transformers for ``from_pretrained``. Raises ConfigError for any other."""
+    model = trained.model
+    if not (isinstance(model, PretrainedImageModel) and model.is_transformers) and not isinstance(
+        getattr(model, "encoder", None), PretrainedEncoder
+    ):
         raise ConfigError("to", "onnx or torch: this model is none of transformers", "'hf'")
-    assert isinstance(trained.tokenizer, PretrainedTokenizer)
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError("out", "a new or empty folder", str(folder))
-    config = encoder.encoder.config
-    config.id2label = dict(enumerate(trained.label_names))
-    config.label2id = {name: index for index, name in enumerate(trained.label_names)}
+    if isinstance(trained, TrainedModel):
+        _export_images(trained, folder)
+    else:
+        _export_texts(trained, folder)
+
+
+def _set_labels(config: Any, label_names: Sequence[str]) -> None:
+    config.id2label = dict(enumerate(label_names))
+    config.label2id = {name: index for index, name in enumerate(label_names)}
+
+
+def _export_images(trained: TrainedModel, folder: Path) -> None:
+    """Write the classifier for ``AutoModelForImageClassification.from_pretrained``, and its image processor."""
+    model, facts = trained.model, trained.preprocessing
+    assert isinstance(model, PretrainedImageModel)
+    with model.whole() as network:
+        _set_labels(network.config, trained.label_names)
+        weights = network.state_dict()
+        weights |= {
+            f"{model.head_name}.{name}": value / trained.temperature for name, value in model.head.state_dict().items()
+        }
+        network.save_pretrained(folder, state_dict=weights)  # type: ignore[operator]
+    _, height, width = facts.image_shape
+    processor = {
+        "image_processor_type": "CLIPImageProcessor",  # centre crop, resize, normalise
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": {"shortest_edge": min(height, width)},
+        "resample": 3,  # bicubic
+        "do_center_crop": True,
+        "crop_size": {"height": height, "width": width},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": facts.mean,
+        "image_std": facts.std,
+    }
+    write_text(folder / "preprocessor_config.json", json.dumps(processor, indent=2) + "\n")
+
+
+def _export_texts(trained: TrainedTextModel, folder: Path) -> None:
+    """Write the encoder for ``AutoModel.from_pretrained``, its tokenizer, and the linear classifier beside them."""
+    encoder = trained.model.encoder
+    assert isinstance(encoder, PretrainedEncoder)
+    assert isinstance(trained.tokenizer, PretrainedTokenizer)
+    _set_labels(encoder.encoder.config, trained.label_names)
     encoder.encoder.save_pretrained(folder)
     trained.tokenizer.tokenizer.save_pretrained(folder)
     head = trained.model.head

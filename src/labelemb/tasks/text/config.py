@@ -6,14 +6,15 @@ from typing import Any, Self, get_args
 
 from labelemb.errors import Choices
 from labelemb.tasks.classification.config import ClassificationConfig
+from labelemb.tasks.classification.pretrained import PREFIX, PRETRAINED_RATES, learning_rates
 from labelemb.tasks.text import data
 from labelemb.tasks.text.data import DataOptions
-from labelemb.tasks.text.pretrained import PREFIX, Pooling
+from labelemb.tasks.text.pretrained import Pooling
 from labelemb.training.optimizers import OptimizerName, OptimizerSettings, Schedule
 
 EMBEDDED = "ngrams"
 # learning rates of the body, the head and the loss's parameters
-RATES = {EMBEDDED: (5e-3, 5e-3, 5e-3), PREFIX: (5e-5, 2e-3, 1e-2)}
+EMBEDDED_RATES = (5e-3, 5e-3, 5e-3)
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,4 @@ class TextConfig(ClassificationConfig):
         return replace(super().resolved(), **self._learning_rates())
 
     def _learning_rates(self) -> dict[str, Any]:
-        defaults = RATES[PREFIX if self.is_pretrained else EMBEDDED]
-        names = ("learning_rate", "head_learning_rate", "loss_learning_rate")
-        chosen = {name: getattr(self, name) for name in names}
-        return {
-            name: default if chosen[name] is None else chosen[name]
-            for name, default in zip(names, defaults, strict=True)
-        }
+        return learning_rates(self, PRETRAINED_RATES if self.is_pretrained else EMBEDDED_RATES)

@@ -2,12 +2,11 @@
 
 from torch import Tensor, nn
 
+from labelemb.tasks.classification.pretrained import HEAD_STD, pretrained_source
 from labelemb.tasks.text.config import TextConfig
 from labelemb.tasks.text.encode import Tokenizer
 from labelemb.tasks.text.ngrams import NgramEncoder, NgramTokenizer
-from labelemb.tasks.text.pretrained import PretrainedEncoder, PretrainedTokenizer, pretrained_source
-
-HEAD_STD = 0.02  # as transformers initialises classifiers
+from labelemb.tasks.text.pretrained import PretrainedEncoder, PretrainedTokenizer
 
 
 class TextClassifier(nn.Module):

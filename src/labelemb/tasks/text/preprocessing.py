@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from labelemb.errors import DataError
 from labelemb.files import write_text
@@ -47,8 +46,3 @@ class Preprocessing:
             return cls(tuple(map(str, content["label_names"])), *counts)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(str(run.data_file), what, error) from error
-
-
-def encoder_folder(run: RunFolder) -> Path:
-    """Return where a run keeps the configuration and the tokenizer of its pretrained encoder."""
-    return run.path / "encoder"

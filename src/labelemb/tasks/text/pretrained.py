@@ -1,33 +1,15 @@
 """Pretrained encoders of transformers, loaded without executing anything from their folder."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
 from labelemb.errors import ConfigError, DataError
+from labelemb.tasks.classification.pretrained import load_pretrained
 
 Pooling = Literal["mean", "cls", "pooler"]
-PREFIX = "hf:"
-
-
-def pretrained_source(model: str) -> str:
-    """Return the folder or hub id of ``hf:DIR_OR_ID``.
-
-    Raises:
-        DataError: If it looks like a folder and holds no model.
-    """
-    source = model.removeprefix(PREFIX)
-    path = Path(source).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise DataError("model", "a folder with config.json, as save_pretrained writes it", f"{path} without it")
-        return str(path)
-    if source.count("/") > 1 or source.startswith((".", "/", "~")):
-        raise DataError("model", "a folder with a pretrained model, or an id of the hub", f"no such folder: {source}")
-    return source
 
 
 class PretrainedTokenizer:
@@ -41,7 +23,7 @@ class PretrainedTokenizer:
     """
 
     def __init__(self, source: str) -> None:
-        self.tokenizer: Any = _load("AutoTokenizer", source, "a tokenizer", use_fast=True)
+        self.tokenizer: Any = load_pretrained("AutoTokenizer", source, "a tokenizer", use_fast=True)
         if not getattr(self.tokenizer, "is_fast", False):
             raise DataError(source, "a fast tokenizer (tokenizer.json)", type(self.tokenizer).__name__)
         self.pad_id = self.tokenizer.pad_token_id or 0
@@ -101,7 +83,9 @@ class PretrainedEncoder(nn.Module):
             DataError: If they cannot be loaded.
         """
         weights = {"use_safetensors": True, "dtype": torch.float32}
-        return cls(_load("AutoModel", source, "a pretrained model with safetensors weights", **weights), pooling)
+        return cls(
+            load_pretrained("AutoModel", source, "a pretrained model with safetensors weights", **weights), pooling
+        )
 
     @classmethod
     def from_config(cls, folder: str, pooling: Pooling) -> Self:
@@ -110,7 +94,7 @@ class PretrainedEncoder(nn.Module):
         Raises:
             DataError: If the configuration cannot be read.
         """
-        config = _load("AutoConfig", folder, "the configuration of a model")
+        config = load_pretrained("AutoConfig", folder, "the configuration of a model")
         import transformers
 
         auto: Any = transformers.AutoModel
@@ -176,21 +160,3 @@ def encoder_layers(encoder: nn.Module) -> list[nn.Module]:
     lists = [list(module) for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module)]
     uniform = [layers for layers in lists if len({type(layer) for layer in layers}) == 1]
     return max(uniform, key=lambda layers: len(layers), default=[])
-
-
-def _load(kind: str, source: str, what: str, **options: Any) -> Any:
-    """Call ``from_pretrained`` of a class of transformers; remote code is never executed."""
-    try:
-        import transformers
-        from transformers.utils import logging as transformers_logging
-    except ImportError as error:
-        hint = "pip install 'labelemb[transformers]'"
-        raise ConfigError("model", "the package 'transformers', for hf: models", "not installed", hint) from error
-    logging: Any = transformers_logging
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        return getattr(transformers, kind).from_pretrained(source, trust_remote_code=False, **options)
-    except Exception as error:  # the network, the hub and many readers can fail below
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError("model", f"{what} in {source}", reason) from error

@@ -8,13 +8,14 @@ from torch import Tensor
 
 from labelemb.runs import RunFolder
 from labelemb.tasks.classification.imbalance import balanced_rows
+from labelemb.tasks.classification.pretrained import encoder_folder
 from labelemb.tasks.classification.task import ClassificationTask, build_classification_loss
 from labelemb.tasks.text.batch import EncodedTexts, TextBatch, batches_by_length
 from labelemb.tasks.text.config import TextConfig
 from labelemb.tasks.text.data import TextData
 from labelemb.tasks.text.encode import encode_texts
 from labelemb.tasks.text.model import build_model, build_tokenizer
-from labelemb.tasks.text.preprocessing import Preprocessing, encoder_folder
+from labelemb.tasks.text.preprocessing import Preprocessing
 from labelemb.tasks.text.pretrained import PretrainedEncoder, PretrainedTokenizer
 from labelemb.training.seeding import drawing_from
 from labelemb.training.task import Shard

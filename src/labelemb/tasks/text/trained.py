@@ -12,6 +12,7 @@ from labelemb.metrics.calibration import fit_temperature
 from labelemb.runs import RunFolder
 from labelemb.tasks.classification.evaluation import Evaluation, evaluate_logits, top_labels
 from labelemb.tasks.classification.labels import match_labels
+from labelemb.tasks.classification.pretrained import encoder_folder
 from labelemb.tasks.classification.trained import Checkpoint, TrainedClassifier
 from labelemb.tasks.text.batch import EncodedTexts
 from labelemb.tasks.text.config import TextConfig
@@ -19,7 +20,7 @@ from labelemb.tasks.text.data import TextData, Texts, load, read_labelled
 from labelemb.tasks.text.encode import Tokenizer
 from labelemb.tasks.text.model import build_model
 from labelemb.tasks.text.ngrams import NgramTokenizer
-from labelemb.tasks.text.preprocessing import Preprocessing, encoder_folder
+from labelemb.tasks.text.preprocessing import Preprocessing
 from labelemb.tasks.text.pretrained import PretrainedTokenizer
 from labelemb.tasks.text.task import eval_batches
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labelemb.errors import ConfigError
+from labelemb.tasks.vision.pretrained import build_pretrained, is_pretrained
 from labelemb.tasks.vision.resnet import resnet8, resnet18
 
 
@@ -59,18 +60,28 @@ class Cnn(nn.Module):
 MODELS: dict[str, Callable[..., nn.Module]] = {"mlp": Mlp, "cnn": Cnn, "resnet8": resnet8, "resnet18": resnet18}
 
 
-def build_model(name: str, image_shape: tuple[int, int, int], num_labels: int, width: int | None = None) -> nn.Module:
+def build_model(
+    name: str,
+    image_shape: tuple[int, int, int],
+    num_labels: int,
+    width: int | None = None,
+    saved: str | None = None,
+) -> nn.Module:
     """Build a model by name.
 
     Args:
-        name: A key of ``MODELS``.
+        name: A key of ``MODELS``, ``hf:DIR_OR_ID`` or ``timm:NAME``.
         image_shape: ``(C, H, W)``.
         num_labels: Number of labels V.
         width: Model width. Default: the published width.
+        saved: See ``build_pretrained``.
 
     Raises:
         ConfigError: If the name is unknown or the images are too small for the model.
+        DataError: If a pretrained model cannot be loaded.
     """
+    if is_pretrained(name):
+        return build_pretrained(name, image_shape, num_labels, saved)
     if name not in MODELS:
         raise ConfigError("model", " or ".join(MODELS), repr(name))
     return MODELS[name](image_shape, num_labels, **({} if width is None else {"width": width}))

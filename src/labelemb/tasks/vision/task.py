@@ -11,6 +11,7 @@ from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.methods import METHODS
 from labelemb.runs import RunFolder
 from labelemb.tasks.classification.imbalance import balanced_rows
+from labelemb.tasks.classification.pretrained import encoder_folder
 from labelemb.tasks.classification.task import ClassificationTask, build_classification_loss
 from labelemb.tasks.vision.augment import CropFlip
 from labelemb.tasks.vision.config import VisionConfig
@@ -18,6 +19,7 @@ from labelemb.tasks.vision.images import ImageBatch, ImageData, Images, Normalis
 from labelemb.tasks.vision.mixing import Mixing
 from labelemb.tasks.vision.models import build_model, initialise
 from labelemb.tasks.vision.preprocessing import Preprocessing
+from labelemb.tasks.vision.pretrained import PretrainedImageModel
 from labelemb.terms.output import MixedTargets
 from labelemb.training.seeding import drawing_from, generator
 from labelemb.training.task import Shard
@@ -103,6 +105,8 @@ class VisionTask(ClassificationTask):
 
     def save_artifacts(self, run: RunFolder) -> None:
         """Write the preprocessing, the errors by label and the label embedding."""
+        if isinstance(self.model, PretrainedImageModel) and not run.data_file.is_file():  # written last
+            self.model.save_config(encoder_folder(run))
         Preprocessing.of(self.data).write(run)
         super().save_artifacts(run)
 

@@ -14,6 +14,7 @@ from labelemb.metrics.calibration import fit_temperature
 from labelemb.runs import RunFolder
 from labelemb.tasks.classification.evaluation import Evaluation, evaluate_logits, top_labels
 from labelemb.tasks.classification.labels import match_labels
+from labelemb.tasks.classification.pretrained import encoder_folder
 from labelemb.tasks.classification.trained import Checkpoint, TrainedClassifier
 from labelemb.tasks.vision.config import VisionConfig
 from labelemb.tasks.vision.datasets import DataOptions, load
@@ -42,8 +43,10 @@ class TrainedModel(TrainedClassifier):
     def __init__(self, run: RunFolder, checkpoint: Checkpoint = "last", device: str = "cpu") -> None:
         config = VisionConfig.read(run, required=("dataset", "model"))
         self.preprocessing = facts = Preprocessing.read(run)
-        make = partial(build_model, config.model, facts.image_shape, len(facts.label_names), config.width)
-        check_model_size(f"{run.config_file}, width", make)
+        saved = str(encoder_folder(run))
+        make = partial(build_model, config.model, facts.image_shape, len(facts.label_names), config.width, saved)
+        if not config.is_pretrained:
+            check_model_size(f"{run.config_file}, width", make)
         model = make()
         super().__init__(run, facts.label_names, model, checkpoint, device)
         channels_last = config.channels_last

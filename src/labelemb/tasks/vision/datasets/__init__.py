@@ -69,7 +69,7 @@ def load(name: str, folder: Path | None, options: DataOptions | None = None) -> 
     """
     options = options or DataOptions()
     if not is_known(name):
-        raise ConfigError("dataset", NAMES, repr(name))
+        raise ConfigError("dataset", NAMES, repr(name) if name else "none")
     if options.label_level == "coarse" and name != "cifar100" and not name.startswith("hub:"):
         raise ConfigError("label_level", f"fine for {name}, which has a single label level", "coarse")
     if options.image_size is not None and name in DATASETS:
