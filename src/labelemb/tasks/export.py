@@ -131,9 +131,9 @@ def _onnx(program: torch.export.ExportedProgram, trained: TrainedModel | Trained
 def _export_pretrained(trained: TrainedModel | TrainedTextModel, folder: Path) -> None:
     """Write a model of transformers for ``from_pretrained``. Raises ConfigError for any other."""
     model = trained.model
-    if not (isinstance(model, PretrainedImageModel) and model.is_transformers) and not isinstance(
-        getattr(model, "encoder", None), PretrainedEncoder
-    ):
+    encoder = getattr(model, "encoder", None)
+    known = model.is_transformers if isinstance(model, PretrainedImageModel) else isinstance(encoder, PretrainedEncoder)
+    if not known:
         raise ConfigError("to", "onnx or torch: this model is none of transformers", "'hf'")
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError("out", "a new or empty folder", str(folder))

@@ -85,7 +85,8 @@ def test_another_image_size(images: Path, tmp_path: Path) -> None:
     assert TrainedModel(RunFolder(tmp_path / "run")).preprocessing.image_shape == (3, 24, 24)
 
 
-def test_models_that_do_not_fit(images: Path, tmp_path: Path) -> None:
+def test_models_that_do_not_fit(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
     vit = save(tmp_path / "vit", "vit")
     other = save(tmp_path / "other", "resnet")
     (other / "config.json").write_text((vit / "config.json").read_text())  # weights of another architecture
@@ -99,8 +100,7 @@ def test_models_that_do_not_fit(images: Path, tmp_path: Path) -> None:
         "timm:resnet10t": "the package 'timm', for timm: models, got not installed",
     }
     for model, says in cases.items():
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(LabelembError) as caught:
-            patch.setitem(sys.modules, "timm", None)
+        with pytest.raises(LabelembError) as caught:
             check(VisionConfig(**{**vars(config), "model": model}), RunFolder(tmp_path / "run"))
         assert says in str(caught.value)
         assert "\n" not in str(caught.value)

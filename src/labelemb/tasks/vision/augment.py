@@ -1,14 +1,12 @@
 """Batched random crops and horizontal flips of uint8 images ``(N, C, H, W)``, on the device of the images."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from labelemb.training.seeding import generator
 
-Augment = Literal["none", "crop-flip"]
 PAD = 4  # pixels on each side, the usual value for CIFAR
 
 

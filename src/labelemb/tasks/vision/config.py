@@ -8,7 +8,7 @@ from labelemb.errors import Choices
 from labelemb.tasks.classification.config import ClassificationConfig
 from labelemb.tasks.classification.pretrained import PREFIX, PRETRAINED_RATES, learning_rates
 from labelemb.tasks.vision import datasets
-from labelemb.tasks.vision.augment import Augment
+from labelemb.tasks.vision.augmentation import Augment, AugmentOptions, AutoAugment
 from labelemb.tasks.vision.datasets import DataOptions
 from labelemb.tasks.vision.datasets.cifar_archives import Level
 from labelemb.tasks.vision.models import MODELS
@@ -33,7 +33,11 @@ class VisionConfig(ClassificationConfig):
         validate: Whether to hold out a stratified tenth of the training images for validation; null: as published
             for a named data set, true for own images.
         images_per_label: Maximum number of training images per label; null: all.
-        augment: Augmentation of training images: ``none``, or ``crop-flip`` (pad 4, random crop, horizontal flip).
+        augment: Augmentation of training images: ``none``, ``crop-flip`` (pad 4, random crop, horizontal flip) or
+            ``resized-crop-flip`` (random crop resized to the image size, horizontal flip).
+        crop_area: Smallest share of the image that a crop of ``resized-crop-flip`` covers, above 0 and up to 1.
+        auto_augment: ``none``, or ``trivial``: TrivialAugment, one random change of geometry or color per image.
+        random_erasing: Probability that a rectangle of a training image is replaced by the mean color, 0 to 1.
         mixup: Mixup Beta(a, a) parameter; 0 disables. Only for methods that take mixed targets.
         cutmix: CutMix Beta(a, a) parameter; 0 disables. With mixup also on, each batch uses one of the two.
         model: ``mlp``, ``cnn``, ``resnet8`` or ``resnet18`` (trained from scratch), or a pretrained model:
@@ -60,6 +64,9 @@ class VisionConfig(ClassificationConfig):
     validate: bool | None = None
     images_per_label: int | None = None
     augment: Augment = "none"
+    crop_area: float = 0.08
+    auto_augment: AutoAugment = "none"
+    random_erasing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
     model: str = "mlp"
@@ -78,6 +85,8 @@ class VisionConfig(ClassificationConfig):
         choices.expect(known, "dataset", datasets.NAMES, repr(self.dataset))
         choices.expect_one_of("label_level", self.label_level, get_args(Level))
         choices.expect_one_of("augment", self.augment, get_args(Augment))
+        choices.expect_one_of("auto_augment", self.auto_augment, get_args(AutoAugment))
+        self.augment_options.check_values(choices)
         known = self.model in MODELS or self.is_pretrained
         choices.expect(known, "model", f"{', '.join(MODELS)}, hf:DIR_OR_ID or timm:NAME", repr(self.model))
         for name in ("width", "image_size", "images_per_label"):
@@ -126,6 +135,11 @@ class VisionConfig(ClassificationConfig):
 
     def _learning_rates(self) -> dict[str, Any]:
         return learning_rates(self, PRETRAINED_RATES if self.is_pretrained else SCRATCH_RATES)
+
+    @property
+    def augment_options(self) -> AugmentOptions:
+        """Return the options of the augmentation."""
+        return self.values_of(AugmentOptions)
 
     @property
     def data_options(self) -> DataOptions:

@@ -13,7 +13,7 @@ from labelemb.runs import RunFolder
 from labelemb.tasks.classification.imbalance import balanced_rows
 from labelemb.tasks.classification.pretrained import encoder_folder
 from labelemb.tasks.classification.task import ClassificationTask, build_classification_loss
-from labelemb.tasks.vision.augment import CropFlip
+from labelemb.tasks.vision.augmentation import Augmentation
 from labelemb.tasks.vision.config import VisionConfig
 from labelemb.tasks.vision.images import ImageBatch, ImageData, Images, Normalise
 from labelemb.tasks.vision.mixing import Mixing
@@ -75,22 +75,23 @@ class VisionTask(ClassificationTask):
         self._held_out = {name: split.to(device, layout) for name, split in splits.items() if split is not None}
 
     def batches(self, epoch: int, start: int, shard: Shard) -> Iterator[list[ImageBatch]]:
-        """Yield the training batches of an epoch; order and crops depend on the seed and the epoch only."""
+        """Yield the training batches of an epoch; order and augmentation depend on the seed and the epoch only."""
         seed, device = self.config.seed, self._train.labels.device
         if self.config.sampling == "balanced":
             order = balanced_rows(self._train.labels, seed, epoch).to(device)
         else:
             order = torch.randperm(len(self._train), generator=generator(seed, "order", epoch)).to(device)
-        crops = CropFlip.draw(len(order), seed, epoch).to(device) if self.config.augment == "crop-flip" else None
+        shape = self.data.image_shape[1:]
+        augmentation = Augmentation.draw(self.config.augment_options, len(self._train), shape, seed, epoch).to(device)
         for number, rows in enumerate(torch.split(order, self.config.batch_size)[start:], start=start):
             pieces = shard.pieces(rows)
             if not self.config.mixes:
-                yield [self._batch(self._train, piece, crops) for piece in pieces]
+                yield [self._batch(self._train, piece, augmentation) for piece in pieces]
                 continue
-            strengths, shape = (self.config.mixup, self.config.cutmix), self.data.image_shape[1:]
+            strengths = (self.config.mixup, self.config.cutmix)
             mixing = Mixing.draw(len(rows), shape, strengths, seed, (epoch, number))
             partners = shard.pieces(rows[mixing.partners.to(device)])
-            yield [self._mixed(mixing, *pair, crops) for pair in zip(pieces, partners, strict=True)]
+            yield [self._mixed(mixing, *pair, augmentation) for pair in zip(pieces, partners, strict=True)]
 
     def held_out_labels(self, last: bool) -> Mapping[str, Tensor]:
         """Return the labels of each held-out split; images are evaluated after every epoch."""
@@ -110,14 +111,16 @@ class VisionTask(ClassificationTask):
         Preprocessing.of(self.data).write(run)
         super().save_artifacts(run)
 
-    def _batch(self, images: Images, rows: Tensor, crops: CropFlip | None = None) -> ImageBatch:
+    def _batch(self, images: Images, rows: Tensor, augmentation: Augmentation | None = None) -> ImageBatch:
         pixels = images.select(rows)
-        if crops is not None:
-            pixels = crops[rows](pixels, self.config.channels_last)
-        return ImageBatch(self._normalise(pixels), images.labels[rows], rows)
+        if augmentation is None:
+            return ImageBatch(self._normalise(pixels), images.labels[rows], rows)
+        augmentation = augmentation[rows]
+        normalised = self._normalise(augmentation.pixels(pixels, self.config.channels_last))
+        return ImageBatch(augmentation.images(normalised), images.labels[rows], rows)
 
-    def _mixed(self, mixing: Mixing, rows: Tensor, partners: Tensor, crops: CropFlip | None) -> ImageBatch:
-        first, second = (self._batch(self._train, each, crops) for each in (rows, partners))
+    def _mixed(self, mixing: Mixing, rows: Tensor, partners: Tensor, augmentation: Augmentation) -> ImageBatch:
+        first, second = (self._batch(self._train, each, augmentation) for each in (rows, partners))
         weight = torch.full((len(rows),), mixing.weight, device=rows.device)
         targets = MixedTargets(first.labels, second.labels, weight)
         return ImageBatch(mixing(first.images, second.images), targets, rows)
