@@ -7,7 +7,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
 
 from labelemb import (
     CompressedLabelEmbedding,
@@ -132,6 +135,85 @@ def alone() -> Any:
     if not _alone:
         _alone.append(dist.new_group([dist.get_rank()], use_local_synchronization=True))
     return _alone[0]
+
+
+def all_cases(folder: str) -> None:
+    exactness()
+    # Nearly all labels are sampled, which are all of so few: the path of the sample, the result of the whole.
+    for make in [*losses("dense", 11, PUBLISHED, 6), *losses("compressed", 11, PUBLISHED, 6)]:
+        compare(make, LabelShard.of(11, sampled=0.99), 24, 6)
+    world = dist.get_world_size()
+    dtensor_head(init_device_mesh("cpu", (world,)))
+    if world == 4:
+        mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("data", "label"))
+        data_and_labels(mesh)
+        other_number_of_processes(mesh["label"], folder)
+
+
+def dtensor_head(mesh: DeviceMesh) -> None:
+    """A head of torch's tensor parallelism gets the gradient of a local one."""
+    torch.manual_seed(1)
+    shard = LabelShard.of(5, mesh)
+    loss = LabelEmbeddingLoss(6, 5, CompressedLabelEmbedding(5, 4), shard=shard).double()
+    batch = Batch.make(24, 6, 5, None)
+    local = local_head(batch.head, shard)
+    tensor_parallel = parallelize_module(batch.head, mesh, ColwiseParallel())
+    hiddens = [batch.hidden[8:].clone().requires_grad_() for _ in range(2)]
+    for head, hidden in zip((local, tensor_parallel), hiddens, strict=True):
+        loss(hidden, head, batch.targets[8:]).loss.backward()
+    check("hidden", hiddens[1].grad, hiddens[0].grad)
+    check("DTensor head", tensor_parallel.weight.grad.to_local(), local.weight.grad)
+    check("DTensor bias", tensor_parallel.bias.grad.to_local(), local.bias.grad)
+
+
+def data_and_labels(mesh: DeviceMesh) -> None:
+    """Two halves of the batch on two halves of the labels each: averaged over the halves, the whole batch."""
+    torch.manual_seed(2)
+    shard, data = LabelShard.of(11, mesh["label"]), mesh["data"].get_group()
+    for objective in PUBLISHED:
+        full = LabelEmbeddingLoss(6, 11, CompressedLabelEmbedding(11, 4), objective, process_group=alone()).double()
+        local = LabelEmbeddingLoss(
+            6, 11, CompressedLabelEmbedding(11, 4, shard=shard), objective, shard=shard, process_group=data
+        ).double()
+        batch = Batch.make(24, 6, 11, full.auxiliary)
+        local.load_full_state_dict(full.state_dict())
+        head = local_head(batch.head, shard)
+        rows = slice(0, 15) if dist.get_rank(data) == 0 else slice(15, None)
+        want = full(batch.hidden, batch.head, batch.targets)
+        got = local(batch.hidden[rows], head, batch.targets[rows])
+        want.loss.backward()
+        got.loss.backward()
+        values = [got.loss.detach(), head.weight.grad, *(p.grad for p in local.parameters())]
+        for value in values:
+            dist.all_reduce(value, group=data)
+        check("loss of data x labels", values[0] / 2, want.loss)
+        check("head of data x labels", head.weight.grad / 2, shard.part(batch.head.weight.grad))
+        for (key, mine), whole in zip(local.named_parameters(), full.parameters(), strict=True):
+            check(f"{key} of data x labels", mine.grad / 2, shard.part(whole.grad, local.shard_dims()[key]))
+
+
+def other_number_of_processes(pair: DeviceMesh, folder: str) -> None:
+    """A loss saved by four processes is loaded by two, as the whole and by parts."""
+    for kind in ("dense", "compressed"):
+        four, two = (
+            LabelEmbeddingLoss(6, 5, make_embedding(kind, 5), shard=LabelShard.of(5, group)) for group in (None, pair)
+        )
+        four.steps = 7
+        full = four.full_state_dict()
+        dcp.save({"loss": four.sharded_state_dict()}, checkpoint_id=f"{folder}/{kind}")
+        state = {"loss": two.sharded_state_dict()}
+        dcp.load(state, checkpoint_id=f"{folder}/{kind}", process_group=pair.get_group())
+        two.load_sharded_state_dict(state["loss"])
+        again = LabelEmbeddingLoss(6, 5, make_embedding(kind, 5), shard=LabelShard.of(5, pair))
+        again.load_full_state_dict(full)
+        assert two.steps == again.steps == 7
+        for loss in (two, again):
+            found = loss.full_state_dict()
+            assert all(torch.equal(found[name], value) for name, value in full.items()), kind
+        whole = LabelEmbeddingLoss(6, 5, make_embedding(kind, 5))
+        whole.load_state_dict(full)
+        gathered = two.embedding.gather()
+        assert torch.equal(gathered.matrix(), whole.embedding.matrix())
 
 
 def exactness() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from labelemb import CompressedLabelEmbedding, LabelEmbeddingLoss, LabelShard
+from labelemb import CompressedLabelEmbedding, LabelEmbeddingLoss, LabelShard, LinearCrossEntropyLoss, MixedTargets
 from labelemb.errors import ConfigError
 from tests.ops import sharded_cases
 from tests.processes import run_in_processes
@@ -15,7 +15,7 @@ from tests.processes import run_in_processes
 
 @pytest.mark.parametrize("size", [2, 3, 4])
 def test_shards_equal_the_whole(size: int, tmp_path: Path) -> None:
-    run_in_processes(size, tmp_path, sharded_cases.exactness)
+    run_in_processes(size, tmp_path, sharded_cases.all_cases, str(tmp_path))
 
 
 def test_one_process_has_the_bits_of_the_unsharded_loss() -> None:
@@ -31,6 +31,27 @@ def test_one_process_has_the_bits_of_the_unsharded_loss() -> None:
         value.backward()
         grads.append([value, here.grad, *(p.grad for p in [*layer.parameters(), *loss.parameters()])])
     assert all(torch.equal(a, b) for a, b in zip(*grads, strict=True))
+
+
+def test_a_sample_of_the_labels_estimates_the_sum_over_all() -> None:
+    torch.manual_seed(0)
+    loss = LinearCrossEntropyLoss(shard=LabelShard.of(20, sampled=0.3))
+    head, hidden, targets = nn.Linear(6, 20), torch.randn(1, 6, requires_grad=True), torch.tensor([3])
+    exact = loss.eval()(hidden, head, targets)
+    loss.train()
+    outputs = [loss(hidden, head, targets) for _ in range(500)]
+    assert exact.logits.shape == (1, 20)
+    assert outputs[0].logits.shape == (1, 6)
+    mean = torch.stack([output.loss.exp() for output in outputs]).mean()  # the sum of exponentials over exp(z[y])
+    torch.testing.assert_close(mean, exact.loss.exp(), rtol=0.05, atol=0)
+    outputs[0].loss.backward()
+    assert int((head.weight.grad.abs().sum(1) > 0).sum()) == 6
+
+
+def test_mixed_targets_are_refused() -> None:
+    mixed = MixedTargets(torch.tensor([0]), torch.tensor([1]), torch.tensor([0.5]))
+    with pytest.raises(ConfigError, match="mixed targets"):
+        LinearCrossEntropyLoss(shard=LabelShard.of(4, sampled=0.5))(torch.zeros(1, 3), nn.Linear(3, 4), mixed)
 
 
 @pytest.mark.parametrize("options", [{"impl": "chunked"}, {"impl": "fused"}, {"control": lambda q, y: q}])

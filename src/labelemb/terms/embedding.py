@@ -103,7 +103,7 @@ class LabelEmbedding(LabelParts, ABC):
 
     def _tensors(self) -> dict[str, Tensor]:
         """Return what a file holds, by name."""
-        return dict(self.state_dict())
+        return dict(self.named_parameters())
 
     @classmethod
     def load(cls, path: Path | str) -> Self:

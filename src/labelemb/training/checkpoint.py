@@ -70,7 +70,7 @@ def load_weights(module: nn.Module, content: Mapping[str, Any], key: str, path: 
     try:
         with warnings.catch_warnings():  # torch warns that nothing is copied into a module on the meta device
             warnings.filterwarnings("ignore", "for .*: copying from a non-meta parameter", UserWarning)
-            module.load_state_dict(weights)
+            module.load_state_dict({name: _placed_like(value, own[name]) for name, value in weights.items()})
     except Exception as error:  # state that a module checks by itself
         raise DataError(f"{path}, {key}", f"the state of a {type(module).__name__}", _first_line(error)) from error
 
@@ -97,7 +97,13 @@ def load_optimizer(optimizer: Optimizer, content: Mapping[str, Any], path: Path)
             expected = shapes.get(name, _describe(parameters[index]))
             if value is not None and _describe(value) != expected:
                 raise DataError(f"{source}, {name}", expected, _describe(value))
-    optimizer.load_state_dict({**own, "state": state})
+    placed = {
+        index: {
+            name: value if name == "step" else _placed_like(value, parameters[index]) for name, value in values.items()
+        }
+        for index, values in state.items()
+    }
+    optimizer.load_state_dict({**own, "state": placed})
 
 
 def load_history(content: Mapping[str, Any], total_steps: int, path: Path) -> list[Line]:
@@ -128,6 +134,16 @@ def nearest_hint(path: Path) -> str:
             like = {file: SequenceMatcher(None, str(file), str(path)).ratio() for file in found}
             return f"There is {max(found, key=lambda file: (file.name == path.name, like[file]))}"
     return ""
+
+
+def _placed_like(value: Any, own: object) -> Any:
+    """Return a whole tensor, which every process has, as ``own`` is placed: split if that is a ``DTensor``."""
+    if value is None or not hasattr(own, "full_tensor"):
+        return value
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    assert isinstance(own, DTensor)
+    return distribute_tensor(value.to(own.device), own.device_mesh, own.placements, src_data_rank=None)
 
 
 def _describe(value: object) -> str:

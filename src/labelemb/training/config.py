@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, get_args, get_type_hints
 
 from labelemb.errors import Choices, ConfigError, DataError
 from labelemb.functional import TERMS
@@ -18,6 +18,7 @@ from labelemb.terms.objective import Cap, EmbeddingUpdate, Mix, Objective
 from labelemb.training.device import Precision, best_precision, check_tracker
 from labelemb.training.loop import FitSettings
 from labelemb.training.optimizers import OptimizerName, OptimizerSettings, Schedule
+from labelemb.training.parallel import Sharding
 from labelemb.training.task import Task
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class TrainingConfig(AllMethodOptions):
             null: train all epochs.
         precision: ``fp32``, ``bf16`` or ``fp16`` (autocast); ``auto``: bf16 where the hardware supports it.
         device: ``auto`` or ``cpu``.
+        sharding: How several processes (torchrun) share the weights: ``none``: each has all of them (DDP); ``fsdp``:
+            weights, gradients and optimizer state are split between steps (PyTorch's ``fully_shard``).
         tracker: Experiment tracker that Accelerate knows (tensorboard, wandb, ...), or ``none``.
 
     Raises:
@@ -107,6 +110,7 @@ class TrainingConfig(AllMethodOptions):
     patience: int | None = None
     precision: Precision = "fp32"
     device: Literal["auto", "cpu"] = "auto"
+    sharding: Sharding = "none"
     tracker: str = "none"
 
     def __post_init__(self) -> None:
@@ -135,6 +139,9 @@ class TrainingConfig(AllMethodOptions):
             choices.include(lambda: method.check(self.values_of(method.options), self.objective))
         choices.include(lambda: self.optimizer_settings)
         choices.include(lambda: check_implementation(self.impl, None))
+        choices.expect_one_of("sharding", self.sharding, get_args(Sharding))
+        scaled = self.sharding == "fsdp" and self.precision == "fp16"
+        choices.expect(not scaled, "precision", "fp32 or bf16 with sharding fsdp", self.precision)
 
     @property
     def objective(self) -> Objective:

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import Tensor
 
 from labelemb.errors import DataError
 from labelemb.runs import Line, RunFolder
 from labelemb.training.checkpoint import load_checkpoint, load_history, load_optimizer, load_weights, save_checkpoint
-from labelemb.training.optimizers import OptimizerSettings, build_optimizer, learning_rate_at
+from labelemb.training.optimizers import OptimizerSettings, learning_rate_at
+from labelemb.training.parallel import Parallel, Sharding, share
 from labelemb.training.progress import TrainingProgress
 from labelemb.training.seeding import stream_seed
 from labelemb.training.task import Batch, Shard, Task
@@ -72,6 +72,7 @@ class FitSettings:
     save_every: int | None = None
     gradient_accumulation_steps: int = 1
     best: tuple[CheckpointCriterion, ...] = (CheckpointCriterion("valid_error"),)
+    sharding: Sharding = "none"
     patience: int | None = None
 
     def stops_early(self, history: Sequence[Line]) -> bool:
@@ -134,14 +135,15 @@ def fit(
                 terms = state.step(micro_batches, rate, sums)
                 step += 1
                 if step % task.steps_per_epoch == 0:
-                    state.unwrapped_loss.epoch_end()
+                    with state.parallel.whole():
+                        state.parallel.loss.epoch_end()
                 progress.step(step, terms, sums.correct, sums.count)
             line, last = state.evaluate(sums, history, step, start)
-            state.unwrapped_loss.sync()
+            state.parallel.loss.sync()
             history.append(line)
             if main:
                 check_held()
-                state.save(run, history, last)
+            state.save(run, history, last)
             progress.line(line)
             accelerator.log({key: value for key, value in line.items() if key != "terms"} | line["terms"], step=step)
             accelerator.wait_for_everyone()
@@ -163,69 +165,47 @@ def _batches(task: Task, step: int, shard: Shard) -> Iterator[Sequence[Batch]]:
 
 @dataclass
 class TrainState:
-    """Model, loss and optimizer, prepared for the device and the processes.
-
-    Attributes:
-        unwrapped_model: The model without the wrapper of data parallelism.
-        unwrapped_loss: The loss without it.
-    """
+    """Model, loss and optimizer, prepared for the device and the processes."""
 
     task: Task
     settings: FitSettings
     accelerator: Accelerator
-    model: nn.Module
-    loss: nn.Module
-    unwrapped_model: Any
-    unwrapped_loss: Any
-    optimizer: Optimizer
+    parallel: Parallel
     shard: Shard
 
     @classmethod
     def prepare(cls, task: Task, settings: FitSettings, accelerator: Accelerator) -> "TrainState":
-        """Move data, model and loss to the device and wrap them for data parallelism."""
+        """Move data, model and loss to the device and share them over the processes."""
         task.setup(accelerator.device)
-        model, loss = task.model, task.loss.to(accelerator.device)
-        optimizer = build_optimizer(model, loss, settings.optimizer)
-        model, optimizer = accelerator.prepare(model, optimizer)
-        if any(parameter.requires_grad for parameter in loss.parameters()):  # DDP refuses a module without parameters
-            loss = accelerator.prepare(loss)
+        model, loss = task.model.to(accelerator.device), task.loss.to(accelerator.device)
+        parallel = share(settings.sharding, model, loss, settings.optimizer, accelerator)
         shard = Shard(accelerator.process_index, accelerator.num_processes, settings.gradient_accumulation_steps)
-        unwrapped = accelerator.unwrap_model(model), accelerator.unwrap_model(loss)
-        return cls(task, settings, accelerator, model, loss, *unwrapped, optimizer, shard)
+        return cls(task, settings, accelerator, parallel, shard)
 
     def step(self, micro_batches: Sequence[Batch], rate: float, sums: RunningSums) -> dict[str, Tensor]:
         """Take one optimizer step; return the loss terms of the last micro-batch."""
         num_items_in_batch = self._count_rows(micro_batches) if len(micro_batches) > 1 else None
         for number, batch in enumerate(micro_batches):
-            with contextlib.ExitStack() as stack:
-                if number < len(micro_batches) - 1:  # all-reduce gradients once per step
-                    for module in (self.model, self.loss):
-                        stack.enter_context(self.accelerator.no_sync(module))
+            last, parallel = number == len(micro_batches) - 1, self.parallel
+            with contextlib.nullcontext() if last else parallel.without_gradient_exchange():
                 with self.accelerator.autocast():
-                    hidden = self.model(*batch.inputs)
-                    output = self.loss(
-                        hidden,
-                        self.unwrapped_model.head,
-                        batch.targets,
-                        num_items_in_batch=num_items_in_batch,
-                        index=batch.index,
-                    )
+                    output = parallel.compute(batch, num_items_in_batch)
                 self.accelerator.backward(output.loss)
             sums.add(batch, output)
+        optimizer = self.parallel.optimizer
         if self.settings.optimizer.max_grad_norm:
-            parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-            self.accelerator.clip_grad_norm_(parameters, self.settings.optimizer.max_grad_norm)
-        for group in self.optimizer.param_groups:
+            self.parallel.clip(self.settings.optimizer.max_grad_norm)
+        for group in optimizer.param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
         sums.steps += 1
         terms: dict[str, Tensor] = output.terms
         return terms
 
     def _count_rows(self, micro_batches: Sequence[Batch]) -> Tensor:
         """Return the number of rows, or their total weight, of a batch over its micro-batches and all processes."""
-        counts = [self.unwrapped_loss.count_items(batch.targets) for batch in micro_batches]
+        counts = [self.parallel.loss.count_items(batch.targets) for batch in micro_batches]
         return self._total(torch.stack(counts).sum())
 
     def _total(self, counts: Tensor) -> Tensor:
@@ -267,11 +247,11 @@ class TrainState:
 
     def _metrics(self, last: bool) -> Mapping[str, float]:
         """Return the metrics of the held-out data."""
-        modules = (self.unwrapped_model, self.unwrapped_loss)
+        modules = (self.parallel.model, self.parallel.loss)
         for module in modules:
             module.eval()
-        with torch.no_grad(), self.accelerator.autocast():
-            metrics = self.task.evaluate(self.unwrapped_model, self.shard, self._total, last)
+        with torch.no_grad(), self.accelerator.autocast(), self.parallel.whole():
+            metrics = self.task.evaluate(self.parallel.model, self.shard, self._total, last)
         for module in modules:
             module.train()
         return metrics
@@ -279,27 +259,32 @@ class TrainState:
     def _broadcast_buffers(self) -> None:
         """Let all processes evaluate the model that is saved: their batch statistics differ after the last step."""
         if self.accelerator.num_processes > 1:
-            for buffer in self.unwrapped_model.buffers():
+            for buffer in self.parallel.model.buffers():
                 torch.distributed.broadcast(buffer, src=0)
 
     def save(self, run: RunFolder, history: list[Line], last: bool) -> None:
-        """Write artifacts and checkpoints; the checkpoint to resume from is written last.
+        """Write artifacts and checkpoints; the checkpoint to resume from is written last. Call it on every process.
 
         Args:
             run: The run folder.
             history: Its lines so far.
             last: Whether this is the end of the run.
         """
-        weights = {"model": self.unwrapped_model.state_dict(), "loss": self.unwrapped_loss.state_dict()}
-        self.task.save_artifacts(run)
+        states, main = self.parallel.states(), self.accelerator.is_main_process
+        weights = {name: states[name] for name in ("model", "loss")}
+        with self.parallel.whole():
+            if main:
+                self.task.save_artifacts(run)
+        if not main:
+            return
         for criterion in self.settings.best:
             if criterion.selects_last(history):
                 save_checkpoint(run.best_by(criterion.name), {**weights, "line": history[-1]})
                 run.keep_output(criterion.name)
         if last or self._is_save_due(history):
             scaler = self.accelerator.scaler
-            content = {"optimizer": self.optimizer.state_dict(), "scaler": scaler.state_dict() if scaler else {}}
-            save_checkpoint(run.last_checkpoint, {**weights, **content, "history": history})
+            content = {**states, "scaler": scaler.state_dict() if scaler else {}}
+            save_checkpoint(run.last_checkpoint, {**content, "history": history})
         run.write_history(history)
 
     def _is_save_due(self, history: Sequence[Line]) -> bool:
@@ -315,9 +300,9 @@ class TrainState:
         path = run.last_checkpoint
         content = load_checkpoint(path)
         history = load_history(content, self.settings.epochs * self.task.steps_per_epoch, path)
-        load_weights(self.unwrapped_model, content, "model", path)
-        load_weights(self.unwrapped_loss, content, "loss", path)
-        load_optimizer(self.optimizer, content, path)
+        load_weights(self.parallel.model, content, "model", path)
+        load_weights(self.parallel.loss, content, "loss", path)
+        load_optimizer(self.parallel.optimizer, content, path)
         if self.accelerator.scaler is not None:
             try:
                 self.accelerator.scaler.load_state_dict(content["scaler"])

@@ -83,7 +83,9 @@ def build_optimizer(model: nn.Module, loss: Loss, settings: OptimizerSettings) -
         case "adamw":
             optimizer = torch.optim.AdamW(groups, lr=rate, fused=True)
         case "sgd":
-            optimizer = torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=momentum > 0, fused=True)
+            # PyTorch's fused SGD takes no DTensors.
+            fused = not any(hasattr(p, "full_tensor") for group in groups for p in group["params"])
+            optimizer = torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=momentum > 0, fused=fused)
     loss.attach(optimizer, lr=rate)  # the loop sets the learning rates at each step
     return optimizer
 
