@@ -47,6 +47,21 @@ def test_compare_trains_what_is_missing(session: Callable[[str], str]) -> None:
     assert "label smoothing against label embedding" in said
 
 
+def test_compare_of_several_presets_is_one_report(
+    session: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("other.yaml").write_text("task: vision\ndataset: digits\nmodel: mlp\nlearning_rate: 0.01\n")
+    said = session("compare digits,other.yaml --method cross_entropy,label_embedding --seeds 2")
+    assert all(f"- {name}: label embedding against one-hot:" in said for name in ("digits", "other"))
+    assert "All experiments together:" in said
+    assert RunFolder.of("runs", "other", "cross_entropy", 1).config()["learning_rate"] == 0.01
+    assert RunFolder.of("runs", "digits", "cross_entropy", 1).config()["learning_rate"] != 0.01
+    assert Path("runs/report/intervals-error-against-cross_entropy.svg").is_file()
+    for wrong, expected in (("digits,none", "preset: expected"), ("digits,mnist-mlp --name x", "name: expected")):
+        assert main(["compare", *wrong.split(), "--seeds", "2"]) == 2
+        assert capsys.readouterr().err.startswith(f"labelemb: {expected}")
+
+
 def test_compare_leaves_other_modes_out(session: Callable[[str], str]) -> None:
     session("train digits --method ols")
     assert "online" not in session("compare digits --method cross_entropy,label_embedding")

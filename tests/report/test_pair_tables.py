@@ -5,7 +5,7 @@ from pathlib import Path
 
 from labelemb.report import make_report
 from labelemb.report.experiment import load_experiments
-from labelemb.report.pair_tables import pairs_latex, pairs_markdown, pairs_of
+from labelemb.report.pair_tables import _latex, pairs_latex, pairs_markdown, pairs_of
 from tests.report.conftest import WriteRun
 
 
@@ -41,6 +41,7 @@ def test_latex_escapes_what_it_would_read(write_run: WriteRun, runs: Path) -> No
     write_three(write_run, task="a_b&c%d")
     made = pairs_latex(load_experiments([runs])[0])
     assert r"\caption{a\_b\&c\%d." in made
+    assert _latex("-0.42 (-0.85 to 0.01), 10-20") == r"\textminus{}0.42 (\textminus{}0.85 to 0.01), 10-20"
     assert made.count(r"\\") == 1 + 3  # header and rows
     assert not re.search(r"(?<!\\)[_%#$]", made)
 

@@ -1,7 +1,7 @@
 """``labelemb compare``: train what is missing of several methods and test their differences."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from labelemb.cli.run_plan import (
     seeds_by_variant,
     variants_of,
 )
-from labelemb.cli.training_options import TrainingCommand
+from labelemb.cli.training_options import TrainingCommand, find_preset
 from labelemb.errors import ConfigError
 from labelemb.runs import find_runs
 from labelemb.stats.equivalence import check_margin
@@ -56,7 +56,8 @@ example:
   The page: /home/you/runs/digits/report/report.html
 
   Runs with the same seed start from the same weights and see the same batches, so differences are paired. A test
-  needs at least 6 seeds for one difference, 7 for two or three, 8 for four.
+  needs at least 6 seeds for one difference, 7 for two or three, 8 for four. Several presets, separated by commas, are
+  compared one after the other; the report in OUT/report also judges all of them together.
 """,
     method="cross_entropy,label_smoothing,label_embedding",
     auto_seeds=True,
@@ -81,8 +82,47 @@ class Analysis:
     auto: AutoSeeds | None = None
 
 
-def run(chosen: Any) -> int:
-    """Train, compare each method with the reference, and label embedding with label smoothing."""
+def split_presets(arguments: Sequence[str]) -> list[list[str]]:
+    """Return the arguments once for each preset of a list separated by commas.
+
+    Raises:
+        ConfigError: For --name beside several presets: their runs would share a folder.
+
+    Example:
+        >>> split_presets(["compare", "digits,mnist-mlp", "--seeds", "8"])
+        [['compare', 'digits', '--seeds', '8'], ['compare', 'mnist-mlp', '--seeds', '8']]
+    """
+    command = arguments.index("compare")
+    listed = find_preset(arguments[command + 1 :])
+    names = list(dict.fromkeys(filter(None, (name.strip() for name in (listed or "").split(",")))))
+    if listed is None or len(names) < 2:
+        return [list(arguments)]
+    if given := next((argument for argument in arguments if argument.partition("=")[0] == "--name"), None):
+        raise ConfigError("name", f"a single preset beside {given}", repr(listed), "Each preset has its own folder")
+    place = arguments.index(listed, command + 1)
+    return [[*arguments[:place], name, *arguments[place + 1 :]] for name in names]
+
+
+def run(*chosen: Any) -> int:
+    """Train and compare each preset's methods with the reference, and label embedding with label smoothing."""
+    planned = [_comparison(one) for one in chosen]
+    if len(planned) == 1:
+        return train_and_report(*planned[0])
+    for request, variants, _ in planned:
+        for one in make_plan(replace(request, seeds=request.seeds[:1]), variants):
+            one.check()  # of every preset, before the first is trained
+    console = main_console()
+    code = max([train(request, variants, analysis, console) for request, variants, analysis in planned])
+    if request.execution.is_share:
+        return say_share(request.execution, code, console)
+    folders = [folder for request, variants, _ in planned for folder in _folders(request, variants)]
+    out = Path(chosen[0].report or Path(chosen[0].out) / "report")
+    _report(folders, out, planned[0][2], console)
+    return code
+
+
+def _comparison(chosen: Any) -> tuple[Request, list[Variant], Analysis]:
+    """Return what the parsed options ask for. Raises ConfigError."""
     auto = auto_seeds_of(chosen)
     if auto:
         chosen.seeds = auto.budget
@@ -98,35 +138,51 @@ def run(chosen: Any) -> int:
     if chosen.alike is not None:
         check_margin(chosen.alike)
     alike = auto.within if auto else chosen.alike
-    return train_and_report(request, variants, Analysis(reference, chosen.report, alike, auto))
+    return request, variants, Analysis(reference, chosen.report, alike, auto)
 
 
-def train_and_report(request: Request, variants: Sequence[Variant], analysis: Analysis) -> int:
-    """Train the missing runs of all variants, print the comparison, write the report; return 1 when a run failed."""
-    console = main_console()
+def train(request: Request, variants: Sequence[Variant], analysis: Analysis, console: Console) -> int:
+    """Train the missing runs of all variants; return 1 when a run failed."""
     plan = make_plan(request, variants)
     if analysis.auto:
         code = train_until_decided(request, variants, analysis.reference, analysis.auto, console)
     else:
         say(console, before_training(len(request.seeds), len(variants) - 1))
         code = run_plan(plan, request.execution, console)
+    if not (console.quiet or request.execution.is_share):
+        asked = {planned.run.path for planned in plan}
+        if older := [run for run in find_runs(_folders(request, variants)) if run.path not in asked]:
+            say(console, f"Also compared, from earlier commands: {seeds_by_variant(older)}")
+    return code
+
+
+def train_and_report(request: Request, variants: Sequence[Variant], analysis: Analysis) -> int:
+    """Train the missing runs of all variants, print the comparison, write the report; return 1 when a run failed."""
+    console = main_console()
+    code = train(request, variants, analysis, console)
     if request.execution.is_share:
         return say_share(request.execution, code, console)
+    out = Path(analysis.report) if analysis.report else request.folder / "report"
+    _report(_folders(request, variants), out, analysis, console)
+    return code
+
+
+def _folders(request: Request, variants: Sequence[Variant]) -> list[Path]:
+    """Return the folders of the variants that have runs: not where every run failed at once."""
+    folders = [request.folder / variant.name for variant in variants]
+    return [folder for folder in folders if any(folder.glob("*/config.yaml"))]
+
+
+def _report(folders: Sequence[Path], out: Path, analysis: Analysis, console: Console) -> None:
+    """Write the report and print its tables, in the main process only."""
     if console.quiet:
-        return code
+        return
     from labelemb.report import make_report  # matplotlib takes a second to import
 
-    folders = [request.folder / variant.name for variant in variants]
-    folders = [folder for folder in folders if any(folder.glob("*/config.yaml"))]  # not where every run failed at once
-    asked = {planned.run.path for planned in plan}
-    if older := [run for run in find_runs(folders) if run.path not in asked]:
-        say(console, f"Also compared, from earlier commands: {seeds_by_variant(older)}")
-    out = Path(analysis.report) if analysis.report else request.folder / "report"
     made = make_report(folders, out, reference=analysis.reference, alike=analysis.alike)
     say(console, made.text)
     _answer_question(folders, analysis.reference, console)
     say(console, f"The page: {made.page.resolve()}")
-    return code
 
 
 def _answer_question(folders: Sequence[Path], reference: str, console: Console) -> None:
@@ -143,4 +199,4 @@ def _answer_question(folders: Sequence[Path], reference: str, console: Console) 
     console.print()
 
 
-COMMAND = Command(COMPARE.parser, run)
+COMMAND = Command(COMPARE.parser, run, split_presets)

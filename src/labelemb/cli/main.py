@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -117,8 +117,6 @@ def check_launch() -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    from labelemb.cli.parser import Parser
-
     name = next((argument for argument in arguments if not argument.startswith("-")), None)
     if name is not None and name not in COMMANDS:
         raise ConfigError(
@@ -127,6 +125,15 @@ def _run(arguments: list[str]) -> int:
             repr(name),
             nearest(name, COMMANDS) or "labelemb --help describes them",
         )
+    split = _command(name).split if name else None
+    chosen = [_parse(each, name) for each in (split(arguments) if split else [arguments])]
+    return _command(chosen[0].command).run(*(one[one.command] for one in chosen))
+
+
+def _parse(arguments: list[str], name: str | None) -> Any:
+    """Return the parsed options of a command line; ``--help`` and ``--version`` end here."""
+    from labelemb.cli.parser import Parser
+
     description = f"labelemb {labelemb.__version__}: soft labels that a network learns while it trains"
     parser = Parser(description, SESSION, usage="labelemb COMMAND [options]", prog="labelemb")
     parser.add_argument("--version", action="version", version=f"labelemb {labelemb.__version__}", help="print version")
@@ -135,8 +142,7 @@ def _run(arguments: list[str]) -> int:
         subparser = _command(name).parser(arguments[arguments.index(name) + 1 :]) if known == name else Parser()
         commands.add_subcommand(known, subparser, help=summary)
         subparser.prog = f"labelemb {known}"
-    chosen = parser.parse_args(arguments or ["--help"])
-    return _command(chosen.command).run(chosen[chosen.command])
+    return parser.parse_args(arguments or ["--help"])
 
 
 def _command(name: str) -> "Command":

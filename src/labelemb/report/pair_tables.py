@@ -1,5 +1,6 @@
 """Every pair of methods of an experiment as a table for a paper, in Markdown and LaTeX, with its provenance."""
 
+import re
 from collections.abc import Sequence
 
 from labelemb.report.comparison import MISSING, format_p
@@ -107,4 +108,5 @@ def _row(pair: Pair) -> list[str]:
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(char, char) for char in text)
+    escaped = "".join(_LATEX.get(char, char) for char in text)
+    return re.sub(r"(?<![\w-])-(?=\d)", r"\\textminus{}", escaped)

@@ -63,27 +63,38 @@ class Panel:
     choices: list[Choice]
 
 
-def experiment_panels(
-    experiment: Experiment, comparison: MethodComparison | None, palette: Palette, alike: float | None = None
+def interval_panels(
+    comparisons: Sequence[MethodComparison], palette: Palette, alike: float | None = None
 ) -> list[Panel]:
-    """Return the panels that need nothing but the histories.
+    """Return the interval plots, one for all experiments that are judged by the same metric and reference.
+
+    A panel of several experiments has no name of an experiment.
 
     Args:
-        experiment: Experiment with its runs.
-        comparison: Its methods compared, None where there is nothing to compare.
+        comparisons: Methods of each experiment compared.
         palette: Colors of the methods.
-        alike: Margin of equivalence in points, drawn in the interval plot.
+        alike: Margin of equivalence in points, drawn in the plots.
     """
-    slug = file_slug(experiment.name)
+    groups: dict[tuple[str, str], list[MethodComparison]] = {}
+    for one in comparisons:
+        groups.setdefault((one.primary.key, one.reference), []).append(one)
     panels = []
-    intervals = comparison and intervals_chart(f"intervals-{slug}", comparison, palette, alike)
-    if intervals:
-        panels.append(Panel("findings", experiment.name, [_choice("", intervals)]))
+    for (key, reference), found in groups.items():
+        alone = found[0].experiment if len(found) == 1 else ""
+        name = file_slug(f"intervals-{alone or f'{key}-against-{reference}'}")
+        if chart := intervals_chart(name, found, palette, alike):
+            panels.append(Panel("findings", alone, [_choice("", chart)]))
+    return panels
+
+
+def curve_panels(experiment: Experiment, palette: Palette) -> list[Panel]:
+    """Return the curves by epoch: errors, soft labels, loss terms and learning rate."""
+    slug = file_slug(experiment.name)
     curves = _curve_choices(experiment, _error_quantities(experiment), palette, f"curves-{slug}")
     development = _curve_choices(experiment, _DEVELOPMENT, palette, f"development-{slug}")
     terms = _curve_choices(experiment, _loss_quantities(experiment), palette, f"loss-{slug}")
     sections = {"curves": curves, "development": development, "loss": terms}
-    return [*panels, *(Panel(section, experiment.name, found) for section, found in sections.items() if found)]
+    return [Panel(section, experiment.name, found) for section, found in sections.items() if found]
 
 
 def power_panel(comparison: MethodComparison) -> Panel | None:
@@ -184,5 +195,5 @@ def _loss_quantities(experiment: Experiment) -> list[Quantity]:
         for run in group.runs
         for term in run.history[-1].get("terms") or {}
     )
-    quantities = [Quantity(f"terms.{term}", f"loss term “{term}”, mean since the last evaluation") for term in terms]
+    quantities = [Quantity(f"terms.{term}", f"loss term “{term}”") for term in terms]
     return [*quantities, Quantity(LEARNING_RATE, "learning rate", with_seeds=False)]

@@ -9,7 +9,6 @@ from labelemb.errors import DataError
 from labelemb.methods import BASELINE
 from labelemb.report.experiment import Experiment
 from labelemb.report.methods import method_rank
-from labelemb.report.metric import Metric
 from labelemb.stats.ranks import CriticalDifference, critical_difference
 from labelemb.stats.several import Estimate, improvements, performance_profile
 
@@ -43,17 +42,15 @@ def profile_experiments(experiments: Sequence[Experiment], reference: str | None
         reference: Method to compare with. None: cross entropy if present, otherwise the first common method.
 
     Returns:
-        None where there is nothing to compare: a single experiment, fewer than two common methods, or metrics of which
-        some are better when lower and others when higher.
+        None where there is nothing to compare: a single experiment, or fewer than two common methods.
     """
     values = {each.name: _primary(each) for each in experiments}
     common = set.intersection(*(set(found) for found in values.values())) if values else set()
     methods = sorted(common, key=method_rank)
     reference = reference or (BASELINE if BASELINE in common else next(iter(methods), None))
-    metrics = {each.primary_metric for each in experiments}
-    if len(experiments) < 2 or len(methods) < 2 or reference not in common or len({m.lower for m in metrics}) > 1:
+    if len(experiments) < 2 or len(methods) < 2 or reference not in common:
         return None
-    return _compare(values, methods, reference, next(iter(metrics)))
+    return _compare(values, methods, reference, {each.name: each.primary_metric.lower for each in experiments})
 
 
 def _primary(experiment: Experiment) -> dict[str, dict[int, float]]:
@@ -61,12 +58,13 @@ def _primary(experiment: Experiment) -> dict[str, dict[int, float]]:
     return {method: found for method, group in experiment.groups.items() if (found := group.last(key))}
 
 
-def _compare(values: Values, methods: Sequence[str], reference: str, metric: Metric) -> SeveralExperiments | None:
+def _compare(
+    values: Values, methods: Sequence[str], reference: str, lower: Mapping[str, bool]
+) -> SeveralExperiments | None:
+    """Compare the methods; ``lower``: experiment -> whether lower values of its metric are better."""
     try:
         gains = {
-            method: {
-                name: improvements(found[reference], found[method], metric.lower) for name, found in values.items()
-            }
+            method: {name: improvements(found[reference], found[method], lower[name]) for name, found in values.items()}
             for method in methods
             if method != reference
         }
@@ -75,14 +73,14 @@ def _compare(values: Values, methods: Sequence[str], reference: str, metric: Met
         profiles = {method: performance_profile(found, thresholds) for method, found in gains.items()}
     except DataError:  # no shared seed, or a reference value of 0
         return None
-    return SeveralExperiments(reference, list(methods), thresholds, profiles, _ranks(values, methods, metric))
+    return SeveralExperiments(reference, list(methods), thresholds, profiles, _ranks(values, methods, lower))
 
 
-def _ranks(values: Values, methods: Sequence[str], metric: Metric) -> CriticalDifference | None:
+def _ranks(values: Values, methods: Sequence[str], lower: Mapping[str, bool]) -> CriticalDifference | None:
     if len(methods) < 3:
         return None
     means: Mapping[str, Mapping[str, float]] = {
-        name: {method: float(np.mean(list(found[method].values()))) for method in methods}
+        name: {method: (1 if lower[name] else -1) * float(np.mean(list(found[method].values()))) for method in methods}
         for name, found in values.items()
     }
-    return critical_difference(means, metric.lower)
+    return critical_difference(means)

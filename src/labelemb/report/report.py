@@ -7,8 +7,8 @@ from pathlib import Path
 
 from labelemb.files import write_text
 from labelemb.report.charts.style import Palette, save_chart
-from labelemb.report.comparison import compare_methods
-from labelemb.report.conclusions import conclusion_lines
+from labelemb.report.comparison import compare_all, compare_methods
+from labelemb.report.conclusions import method_conclusions
 from labelemb.report.corpora import load_sentences
 from labelemb.report.corpus_tables import corpus_tables
 from labelemb.report.csv_table import csv_table
@@ -22,8 +22,9 @@ from labelemb.report.pair_tables import pairs_latex, pairs_markdown
 from labelemb.report.panels import (
     Panel,
     confusion_panel,
-    experiment_panels,
+    curve_panels,
     file_slug,
+    interval_panels,
     label_panels,
     power_panel,
     several_panels,
@@ -89,16 +90,18 @@ def make_report(
     tables = {name: content for name, content in tables.items() if content}
     methods = list(dict.fromkeys(method for each in experiments for method in each.groups))
     palette = Palette(methods)
-    contents = [_content(each, views, order, palette, reference, alike) for each in experiments]
+    intervals = interval_panels(compare_all(experiments, reference), palette, alike)
+    contents = [_content(each, views, order, palette, reference, alike, intervals) for each in experiments]
     command = _command(sources, out, labels, order, reference, alike)
     colors = [palette.color(method) for method in methods]
     together = profile_experiments(experiments, reference)
     several = several_panels(together, palette) if together else []
     sentences = several_lines(experiments, reference)
-    page = PageContent(contents, methods, colors, warnings, command, reference, sentences, several)
+    shared = [panel for panel in intervals if not panel.experiment]
+    page = PageContent(contents, methods, colors, warnings, command, reference, sentences, several, shared, alike)
     for name, content in tables.items():
         write_text(out / name, content)
-    panels = [*several, *(panel for each in contents for panel in _panels(each))]
+    panels = [*shared, *several, *(panel for each in contents for panel in _panels(each))]
     figures = [
         path
         for panel in panels
@@ -117,10 +120,12 @@ def _content(
     palette: Palette,
     reference: str | None,
     alike: float | None,
+    intervals: Sequence[Panel],
 ) -> ExperimentContent:
     comparison = compare_methods(experiment, reference)
     mine = [view for view in views if view.experiment == experiment.name]
-    panels = experiment_panels(experiment, comparison, palette, alike)
+    panels = [panel for panel in intervals if panel.experiment == experiment.name]
+    panels += curve_panels(experiment, palette)
     examples = []
     if comparison:
         examples = example_tables(experiment, comparison.reference)
@@ -129,7 +134,7 @@ def _content(
     panels += [panel for panel in more if panel]
     names = [file_slug(experiment.name if len(mine) == 1 else f"{experiment.name}-{view.method}") for view in mine]
     labels = [(view, label_panels(view, order, name)) for view, name in zip(mine, names, strict=True)]
-    conclusions = conclusion_lines(comparison, alike) if comparison else []
+    conclusions = method_conclusions(comparison, alike) if comparison else []
     return ExperimentContent(experiment, comparison, panels, labels, conclusions, examples)
 
 

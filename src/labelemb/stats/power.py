@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.stats import chi, chi2, nct, norm
@@ -12,6 +13,7 @@ from labelemb.errors import ConfigError
 from labelemb.stats.paired import ALPHA, SEEDS_FOR_A_TEST, seeds_for_any_finding
 
 POWER = 0.8
+SIZES = (0.1, 0.2, 0.5)  # points; differences whose seeds a report names
 MOST_SEEDS = 100_000
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(200)
 
@@ -133,6 +135,7 @@ def seeds_to_show_alike(
     return _fewest(lambda n: tost_power(sd / math.sqrt(n), n - 1, mean, margin, level) >= power, SEEDS_FOR_A_TEST)
 
 
+@lru_cache(maxsize=256)
 def seeds_needed(sd: float, n: int, difference: float, tests: int = 1) -> SeedsNeeded:
     """Return the seeds that show a difference at the spread observed over n seeds, and at the ends of its interval.
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from labelemb.stats.equivalence import Conclusion, Equivalence
 from labelemb.stats.paired import SEEDS_FOR_A_TEST, PairedDifference, seeds_for_any_finding
-from labelemb.stats.power import seeds_needed, seeds_to_show, seeds_to_show_alike
+from labelemb.stats.power import SIZES, SeedsNeeded, seeds_needed, seeds_to_show, seeds_to_show_alike
 from labelemb.stats.ranks import CriticalDifference
 from labelemb.stats.several import Estimate
 
@@ -88,7 +88,7 @@ def more_seeds(difference: PairedDifference, margin: float | None = None, tests:
     return f"{more} more {'seed' if more == 1 else 'seeds'} would decide"
 
 
-def power_sentence(difference: PairedDifference, sizes: Sequence[float] = (0.1, 0.2, 0.5), tests: int = 1) -> str:
+def power_sentence(difference: PairedDifference, sizes: Sequence[float] = SIZES, tests: int = 1) -> str:
     """Say how many seeds differences of some sizes need at the observed spread.
 
     Args:
@@ -102,12 +102,20 @@ def power_sentence(difference: PairedDifference, sizes: Sequence[float] = (0.1, 
     """
     if not difference.sd or difference.n < 2:
         return "the spread over the seeds is unknown: too few seeds"
-    found = [seeds_needed(difference.sd, difference.n, size, tests) for size in sizes]
-    counts = [
-        "more than can be trained" if one.seeds is None else f"{one.seeds} ({one.low} to {one.high or 'many'})"
-        for one in found
-    ]
+    counts = [seeds_cell(seeds_needed(difference.sd, difference.n, size, tests)) for size in sizes]
     return f"to show {', '.join(map(number, sizes))} points takes {', '.join(counts)} seeds"
+
+
+def seeds_cell(needed: SeedsNeeded) -> str:
+    """Write a number of seeds with the range that the uncertainty of the spread gives.
+
+    Example:
+        >>> seeds_cell(SeedsNeeded(0.2, 20, 13, 41))
+        '20 (13 to 41)'
+    """
+    if needed.seeds is None:
+        return "more than can be trained"
+    return f"{needed.seeds} ({needed.low} to {needed.high or 'many'})"
 
 
 def before_training(planned: int, tests: int = 1) -> str:

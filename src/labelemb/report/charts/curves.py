@@ -44,7 +44,7 @@ class Quantity:
 
     Attributes:
         key: Key of the history; ``terms.NAME`` for a term of the loss.
-        name: Name in the page's list and on the axis.
+        name: Name on the axis, and in the page's list.
         limits: Limits of the axis, None for automatic ones.
         is_error: Whether values of the first epochs may lie above the panel.
         with_seeds: Whether to draw a line per seed.

@@ -1,16 +1,11 @@
 """Power curve: the probability of showing a difference, by the number of paired seeds."""
 
-from collections.abc import Sequence
-
-import numpy as np
-
 from labelemb.report.charts.style import ACCENT, MUTED, RULE, WIDTH, Chart, new_figure, rc_context, set_labels
 from labelemb.report.comparison import ALPHA, MethodResult
 from labelemb.report.methods import method_title
-from labelemb.stats.paired import SEEDS_FOR_A_TEST, seeds_for_any_finding
-from labelemb.stats.power import POWER, difference_power
+from labelemb.stats.paired import seeds_for_any_finding
+from labelemb.stats.power import POWER, SIZES, difference_power
 
-SIZES = (0.1, 0.2, 0.5)  # points
 _MOST_SEEDS = 60
 
 
@@ -26,26 +21,29 @@ def power_chart(name: str, experiment: str, result: MethodResult, tests: int) ->
     paired = result.paired
     if paired is None or not paired.sd:
         return None
-    seeds = np.arange(SEEDS_FOR_A_TEST, max(_MOST_SEEDS, paired.n) + 1)
+    fewest = seeds_for_any_finding(tests)
+    seeds = range(fewest, max(_MOST_SEEDS, paired.n) + 1)
     title = f"{experiment}, {method_title(result.method)}"
     with rc_context():
         figure = new_figure(WIDTH, 2.9)
         axes = figure.subplots()
         axes.axhline(100 * POWER, color=RULE, linewidth=1)
         for size, style in zip(SIZES, (":", "--", "-"), strict=True):
-            power = [_power(int(n), paired.sd, size, tests) for n in seeds]
+            power = [_power(n, paired.sd, size, tests) for n in seeds]
             axes.plot(seeds, power, color=ACCENT, linestyle=style, linewidth=2, label=f"{size:g} points")
+        axes.axvspan(0, fewest, color=RULE, alpha=0.6, linewidth=0)
         axes.axvline(paired.n, color=MUTED, linewidth=1)
-        axes.annotate(f" {paired.n} so far", (paired.n, 3), size=8, color=MUTED)
+        top = axes.get_xaxis_transform()
+        axes.text(paired.n, 1.01, f"{paired.n} so far", size=8, color=MUTED, transform=top, va="bottom")
         axes.set_ylim(0, 102)
-        axes.set_xlim(seeds[0], seeds[-1])
+        axes.set_xlim(0, seeds[-1])
         axes.legend(frameon=False, title="true difference", loc="best")
-        set_labels(axes, title, "paired seeds", "probability to show it, %")
+        set_labels(axes, f"{title}\n", "paired seeds", "probability to show it, %")
     return Chart(name, figure, f"Power by number of seeds, {title}: {_described(paired.sd, paired.n, tests)}.")
 
 
-def _described(sd: float, n: int, tests: int, sizes: Sequence[float] = SIZES) -> str:
-    return f"with {n} seeds " + ", ".join(f"{size:g} points {_power(n, sd, size, tests):.0f} %" for size in sizes)
+def _described(sd: float, n: int, tests: int) -> str:
+    return f"with {n} seeds " + ", ".join(f"{size:g} points {_power(n, sd, size, tests):.0f} %" for size in SIZES)
 
 
 def _power(seeds: int, sd: float, difference: float, tests: int) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 
 from labelemb.report.checks import comparability_warnings, unfinished_runs
 from labelemb.report.comparison import MISSING, MethodComparison, MethodResult, comparison_cells, severity_cells
+from labelemb.report.conclusions import MethodConclusion, seeds_table
 from labelemb.report.experiment import Experiment, Group
 from labelemb.report.findings import convergence_sentence, plural, verdict
 from labelemb.report.labels import LabelView, top_pairs
@@ -37,7 +38,7 @@ class ExperimentContent:
         comparison: Methods compared, None where there is nothing to compare.
         panels: Charts.
         views: Soft labels, with their panels.
-        conclusions: Sentences on equivalence and power.
+        conclusions: What the comparison of each method with the reference shows.
         examples: Tables on single examples, see ``example_tables``.
     """
 
@@ -45,7 +46,7 @@ class ExperimentContent:
     comparison: MethodComparison | None
     panels: Sequence[Panel]
     views: Sequence[tuple[LabelView, Sequence[Panel]]] = ()
-    conclusions: Sequence[str] = ()
+    conclusions: Sequence[MethodConclusion] = ()
     examples: Sequence[dict[str, Any]] = ()
 
 
@@ -62,6 +63,8 @@ class PageContent:
         reference: Method to compare with; None: cross entropy if present, otherwise the first method.
         sentences: On all experiments together; empty for a single one.
         several: Charts of all experiments together.
+        intervals: Interval plots of several experiments on one scale.
+        alike: Margin of equivalence in points; None where none was given.
     """
 
     experiments: Sequence[ExperimentContent]
@@ -72,6 +75,8 @@ class PageContent:
     reference: str | None = None
     sentences: Sequence[str] = ()
     several: Sequence[Panel] = ()
+    intervals: Sequence[Panel] = ()
+    alike: float | None = None
 
 
 def finding(content: ExperimentContent, reference: str | None) -> dict[str, Any]:
@@ -79,8 +84,11 @@ def finding(content: ExperimentContent, reference: str | None) -> dict[str, Any]
     experiment, comparison = content.experiment, content.comparison
     gains = {found.method: found for found in tradeoffs(experiment, reference)}
     others = comparison.others if comparison else []
+    concluded = {found.method: found for found in content.conclusions}
     rows = [
-        _method_finding(experiment, comparison, result, gains.get(result.method)) for result in others if comparison
+        _method_finding(experiment, comparison, result, gains.get(result.method), concluded.get(result.method))
+        for result in others
+        if comparison
     ]
     view = content.views[0][0] if content.views else None
     partial = view is not None and len(view.names) < view.num_labels
@@ -88,8 +96,6 @@ def finding(content: ExperimentContent, reference: str | None) -> dict[str, Any]
         "name": experiment.name,
         "rows": rows,
         "alone": None if rows else _alone(experiment),
-        "command": next((found.command for found in gains.values() if found.command), None),
-        "conclusions": content.conclusions,
         "pairs": top_pairs(view) if view else [],
         "among": f" among the {len(view.names)} displayed" if view and partial else "",
         "notes": experiment.data_notes,
@@ -97,8 +103,12 @@ def finding(content: ExperimentContent, reference: str | None) -> dict[str, Any]
 
 
 def result_rows(experiments: Sequence[Experiment]) -> list[list[Cell]]:
-    """Return the rows of the table of results, a cell per entry of ``RESULT_COLUMNS``."""
-    return [_result_row(experiment, group) for experiment in experiments for group in experiment.groups.values()]
+    """Return the rows of the table of test errors, a cell per entry of ``RESULT_COLUMNS``.
+
+    The scores of text output are in the table of all metrics.
+    """
+    errors = [experiment for experiment in experiments if not experiment.is_text]
+    return [_result_row(experiment, group) for experiment in errors for group in experiment.groups.values()]
 
 
 def method_tables(contents: Sequence[ExperimentContent]) -> list[dict[str, Any]]:
@@ -112,6 +122,11 @@ def method_tables(contents: Sequence[ExperimentContent]) -> list[dict[str, Any]]
         for found in (content.comparison for content in contents)
         if found and (len(found.results) > 2 or len(found.metrics) > 1)
     ]
+
+
+def seeds_tables(contents: Sequence[ExperimentContent]) -> list[tuple[str, list[list[str]]]]:
+    """Return name and cells of the table of seeds needed of each experiment with conclusions."""
+    return [(each.experiment.name, seeds_table(each.conclusions)) for each in contents if each.conclusions]
 
 
 def warning_lines(content: PageContent) -> list[str]:
@@ -138,7 +153,11 @@ def provenance(experiment: Experiment) -> dict[str, Any] | None:
 
 
 def _method_finding(
-    experiment: Experiment, comparison: MethodComparison, result: MethodResult, gain: Tradeoff | None
+    experiment: Experiment,
+    comparison: MethodComparison,
+    result: MethodResult,
+    gain: Tradeoff | None,
+    conclusion: MethodConclusion | None,
 ) -> dict[str, Any]:
     primary = comparison.primary
     unit = f"\u00a0{primary.unit}" if primary.unit else ""
@@ -154,6 +173,8 @@ def _method_finding(
         "metric": f"Test {primary.name}",
         "headline": gain and gain.gain,
         "cost": gain and gain.cost.replace(" %", "\u00a0%"),
+        "command": gain and gain.command,
+        "conclusion": conclusion.sentence if conclusion and conclusion.conclusion not in ("better", "worse") else None,
         "convergence": convergence_sentence(convergence, result.method) + "." if convergence and few else None,
     }
 
@@ -169,8 +190,6 @@ def _alone(experiment: Experiment) -> str:
 def _result_row(experiment: Experiment, group: Group) -> list[Cell]:
     title = method_title(group.method)
     cells: list[Cell] = [(experiment.name, experiment.name), (title, title), (str(len(group.runs)), len(group.runs))]
-    if experiment.is_text:  # the scores of a text task are in the table of all metrics
-        return [*cells, *[_NO_VALUE] * 4, _seconds(group)]
     for selection in SELECTIONS:
         summary = group.summary(selection)
         deviation = "" if summary is None or summary.sd is None else f" ± {summary.sd:.2f}"

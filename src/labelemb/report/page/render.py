@@ -22,6 +22,7 @@ from labelemb.report.page.content import (
     method_tables,
     provenance,
     result_rows,
+    seeds_tables,
     warning_lines,
 )
 from labelemb.report.panels import Choice, Panel
@@ -62,6 +63,9 @@ def _context(content: PageContent) -> dict[str, Any]:
     panels = [panel for each in content.experiments for panel in each.panels]
     return {
         "findings": [(finding(each, content.reference), _of(each.panels, "findings")) for each in content.experiments],
+        "intervals": content.intervals,
+        "alike": content.alike,
+        "seeds": seeds_tables(content.experiments),
         "warnings": warning_lines(content),
         "columns": RESULT_COLUMNS,
         "rows": result_rows(experiments),
