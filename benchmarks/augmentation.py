@@ -94,7 +94,7 @@ class PillowImages(Dataset[tuple[Tensor, int]]):
     """The usual transforms on Pillow images: pad 4, random crop, random flip, to tensor, normalize."""
 
     def __init__(self, images: Images) -> None:
-        self.pixels: NDArray[np.uint8] = images.pixels.permute(0, 2, 3, 1).contiguous().numpy()
+        self.pixels: NDArray[np.uint8] = images.decoded().permute(0, 2, 3, 1).contiguous().numpy()
         self.labels = images.labels.tolist()
 
     def __len__(self) -> int:
@@ -115,7 +115,7 @@ class TensorImages(Dataset[tuple[Tensor, int]]):
     """The fastest per-image version found: on tensors, with Python's random numbers."""
 
     def __init__(self, images: Images) -> None:
-        self.pixels, self.labels = images.pixels, images.labels.tolist()
+        self.pixels, self.labels = images.decoded(), images.labels.tolist()
         self.mean, self.std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
 
     def __len__(self) -> int:

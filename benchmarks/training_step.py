@@ -92,7 +92,7 @@ def plain_step(config: VisionConfig) -> Callable[[], object]:
     """Return the step of a plain script: the same model, fp32, NCHW, ``F.cross_entropy`` and Adam."""
     task = random_task(replace(config, method="cross_entropy", channels_last=False))
     optimizer = torch.optim.Adam(task.model.parameters(), lr=config.optimizer_settings.learning_rate)
-    pixels, labels = task.data.train.pixels, task.data.train.labels
+    pixels, labels = task.data.train.decoded(), task.data.train.labels
 
     def take() -> None:
         rows = torch.randint(len(labels), (config.batch_size,))

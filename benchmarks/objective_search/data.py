@@ -78,7 +78,9 @@ def banking77(folder: Path, cache: Path, per_label: int, seed: int) -> SearchDat
 def mnist(folder: Path, per_label: int) -> SearchData:
     """MNIST with ``per_label`` images per label; the 5,000 official validation images choose."""
     data = load("mnist", folder, None).limited(per_label)
-    train, valid = ((split.pixels.float() / 255).flatten(1) for split in (data.train, data.valid) if split is not None)
+    train, valid = (
+        (split.decoded().float() / 255).flatten(1) for split in (data.train, data.valid) if split is not None
+    )
     assert data.valid is not None
     return SearchData(train, data.train.labels, valid, data.valid.labels, 10, 50, 100, 1e-3, "constant")
 
@@ -88,7 +90,7 @@ def cifar100(folder: Path, per_label: int, side: int, epochs: int) -> SearchData
     data = load("cifar100", folder, DataOptions(validate=True)).limited(per_label)
     assert data.valid is not None
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (data.mean, data.std))
-    train, valid = ((split.pixels.float() / 255 - mean) / std for split in (data.train, data.valid))
+    train, valid = ((split.decoded().float() / 255 - mean) / std for split in (data.train, data.valid))
     if side == 16:
         train, valid = F.avg_pool2d(train, 2), F.avg_pool2d(valid, 2)
     train, valid = (images.contiguous(memory_format=torch.channels_last) for images in (train, valid))

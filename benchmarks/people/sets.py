@@ -137,5 +137,5 @@ def vote_counts(file: Path) -> NDArray[np.int64]:
 
 def _shrunk(images: Images, side: int) -> Images:
     factor = images.pixels.shape[-1] // side
-    parts = [F.avg_pool2d(part.float(), factor).round().to(torch.uint8) for part in torch.split(images.pixels, 5000)]
+    parts = [F.avg_pool2d(part.float(), factor).round().to(torch.uint8) for part in torch.split(images.decoded(), 5000)]
     return Images(torch.cat(parts), images.labels)

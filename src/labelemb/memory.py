@@ -29,8 +29,9 @@ def check_memory(argument: str, what: str, size: int) -> None:
     """
     total = total_memory()
     if size > total:
-        raise ConfigError(argument, f"what fits into {_gigabytes(total)} of memory", f"{what}: {_gigabytes(size)}")
+        raise ConfigError(argument, f"what fits into {gigabytes(total)} of memory", f"{what}: {gigabytes(size)}")
 
 
-def _gigabytes(size: int) -> str:
+def gigabytes(size: int) -> str:
+    """Return a number of bytes as a text."""
     return f"{size / 2**30:,.1f} GB" if size < 2**60 else f"{float(min(size, 10**300)):.0e} bytes"

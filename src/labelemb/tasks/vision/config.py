@@ -33,6 +33,7 @@ class VisionConfig(ClassificationConfig):
         validate: Whether to hold out a stratified tenth of the training images for validation; null: as published
             for a named data set, true for own images.
         images_per_label: Maximum number of training images per label; null: all.
+        skip_damaged: Whether own images that cannot be read are named, counted and left out instead of ending the run.
         augment: Augmentation of training images: ``none``, ``crop-flip`` (pad 4, random crop, horizontal flip) or
             ``resized-crop-flip`` (random crop resized to the image size, horizontal flip).
         crop_area: Smallest share of the image that a crop of ``resized-crop-flip`` covers, above 0 and up to 1.
@@ -63,6 +64,7 @@ class VisionConfig(ClassificationConfig):
     image_size: int | None = None
     validate: bool | None = None
     images_per_label: int | None = None
+    skip_damaged: bool = False
     augment: Augment = "none"
     crop_area: float = 0.08
     auto_augment: AutoAugment = "none"

@@ -1,16 +1,19 @@
 """In-memory image data sets and batches: N images with C channels and H x W pixels."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from labelemb.tasks.classification.splits import limit_per_label, stratified_holdout
+from labelemb.tasks.vision.lazy import LazyPixels, remembered
 from labelemb.terms.output import MixedTargets, Targets
+
+CHUNK = 2048  # images at a time where a whole data set is read
 
 
 @dataclass(frozen=True)
@@ -18,11 +21,11 @@ class Images:
     """One split of a data set.
 
     Attributes:
-        pixels: ``(N, C, H, W)`` uint8.
+        pixels: ``(N, C, H, W)`` uint8; ``LazyPixels`` are decoded when they are used.
         labels: ``(N,)`` int64.
     """
 
-    pixels: Tensor
+    pixels: Tensor | LazyPixels
     labels: Tensor
 
     def __len__(self) -> int:
@@ -32,11 +35,26 @@ class Images:
         return Images(self.pixels[rows], self.labels[rows])
 
     def to(self, device: torch.device, layout: torch.memory_format) -> "Images":
-        """Return a copy on ``device`` with the pixels in memory format ``layout``."""
+        """Return a copy on ``device`` with the pixels in memory format ``layout``; lazy ones follow when selected."""
+        if isinstance(self.pixels, LazyPixels):
+            return Images(self.pixels, self.labels.to(device))
         return Images(self.pixels.to(device, memory_format=layout), self.labels.to(device))
+
+    @property
+    def identity(self) -> str:
+        """Return a digest by which what was computed of the images can be kept; lazy ones are not decoded for it."""
+        if not isinstance(self.pixels, LazyPixels):
+            return digest_of([self])
+        return self.pixels.identity + hashlib.sha256(self.labels.numpy().tobytes()).hexdigest()
+
+    def decoded(self) -> Tensor:
+        """Return all pixels in memory."""
+        return self.pixels if isinstance(self.pixels, Tensor) else self.pixels.select(torch.arange(len(self)))
 
     def select(self, rows: Tensor) -> Tensor:
         """Return the pixels of the given rows in the same memory format; on CPU about 20x faster than indexing."""
+        if isinstance(self.pixels, LazyPixels):
+            return self.pixels.select(rows).to(self.labels.device)
         if self.pixels.is_contiguous(memory_format=torch.channels_last):
             return self.pixels.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
         return self.pixels.index_select(0, rows)
@@ -73,7 +91,11 @@ class ImageData:
     @cached_property
     def digest(self) -> str:
         """Return the first 16 hex digits of the SHA-256 over all splits; it identifies the data."""
-        return digest_of(split for split in (self.train, self.valid, self.test) if split is not None)[:16]
+        splits = [split for split in (self.train, self.valid, self.test) if split is not None]
+        if not any(isinstance(split.pixels, LazyPixels) for split in splits):
+            return digest_of(splits)[:16]
+        key = " ".join(split.identity for split in splits)
+        return remembered("digest", key, lambda: digest_of(splits))[:16]
 
     def validated(self, wanted: bool | None) -> "ImageData":
         """Return the data set with or without a validation split.
@@ -106,16 +128,33 @@ class ImageData:
 
 def join(parts: Sequence[Images]) -> Images:
     """Concatenate splits."""
-    return Images(torch.cat([part.pixels for part in parts]), torch.cat([part.labels for part in parts]))
+    labels = torch.cat([part.labels for part in parts])
+    if all(isinstance(part.pixels, Tensor) for part in parts):
+        return Images(torch.cat([part.pixels for part in parts]), labels)  # type: ignore[misc]
+    return Images(reduce(LazyPixels.joined, [part.pixels for part in parts]), labels)  # type: ignore[arg-type]
+
+
+def chunks(pixels: Tensor | LazyPixels, size: int) -> Iterator[Tensor]:
+    """Yield the images in order, at most ``size`` at a time."""
+    if isinstance(pixels, Tensor):
+        yield from torch.split(pixels, size)
+        return
+    parts = torch.split(torch.arange(len(pixels)), size)
+    for part, following in zip(parts, [*parts[1:], parts[0][:0]], strict=True):
+        pixels.prefetch(torch.cat([part, following]))
+        yield pixels.select(part)
+    pixels.prefetch(parts[0][:0])
 
 
 def digest_of(splits: Iterable[Images]) -> str:
     """Return the SHA-256 over the shapes and values of pixels and labels of all splits, in order."""
     sha = hashlib.sha256()
     for split in splits:
-        for tensor in (split.pixels, split.labels):
-            sha.update(str(tuple(tensor.shape)).encode())
-            sha.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
+        sha.update(str(tuple(split.pixels.shape)).encode())
+        for part in chunks(split.pixels, CHUNK):
+            sha.update(np.ascontiguousarray(part.cpu().numpy()).data)
+        sha.update(str(tuple(split.labels.shape)).encode())
+        sha.update(np.ascontiguousarray(split.labels.cpu().numpy()).data)
     return sha.hexdigest()
 
 
@@ -126,8 +165,11 @@ def channel_statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, 
     """
     levels = torch.arange(256, dtype=torch.float64) / 255
     means, deviations = [], []
-    for channel in range(images.pixels.shape[1]):
-        counts = np.bincount(images.pixels[:, channel].numpy().ravel(), minlength=256)
+    totals = np.zeros((images.pixels.shape[1], 256), dtype=np.int64)
+    for part in chunks(images.pixels, CHUNK):
+        for channel, counts in enumerate(totals):
+            counts += np.bincount(part[:, channel].numpy().ravel(), minlength=256)
+    for counts in totals:
         share = torch.from_numpy(counts).double() / counts.sum()
         mean = float((share * levels).sum())
         deviation = float((share * (levels - mean) ** 2).sum().sqrt())

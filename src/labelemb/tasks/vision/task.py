@@ -16,6 +16,7 @@ from labelemb.tasks.classification.task import ClassificationTask, build_classif
 from labelemb.tasks.vision.augmentation import Augmentation
 from labelemb.tasks.vision.config import VisionConfig
 from labelemb.tasks.vision.images import ImageBatch, ImageData, Images, Normalise
+from labelemb.tasks.vision.lazy import LazyPixels
 from labelemb.tasks.vision.mixing import Mixing
 from labelemb.tasks.vision.models import build_model, initialise
 from labelemb.tasks.vision.preprocessing import Preprocessing
@@ -83,7 +84,9 @@ class VisionTask(ClassificationTask):
             order = torch.randperm(len(self._train), generator=generator(seed, "order", epoch)).to(device)
         shape = self.data.image_shape[1:]
         augmentation = Augmentation.draw(self.config.augment_options, len(self._train), shape, seed, epoch).to(device)
-        for number, rows in enumerate(torch.split(order, self.config.batch_size)[start:], start=start):
+        parts = torch.split(order, self.config.batch_size)
+        for number, rows in enumerate(parts[start:], start=start):
+            self._prefetch([rows, *parts[number + 1 : number + 2]], shard)
             pieces = shard.pieces(rows)
             if not self.config.mixes:
                 yield [self._batch(self._train, piece, augmentation) for piece in pieces]
@@ -110,6 +113,12 @@ class VisionTask(ClassificationTask):
             self.model.save_config(encoder_folder(run))
         Preprocessing.of(self.data).write(run)
         super().save_artifacts(run)
+
+    def _prefetch(self, batches: Sequence[Tensor], shard: Shard) -> None:
+        """Decode the images of the next batches in the background, where they are not in memory."""
+        if isinstance(self._train.pixels, LazyPixels):
+            own = slice(None) if self.config.mixes else slice(shard.index, None, shard.count)  # partners may be any
+            self._train.pixels.prefetch(torch.cat([rows[own] for rows in batches]))
 
     def _batch(self, images: Images, rows: Tensor, augmentation: Augmentation | None = None) -> ImageBatch:
         pixels = images.select(rows)

@@ -20,7 +20,8 @@ from labelemb.tasks.vision.config import VisionConfig
 from labelemb.tasks.vision.datasets import DataOptions, load
 from labelemb.tasks.vision.datasets.custom import SPLITS, image_files, read_folders
 from labelemb.tasks.vision.datasets.decode import read_image
-from labelemb.tasks.vision.images import ImageData, Images, Normalise
+from labelemb.tasks.vision.images import ImageData, Images, Normalise, chunks
+from labelemb.tasks.vision.lazy import LazyPixels
 from labelemb.tasks.vision.models import build_model
 from labelemb.tasks.vision.preprocessing import Preprocessing
 from labelemb.training.model_size import check_model_size
@@ -55,10 +56,10 @@ class TrainedModel(TrainedClassifier):
         self._normalise = Normalise(facts.mean, facts.std, self.device, channels_last)
 
     @torch.no_grad()
-    def logits(self, pixels: Tensor) -> Tensor:
+    def logits(self, pixels: Tensor | LazyPixels) -> Tensor:
         """Return float32 logits ``(N, V)`` for uint8 pixels ``(N, C, H, W)``, in the precision of the training."""
         parts = []
-        for part in torch.split(pixels, BATCH_SIZE):
+        for part in chunks(pixels, BATCH_SIZE):
             with self.autocast():
                 parts.append(self.model.head(self.model(self._normalise(part.to(self.device)))).float().cpu())  # type: ignore[operator]
         return torch.cat(parts)
@@ -124,7 +125,8 @@ class TrainedModel(TrainedClassifier):
         side = self.preprocessing.image_shape[1]
         size = self.config.get("image_size") if own else side if name.startswith("hub:") else None
         validate = self.config.get("validate") if own else None
-        return load(name, folder, DataOptions(self.config.get("label_level", "fine"), size, validate))
+        skip = bool(self.config.get("skip_damaged", False))
+        return load(name, folder, DataOptions(self.config.get("label_level", "fine"), size, validate, None, skip))
 
     def _matched(self, data: ImageData, name: str) -> Images:
         index = match_labels(data.label_names, self.label_names, name)
@@ -140,10 +142,10 @@ def thumbnails_of(run: RunFolder, folder: Path | None = None) -> Tensor:
         DataError: As ``datasets.load`` does for the run's data set.
     """
     config, facts = VisionConfig.read(run, required=("dataset",)), Preprocessing.read(run)
-    train = load(config.dataset, folder, DataOptions(config.label_level, config.image_size)).train
+    train = load(config.dataset, folder, replace(config.data_options, validate=None, images_per_label=None)).train
     shown = torch.zeros(len(facts.label_names), *facts.image_shape, dtype=torch.uint8)
     labels, first = np.unique(train.labels.numpy(), return_index=True)
-    shown[torch.from_numpy(labels)] = train.pixels[torch.from_numpy(first)]
+    shown[torch.from_numpy(labels)] = train.select(torch.from_numpy(first))
     return shown
 
 

@@ -24,12 +24,14 @@ class DataOptions:
             data sets, True for custom images.
         images_per_label: Maximum number of training images per label, applied after the validation split.
             Default: no limit.
+        skip_damaged: Whether custom images that cannot be read are left out and named; otherwise they are an error.
     """
 
     label_level: Level = "fine"
     image_size: int | None = None
     validate: bool | None = None
     images_per_label: int | None = None
+    skip_damaged: bool = False
 
 
 _Load = Callable[[Path | None, DataOptions], ImageData]
@@ -40,8 +42,10 @@ DATASETS: dict[str, _Load] = {
     "cifar100": lambda folder, options: load_cifar(CIFAR100, folder, options.label_level),
 }
 CUSTOM_DATASETS: dict[str, Callable[[str, DataOptions], ImageData]] = {
-    "imagefolder": lambda path, options: load_imagefolder(Path(path).expanduser(), options.image_size),
-    "hub": lambda name, options: load_hub(name, options.image_size, options.label_level),
+    "imagefolder": lambda path, options: load_imagefolder(
+        Path(path).expanduser(), options.image_size, options.skip_damaged
+    ),
+    "hub": lambda name, options: load_hub(name, options.image_size, options.label_level, options.skip_damaged),
 }
 NAMES = f"{', '.join(DATASETS)}, imagefolder:PATH or hub:ID"
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from labelemb.files import cache_folder
 from labelemb.tasks.vision.images import Images, digest_of
+from labelemb.tasks.vision.lazy import LazyPixels
 from labelemb.tensor_files import write_tensors
 
 FORMAT = "labelemb.images.v2"  # increment when the decoded result changes
@@ -27,11 +28,13 @@ class Decoded:
         splits: Images by split name (``train``, ``test``, ...).
         label_names: Label names in index order.
         jpeg: Whether any image was decoded from JPEG.
+        damaged: Why images were left out, one line each.
     """
 
     splits: dict[str, Images]
     label_names: tuple[str, ...]
     jpeg: bool = False
+    damaged: tuple[str, ...] = ()
 
 
 def cached(name: str, sources: Iterable[str], decode: Callable[[], Decoded]) -> Decoded:
@@ -52,6 +55,8 @@ def cached(name: str, sources: Iterable[str], decode: Callable[[], Decoded]) -> 
     found = _read(file)
     if found is None:
         found = decode()
+        if any(isinstance(images.pixels, LazyPixels) for images in found.splits.values()):
+            return found
         with contextlib.suppress(OSError):  # caching is optional: the disk may be full or read-only
             _write(file, found)
     return found
@@ -66,11 +71,13 @@ def digest_of_file(path: Path) -> str:
 def _write(file: Path, decoded: Decoded) -> None:
     tensors: dict[str, Tensor] = {}
     for split, images in decoded.splits.items():
+        assert isinstance(images.pixels, Tensor)
         tensors |= {f"{split}.pixels": images.pixels.contiguous(), f"{split}.labels": images.labels.contiguous()}
     facts = {
         "splits": list(decoded.splits),
         "label_names": decoded.label_names,
         "jpeg": decoded.jpeg,
+        "damaged": decoded.damaged,
         "sha256": digest_of(decoded.splits.values()),
     }
     metadata = {"format": FORMAT, "facts": json.dumps(facts, ensure_ascii=False)}
@@ -94,4 +101,4 @@ def _read(file: Path) -> Decoded | None:
         intact = digest_of(splits.values()) == facts["sha256"]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         return None
-    return Decoded(splits, names, bool(facts["jpeg"])) if intact else None
+    return Decoded(splits, names, bool(facts["jpeg"]), tuple(facts.get("damaged", ()))) if intact else None

@@ -1,26 +1,35 @@
 """Custom images: folders of images per label, or a data set of the Hugging Face Hub."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from labelemb.errors import ConfigError, DataError
+from labelemb.memory import gigabytes, total_memory
 from labelemb.tasks.classification.splits import stratified_holdout
 from labelemb.tasks.vision.datasets.cache import Decoded, cached
-from labelemb.tasks.vision.datasets.decode import decode, is_jpeg
+from labelemb.tasks.vision.datasets.decode import check_images, decode, is_jpeg, notice, read_image
 from labelemb.tasks.vision.datasets.parquet import EXTRA, Encoded, checked, choose_label
 from labelemb.tasks.vision.images import ImageData, Images, channel_statistics
+from labelemb.tasks.vision.lazy import LazyPixels, remembered
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 SPLITS = {"train": ("train", "training"), "valid": ("valid", "val", "validation"), "test": ("test", "testing")}
 SIZE = 32  # default side length
 MIN_TRAINING_IMAGES = 10
 MAX_FILE_SIZE = 2**28  # bytes
+COPIES = 3  # of the decoded images, while they are split and moved to the device
+SKIP = "--skip_damaged true leaves such images out"
+SHOWN = 5  # damaged images that are named
 
 
-def load_imagefolder(path: Path, image_size: int | None) -> ImageData:
+def load_imagefolder(path: Path, image_size: int | None, skip_damaged: bool = False) -> ImageData:
     """Load images from one folder per label.
 
     Without a test split, a fixed stratified 20 % of the training images are held out as one.
@@ -29,12 +38,13 @@ def load_imagefolder(path: Path, image_size: int | None) -> ImageData:
         path: Folder with one folder of images per label, or with such folders in ``train``, ``test`` and optionally
             ``valid``.
         image_size: Side length that images are cropped and resized to. Default: 32.
+        skip_damaged: Whether images that cannot be read are left out and named; otherwise they are an error.
 
     Returns:
         The data set, normalised by the mean and standard deviation of the training images.
 
     Raises:
-        DataError: If folders or images are missing or damaged.
+        DataError: If folders are missing, a label has no training image, or an image cannot be read.
     """
     splits = {split: _subfolder(path, names) for split, names in SPLITS.items()}
     parts = {split: part for split, part in splits.items() if part is not None}
@@ -42,16 +52,21 @@ def load_imagefolder(path: Path, image_size: int | None) -> ImageData:
         parts = {"train": path}
     names = label_folders(parts["train"])
     side = image_size or SIZE
-    return _finish(read_folders(parts, names, (side, side), path.name), str(path))
+    decoded = read_folders(parts, names, (side, side), path.name, skip_damaged=skip_damaged)
+    present = set(decoded.splits["train"].labels.tolist())
+    if absent := [name for label, name in enumerate(names) if label not in present]:
+        raise DataError(str(parts["train"] / absent[0]), "one training image or more of each label", "none")
+    return _finish(decoded, str(path))
 
 
-def load_hub(name: str, image_size: int | None, level: str) -> ImageData:
+def load_hub(name: str, image_size: int | None, level: str, skip_damaged: bool = False) -> ImageData:
     """Load a data set of the Hugging Face Hub; splits are completed as in ``load_imagefolder``.
 
     Args:
         name: Id on the Hub, or a folder that ``datasets.load_dataset`` can load.
         image_size: Side length that images are cropped and resized to. Default: 32.
         level: Label granularity, where the data set has a column ``LEVEL_label``.
+        skip_damaged: As in ``load_imagefolder``.
 
     Returns:
         The data set, normalised by the mean and standard deviation of the training images.
@@ -71,14 +86,12 @@ def load_hub(name: str, image_size: int | None, level: str) -> ImageData:
             sha.update(f"{len(content)} {label} ".encode() + content)
 
     def read() -> Decoded:
-        splits = {
-            split: Images(decode(rows.contents, 3, (size, size), f"{split} images"), torch.tensor(rows.labels))
-            for split, rows in encoded.items()
-        }
-        jpeg = any(is_jpeg(content) for rows in encoded.values() for content in rows.contents)
-        return Decoded(splits, label_names, jpeg)
+        rows = {split: (rows.contents, rows.labels) for split, rows in encoded.items()}
+        return decode_splits(rows, label_names, 3, (size, size), skip_damaged)
 
-    return _finish(cached("hub", [str(size), *label_names, *encoded, sha.hexdigest()], read), f"hub:{name}")
+    skipping = ["skip_damaged"] if skip_damaged else []
+    sources = [str(size), *label_names, *encoded, sha.hexdigest(), *skipping]
+    return _finish(cached("hub", sources, read), f"hub:{name}")
 
 
 def label_folders(folder: Path) -> list[str]:
@@ -92,7 +105,12 @@ def label_folders(folder: Path) -> list[str]:
 
 
 def read_folders(
-    parts: Mapping[str, Path], names: Sequence[str], size: tuple[int, int], title: str, channels: int = 3
+    parts: Mapping[str, Path],
+    names: Sequence[str],
+    size: tuple[int, int],
+    title: str,
+    channels: int = 3,
+    skip_damaged: bool = False,
 ) -> Decoded:
     """Read the images in FOLDER/LABEL/... of each split.
 
@@ -102,6 +120,7 @@ def read_folders(
         size: Height and width that images are cropped and resized to.
         title: Name of the data set in the cache.
         channels: 1 (grey) or 3 (RGB).
+        skip_damaged: As in ``load_imagefolder``.
 
     Returns:
         The decoded images.
@@ -121,16 +140,70 @@ def read_folders(
     sources = [f"{split} {file} {label} {stat.st_size} {stat.st_mtime_ns}" for split, file, label, stat in stats]
 
     def read() -> Decoded:
-        splits = {
-            split: Images(
-                decode([file for file, _ in rows], channels, size, f"{split} images"),
-                torch.tensor([label for _, label in rows]),
-            )
-            for split, rows in files.items()
-        }
-        return Decoded(splits, tuple(names), any(is_jpeg(file) for rows in files.values() for file, _ in rows))
+        rows = {split: ([file for file, _ in rows], [label for _, label in rows]) for split, rows in files.items()}
+        return decode_splits(rows, tuple(names), channels, size, skip_damaged)
 
-    return cached(f"folder-{title}", [f"{channels} {size[0]} {size[1]}", *names, *sources], read)
+    skipping = ["skip_damaged"] if skip_damaged else []
+    return cached(f"folder-{title}", [f"{channels} {size[0]} {size[1]}", *names, *sources, *skipping], read)
+
+
+def decode_splits(
+    splits: Mapping[str, tuple[Sequence[bytes | Path], Sequence[int]]],
+    label_names: tuple[str, ...],
+    channels: int,
+    size: tuple[int, int],
+    skip_damaged: bool,
+) -> Decoded:
+    """Decode the images of all splits, or leave them encoded where they do not fit into memory.
+
+    Args:
+        splits: Name -> encoded images and their labels.
+        label_names: Label names in index order.
+        channels: 1 or 3.
+        size: Height and width.
+        skip_damaged: As for ``load_imagefolder``.
+
+    Raises:
+        DataError: An image cannot be read.
+    """
+    count = sum(len(contents) for contents, _ in splits.values())
+    needed = COPIES * count * channels * size[0] * size[1]
+    lazy = needed > total_memory()
+    if lazy:
+        sizes = f"{gigabytes(needed)} for {count:,} images of {size[0]}x{size[1]}, of {gigabytes(total_memory())}"
+        notice(f"memory: {sizes}; images are decoded each time they are used. A smaller --image_size needs less")
+    read = partial(_read_image, channels=channels, size=size)
+    found, reasons = {}, []
+    for split, (contents, labels) in splits.items():
+        damaged: dict[int, str] = {}
+        title, pixels = f"{split} images", None
+        if not lazy:
+            with _explained():
+                pixels = decode(contents, channels, size, title, damaged if skip_damaged else None)
+        elif skip_damaged:
+            damaged = check_images(contents, read, title)
+        kept = torch.tensor([number for number in range(len(contents)) if number not in damaged], dtype=torch.int64)
+        images = LazyPixels(contents, read, (channels, *size)) if pixels is None else pixels
+        split_images = Images(images, torch.tensor(labels))
+        found[split] = split_images[kept] if damaged else split_images
+        reasons += [damaged[number] for number in sorted(damaged)]
+    jpeg = any(is_jpeg(content) for contents, _ in splits.values() for content in contents)
+    return Decoded(found, label_names, jpeg, tuple(reasons))
+
+
+def _read_image(content: bytes | Path, channels: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+    with _explained():
+        return read_image(content, channels, size)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Add to the error of a damaged image how to leave it out."""
+    try:
+        yield
+    except DataError as error:
+        hint = " ".join(filter(None, [error.hint and f"{error.hint}.", SKIP]))
+        raise DataError(error.argument, error.expected, error.got, hint) from error
 
 
 def _finish(decoded: Decoded, source: str) -> ImageData:
@@ -141,8 +214,16 @@ def _finish(decoded: Decoded, source: str) -> ImageData:
     if "test" not in splits:
         kept, held = stratified_holdout(splits["train"].labels, len(splits["train"]) // 5, seed=0)
         splits |= {"train": splits["train"][kept], "test": splits["train"][held]}
-    mean, std = channel_statistics(splits["train"])
-    return ImageData(splits["train"], splits.get("valid"), splits["test"], decoded.label_names, mean, std)
+    train, note = splits["train"], ""
+    if decoded.damaged:
+        note = f"{len(decoded.damaged)} damaged images skipped"
+        more = len(decoded.damaged) - SHOWN
+        notice("\n".join([f"{note}:", *decoded.damaged[:SHOWN], *([f"and {more} more"] if more > 0 else [])]))
+    if isinstance(train.pixels, LazyPixels):
+        mean, std = remembered("statistics", train.identity, lambda: channel_statistics(train))
+    else:
+        mean, std = channel_statistics(train)
+    return ImageData(train, splits.get("valid"), splits["test"], decoded.label_names, tuple(mean), tuple(std), note)
 
 
 def _subfolder(path: Path, names: Sequence[str]) -> Path | None:

@@ -1,8 +1,10 @@
 """Decode image files in parallel, with a progress bar on a terminal."""
 
 import io
+import multiprocessing
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from labelemb.errors import DataError
+from labelemb.errors import DataError, escape_control
 from labelemb.memory import check_memory
 
 CHUNK = 128
@@ -63,7 +65,13 @@ def _reason(error: Exception) -> str:
     return "" if type(error).__name__ == "UnidentifiedImageError" else str(error) or type(error).__name__
 
 
-def decode(contents: Sequence[bytes | Path], channels: int, size: tuple[int, int] | None, title: str) -> Tensor:
+def decode(
+    contents: Sequence[bytes | Path],
+    channels: int,
+    size: tuple[int, int] | None,
+    title: str,
+    damaged: dict[int, str] | None = None,
+) -> Tensor:
     """Decode images of equal size.
 
     Args:
@@ -71,6 +79,8 @@ def decode(contents: Sequence[bytes | Path], channels: int, size: tuple[int, int
         channels: 1 (grey) or 3 (RGB).
         size: Height and width, as for ``read_image``.
         title: Description shown with the progress bar.
+        damaged: Gets the position of each image that cannot be read, with the reason; its pixels have no meaning.
+            None: such an image is an error.
 
     Returns:
         Pixels, uint8 `(N, C, H, W)`.
@@ -81,33 +91,87 @@ def decode(contents: Sequence[bytes | Path], channels: int, size: tuple[int, int
     """
     if not contents:
         raise DataError(title, "images", "none")
-    first = read_image(contents[0], channels, size)
+    first = _first_image(contents, channels, size, skip=damaged is not None)
     check_memory("data", f"{len(contents)} images of {first.shape[1]}x{first.shape[2]}", len(contents) * first.nbytes)
     pixels = np.empty((len(contents), *first.shape), dtype=np.uint8)
 
     def fill(start: int) -> int:
         for number in range(start, min(start + CHUNK, len(contents))):
-            image = read_image(contents[number], channels, size)
+            try:
+                image = read_image(contents[number], channels, size)
+            except DataError as error:
+                if damaged is None:
+                    raise
+                damaged[number] = str(error)
+                continue
             if image.shape != first.shape:
                 expected = f"images of equal size, {first.shape[1]}x{first.shape[2]}"
                 raise DataError(title, expected, f"one of {image.shape[1]}x{image.shape[2]}", "Set image_size")
             pixels[number] = image
         return min(CHUNK, len(contents) - start)
 
+    for_each_chunk(fill, len(contents), title)
+    return torch.from_numpy(pixels)
+
+
+def check_images(
+    contents: Sequence[bytes | Path], read: Callable[[bytes | Path], object], title: str
+) -> dict[int, str]:
+    """Read every image once; return the position of each that cannot be read, with the reason.
+
+    Args:
+        contents: Files as for ``read_image``.
+        read: Reads one of them.
+        title: Shown beside the progress bar.
+    """
+    damaged: dict[int, str] = {}
+
+    def check(start: int) -> int:
+        for number in range(start, min(start + CHUNK, len(contents))):
+            try:
+                read(contents[number])
+            except DataError as error:
+                damaged[number] = str(error)
+        return min(CHUNK, len(contents) - start)
+
+    for_each_chunk(check, len(contents), title)
+    return damaged
+
+
+def for_each_chunk(do: Callable[[int], int], count: int, title: str) -> None:
+    """Call ``do(start)`` for every ``CHUNK`` of ``count`` items in several threads; it returns how many it has done."""
     console = Console(stderr=True)
     columns = (TextColumn("decoding {task.description}"), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress,
         ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
-        bar = progress.add_task(title, total=len(contents))
+        bar = progress.add_task(title, total=count)
         try:
-            for done in pool.map(fill, range(0, len(contents), CHUNK)):
+            for done in pool.map(do, range(0, count, CHUNK)):
                 progress.advance(bar, done)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return torch.from_numpy(pixels)
+
+
+def notice(text: str) -> None:
+    """Print text to stderr, once: not in worker processes and not on the other ranks of a distributed run."""
+    if multiprocessing.parent_process() is None and os.environ.get("RANK", "0") == "0":
+        print(escape_control(text), file=sys.stderr)
+
+
+def _first_image(
+    contents: Sequence[bytes | Path], channels: int, size: tuple[int, int] | None, skip: bool
+) -> NDArray[np.uint8]:
+    """Return the first image, or the first that can be read."""
+    for content in contents:
+        try:
+            return read_image(content, channels, size)
+        except DataError:
+            if not skip or content is contents[-1]:
+                raise
+    raise AssertionError
 
 
 def is_jpeg(content: bytes | Path) -> bool:
