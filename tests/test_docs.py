@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
+from PIL import Image
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -181,6 +182,16 @@ def test_the_commands_of_the_text_classification_document_run(tmp_path: Path) ->
     rows = [f"{verb} {number},{verb}" for verb in ("buy", "sell", "return") for number in range(30)]
     (tmp_path / "intents.csv").write_text("\n".join(["text,label", *rows]) + "\n")
     run_block("docs/text-classification.md", 0, tmp_path)
+    assert (tmp_path / "report" / "report.html").is_file()
+
+
+def test_the_commands_of_the_image_classification_document_run(tmp_path: Path) -> None:
+    for label, name in enumerate(("cat", "dog", "horse")):
+        (tmp_path / "animals" / name).mkdir(parents=True)
+        for number in range(12):
+            color = (80 * label + number, 40, 200 - 80 * label)
+            Image.new("RGB", (40, 30), color).save(tmp_path / "animals" / name / f"{number}.png")
+    run_block("docs/image-classification.md", 0, tmp_path)
     assert (tmp_path / "report" / "report.html").is_file()
 
 

@@ -119,7 +119,7 @@ class Parser(ArgumentParser):
                 if name in self.others:
                     hint = f"It is an option of {self.others[name]}"
                 if name == "--pretrained" and "--model" in known:
-                    hint = f"Models are trained from scratch; --model takes {_plain(known['--model'].help)}"
+                    hint = f"--model takes {_plain(known['--model'].help)}"
                 raise UsageError(f"{name}: no such option. {hint}")
 
     # jsonargparse reports a value of the wrong type by a message alone; these two say which argument it was.

@@ -59,6 +59,11 @@ def read_image(content: bytes | Path, channels: int, size: tuple[int, int] | Non
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
+def _described(number: int, error: DataError) -> str:
+    """Return what is wrong with the image at a position, in one line."""
+    return f"image {number}: {error.got}" + (f" ({error.hint})" if error.hint else "")
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
@@ -102,7 +107,7 @@ def decode(
             except DataError as error:
                 if damaged is None:
                     raise
-                damaged[number] = str(error)
+                damaged[number] = _described(number, error)
                 continue
             if image.shape != first.shape:
                 expected = f"images of equal size, {first.shape[1]}x{first.shape[2]}"
@@ -131,7 +136,7 @@ def check_images(
             try:
                 read(contents[number])
             except DataError as error:
-                damaged[number] = str(error)
+                damaged[number] = _described(number, error)
         return min(CHUNK, len(contents) - start)
 
     for_each_chunk(check, len(contents), title)
