@@ -24,6 +24,7 @@ COMMON = {
     *("dataset", "corpus", "validate", "model", "width", "hidden_size", "layers", "epochs", "batch_size", "optimizer"),
     *("learning_rate", "weight_decay", "schedule", "tau", "alpha", "beta", "smoothing", "embedding", "precision"),
     *("eval_metrics", "beam_size"),
+    *("image_size", "augment", "auto_augment", "random_erasing", "mixup", "cutmix", "skip_damaged"),
     *("valid_file", "test_file", "text_column", "label_column", "per_label"),
     *("sampling", "class_weights", "patience", "best_metric"),
 }
