@@ -154,6 +154,14 @@ def test_an_image_is_augmented_alike_in_pieces_processes_and_after_a_resume() ->
     for part in [*pieces(Shard(1, 2, 3)), *pieces(Shard(), start=9)]:
         for row, number in enumerate(part.index.tolist()):
             torch.testing.assert_close(part.images[row], whole[number], rtol=0, atol=1e-5)
+    task = VisionTask(replace(config, sampling="balanced", mixup=0.0), load_data("digits", None))
+    task.setup(torch.device("cpu"))
+    batches = [pieces[0] for pieces in task.batches(0, 0, Shard())]
+    index, found = torch.cat([batch.index for batch in batches]), torch.cat([batch.images for batch in batches])
+    repeated = int(index.bincount().argmax())
+    copies = found[index == repeated]
+    assert len(copies) > 1
+    assert not torch.equal(copies[0], copies[1]), "an image that occurs twice is augmented twice"
     one, other = (Augmentation.draw(config.augment_options, 50, (8, 8), 0, epoch) for epoch in (0, 1))
     assert not torch.equal(one.trivial.operation, other.trivial.operation)
     plain = replace(config, augment="none", auto_augment="none", random_erasing=0.0).augment_options

@@ -80,21 +80,28 @@ class VisionTask(ClassificationTask):
         seed, device = self.config.seed, self._train.labels.device
         if self.config.sampling == "balanced":
             order = balanced_rows(self._train.labels, seed, epoch).to(device)
+            places = torch.arange(len(order), device=device)  # each time that an image occurs it is augmented anew
         else:
-            order = torch.randperm(len(self._train), generator=generator(seed, "order", epoch)).to(device)
+            places = order = torch.randperm(len(self._train), generator=generator(seed, "order", epoch)).to(device)
         shape = self.data.image_shape[1:]
         augmentation = Augmentation.draw(self.config.augment_options, len(self._train), shape, seed, epoch).to(device)
         parts = torch.split(order, self.config.batch_size)
-        for number, rows in enumerate(parts[start:], start=start):
+        batches = list(zip(parts, torch.split(places, self.config.batch_size), strict=True))
+        strengths = (self.config.mixup, self.config.cutmix)
+        for number, (rows, of_rows) in enumerate(batches[start:], start=start):
             self._prefetch([rows, *parts[number + 1 : number + 2]], shard)
-            pieces = shard.pieces(rows)
+            plain = [
+                self._batch(self._train, piece, augmentation[where])
+                for piece, where in zip(shard.pieces(rows), shard.pieces(of_rows), strict=True)
+            ]
             if not self.config.mixes:
-                yield [self._batch(self._train, piece, augmentation) for piece in pieces]
+                yield plain
                 continue
-            strengths = (self.config.mixup, self.config.cutmix)
             mixing = Mixing.draw(len(rows), shape, strengths, seed, (epoch, number))
-            partners = shard.pieces(rows[mixing.partners.to(device)])
-            yield [self._mixed(mixing, *pair, augmentation) for pair in zip(pieces, partners, strict=True)]
+            partners = mixing.partners.to(device)
+            pieces = zip(shard.pieces(rows[partners]), shard.pieces(of_rows[partners]), strict=True)
+            others = [self._batch(self._train, piece, augmentation[where]) for piece, where in pieces]
+            yield [mixed(mixing, *pair) for pair in zip(plain, others, strict=True)]
 
     def held_out_labels(self, last: bool) -> Mapping[str, Tensor]:
         """Return the labels of each held-out split; images are evaluated after every epoch."""
@@ -124,15 +131,16 @@ class VisionTask(ClassificationTask):
         pixels = images.select(rows)
         if augmentation is None:
             return ImageBatch(self._normalise(pixels), images.labels[rows], rows)
-        augmentation = augmentation[rows]
         normalised = self._normalise(augmentation.pixels(pixels, self.config.channels_last))
         return ImageBatch(augmentation.images(normalised), images.labels[rows], rows)
 
-    def _mixed(self, mixing: Mixing, rows: Tensor, partners: Tensor, augmentation: Augmentation) -> ImageBatch:
-        first, second = (self._batch(self._train, each, augmentation) for each in (rows, partners))
-        weight = torch.full((len(rows),), mixing.weight, device=rows.device)
-        targets = MixedTargets(first.labels, second.labels, weight)
-        return ImageBatch(mixing(first.images, second.images), targets, rows)
+
+def mixed(mixing: Mixing, first: ImageBatch, second: ImageBatch) -> ImageBatch:
+    """Return a batch mixed with the batch of its partners."""
+    weight = torch.full((first.size,), mixing.weight, device=first.labels.device)
+    return ImageBatch(
+        mixing(first.images, second.images), MixedTargets(first.labels, second.labels, weight), first.index
+    )
 
 
 def make_loss(

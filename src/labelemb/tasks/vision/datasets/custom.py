@@ -216,8 +216,8 @@ def _finish(decoded: Decoded, source: str) -> ImageData:
         splits |= {"train": splits["train"][kept], "test": splits["train"][held]}
     train, note = splits["train"], ""
     if decoded.damaged:
-        note = f"{len(decoded.damaged)} damaged images skipped"
-        more = len(decoded.damaged) - SHOWN
+        count = len(decoded.damaged)
+        note, more = f"{count} damaged image{'s' * (count > 1)} skipped", count - SHOWN
         notice("\n".join([f"{note}:", *decoded.damaged[:SHOWN], *([f"and {more} more"] if more > 0 else [])]))
     if isinstance(train.pixels, LazyPixels):
         mean, std = remembered("statistics", train.identity, lambda: channel_statistics(train))
