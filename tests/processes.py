@@ -12,6 +12,7 @@ import torch.multiprocessing as mp
 
 def run_in_processes(size: int, folder: Path, function: Callable[..., None], *arguments: Any) -> None:
     """Call ``function(*arguments)`` in each of ``size`` processes of one group, with one thread each."""
+    folder.mkdir(exist_ok=True)
     multiprocessing.set_forkserver_preload(["torch", "labelemb", function.__module__])
     mp.start_processes(
         _process, args=(size, str(folder / "store"), function, arguments), nprocs=size, start_method="forkserver"

@@ -10,6 +10,7 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
 
 from labelemb import (
@@ -20,6 +21,7 @@ from labelemb import (
     LabelShard,
     LabelSmoothingLoss,
     LinearCrossEntropyLoss,
+    LossModel,
     Objective,
 )
 from labelemb.functional import TERMS
@@ -147,6 +149,7 @@ def all_cases(folder: str) -> None:
     if world == 4:
         mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("data", "label"))
         data_and_labels(mesh)
+        fully_sharded_over_data(mesh)
         other_number_of_processes(mesh["label"], folder)
 
 
@@ -190,6 +193,28 @@ def data_and_labels(mesh: DeviceMesh) -> None:
         check("head of data x labels", head.weight.grad / 2, shard.part(batch.head.weight.grad))
         for (key, mine), whole in zip(local.named_parameters(), full.parameters(), strict=True):
             check(f"{key} of data x labels", mine.grad / 2, shard.part(whole.grad, local.shard_dims()[key]))
+
+
+def fully_sharded_over_data(mesh: DeviceMesh) -> None:
+    """Labels over one dimension of the mesh, rows and ``fully_shard`` over the other: as one process."""
+    torch.manual_seed(5)
+    shard, data = LabelShard.of(11, mesh["label"]), mesh["data"].get_group()
+    full = LabelEmbeddingLoss(6, 11, CompressedLabelEmbedding(11, 4), process_group=alone()).double()
+    local = LabelEmbeddingLoss(6, 11, full.embedding, shard=shard, process_group=data).double()
+    batch = Batch.make(24, 6, 11, full.auxiliary)
+    batch.hidden[2] = 0  # NaN would reach the layer below through its weight
+    local.load_full_state_dict(full.state_dict())
+    body = nn.Linear(6, 6).double()
+    full(body(batch.hidden), batch.head, batch.targets).loss.backward()
+    net = nn.Sequential(copy.deepcopy(body), local_head(batch.head, shard))
+    net.zero_grad()
+    model = fully_shard(LossModel(net, local, head="1"), mesh=mesh["data"])
+    rows = slice(0, 15) if dist.get_rank(data) == 0 else slice(15, None)
+    model(batch.hidden[rows], labels=batch.targets[rows])["loss"].backward()
+    check("body under FSDP", net[0].weight.grad.full_tensor(), body.weight.grad)
+    check("head under FSDP", net[1].weight.grad.full_tensor(), shard.part(batch.head.weight.grad))
+    for (key, mine), whole in zip(local.named_parameters(), full.parameters(), strict=True):
+        check(f"{key} under FSDP", mine.grad.full_tensor(), shard.part(whole.grad, local.shard_dims()[key]))
 
 
 def other_number_of_processes(pair: DeviceMesh, folder: str) -> None:

@@ -102,8 +102,9 @@ def local_part(tensor: Any, shard: LabelShard) -> Tensor:
 class LocalLogits:
     """Logits of the columns minus each row's largest logit over all labels, ``z - max z``, shape ``(N, C)``."""
 
-    def __init__(self, shifted: Tensor, max: Tensor, columns: Columns, first: Tensor) -> None:
-        self.shifted, self.max, self.columns, self._first = shifted, max, columns, first
+    def __init__(self, shifted: Tensor, columns: Columns, first: Tensor) -> None:
+        self.shifted, self.columns, self._first = shifted, columns, first
+        self._exp: Tensor | None = None  # computed once, for the sum and as soft targets
 
     @classmethod
     def all(cls, logits: list[Tensor], columns: Columns) -> "list[LocalLogits]":
@@ -114,17 +115,16 @@ class LocalLogits:
         for z, top, (value, index) in zip(logits, largest, found, strict=True):
             label = columns.first_label(index) if z.shape[1] else index
             first = torch.where(value == top, label, shard.num_labels)  # of this process's columns
-            result.append(cls(z - top[:, None], top, columns, first))
+            result.append(cls(z - top[:, None], columns, first))
         return result
 
-    def sum_exp(self, temperature: float = 1.0) -> Tensor:
-        """Return the local sum of ``exp((z - max) / temperature)``, ``(N,)``."""
-        return self.weigh((self.shifted / temperature if temperature != 1 else self.shifted).exp()).sum(1)
-
     def exp(self, temperature: float = 1.0) -> Tensor:
-        """Return ``exp((z - max) / temperature)``, weighted, ``(N, C)``, without gradient."""
-        shifted = self.shifted.detach()
-        return self.weigh((shifted / temperature if temperature != 1 else shifted).exp())
+        """Return ``exp((z - max) / temperature)`` times the weights of the columns, ``(N, C)``."""
+        if temperature == 1:
+            if self._exp is None:
+                self._exp = self.weigh(self.shifted.exp())
+            return self._exp
+        return self.weigh((self.shifted / temperature).exp())
 
     def weigh(self, values: Tensor) -> Tensor:
         """Multiply with the weights of the columns."""
@@ -170,7 +170,7 @@ def _max(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 def _add_prediction(sums: SumsOverLabels, name: str, z: LocalLogits, labels: Tensor) -> None:
     """Add what the cross entropy of logits with their labels, and the prediction, need."""
-    sums.add(name, z.sum_exp())
+    sums.add(name, z.exp().sum(1))
     sums.add(f"{name}[y]", z.pick(labels))
     sums.add(f"{name} ties", z.ties_before(labels))
 
@@ -201,13 +201,13 @@ def label_embedding_loss(inputs: ObjectiveInputs, shard: LabelShard, sample: boo
     local = SumsOverLabels(shard)
     _add_prediction(local, "z1", z1, labels)
     _add_prediction(local, "z2", z2, labels)
-    local.add("e", e.sum_exp())
+    local.add("e", e.exp().sum(1))
     if "soft" in terms:
         if t != 1:
-            local.add("z1 / t", z1.sum_exp(t))
-        local.add("q z1", (e.exp() * z1.shifted).sum(1))
+            local.add("z1 / t", z1.exp(t).sum(1))
+        local.add("q z1", (e.exp().detach() * z1.shifted).sum(1))
     if "embedding" in terms:
-        teacher = z2.exp(tau)
+        teacher = z2.exp(tau).detach()
         local.add("z2 / tau", teacher.sum(1))
         local.add("teacher e", (teacher * e.shifted).sum(1))
     s = local.reduce()
@@ -264,8 +264,8 @@ def soft_target_loss(
     local = SumsOverLabels(shard)
     _add_prediction(local, "z", z, labels)
     if others:
-        local.add("e", others[0].sum_exp())
-        local.add("q z", (others[0].exp() * z.shifted).sum(1))
+        local.add("e", others[0].exp().sum(1))
+        local.add("q z", (others[0].exp().detach() * z.shifted).sum(1))
     elif soft_weight:
         local.add("q z", z.weigh(z.shifted).sum(1) / shard.num_labels)
     s = local.reduce()
