@@ -26,6 +26,7 @@ def test_one_process_has_nothing_to_split(tmp_path: Path) -> None:
     config = VisionConfig(device="cpu", epochs=1, width=4, sharding="fsdp")
     with pytest.raises(ConfigError, match=r"sharding: expected none with one process.*torchrun"):
         train(config, RunFolder(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_no_gradient_scaler_with_split_weights() -> None:

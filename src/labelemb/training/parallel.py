@@ -108,15 +108,9 @@ class FullySharded(Parallel):
     """Weights, gradients and optimizer state are split over the processes between forward passes (``fully_shard``).
 
     Model and loss form one group. Parameters that are not trained, such as a running mean, stay whole.
-
-    Raises:
-        ConfigError: For one process.
     """
 
     def __init__(self, model: nn.Module, loss: Loss, settings: OptimizerSettings, accelerator: Accelerator) -> None:
-        if not torch.distributed.is_initialized() or accelerator.num_processes == 1:
-            hint = "Start it with torchrun --nproc-per-node 2 -m labelemb ..."
-            raise ConfigError("sharding", "none with one process", "'fsdp'", hint)
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
@@ -159,6 +153,17 @@ class FullySharded(Parallel):
         """Gather the state of model, loss and optimizer."""
         found: dict[str, Any] = _gathered(super().states())
         return found
+
+
+def check_sharding(sharding: Sharding, processes: int) -> None:
+    """Refuse to split weights over one process.
+
+    Raises:
+        ConfigError: Says how to start several.
+    """
+    if sharding == "fsdp" and processes == 1:
+        hint = "Start several: torchrun --nproc_per_node 2 -m labelemb train ..."
+        raise ConfigError("sharding", "none with one process", repr(sharding), hint)
 
 
 def share(

@@ -11,6 +11,7 @@ from labelemb.runs.provenance import collect_provenance
 from labelemb.training.config import TrainingConfig
 from labelemb.training.device import make_accelerator
 from labelemb.training.loop import fit
+from labelemb.training.parallel import check_sharding
 from labelemb.training.task import Task
 
 
@@ -36,6 +37,7 @@ def train_run(
         RunBusyError: Another process is training the run.
     """
     accelerator = make_accelerator(config.precision, config.device, config.tracker, run.path)
+    check_sharding(config.sharding, accelerator.num_processes)
     main = accelerator.is_main_process
     with run.locked() if main else contextlib.nullcontext(lambda: None) as check_held:
         if main:
