@@ -170,8 +170,7 @@ def run_plan(plan: list[PlannedRun], execution: Execution, console: Console) -> 
         LabelembError: A run cannot start.
     """
     plan = execution.share_of(plan)
-    for planned in plan:
-        planned.check()
+    summaries = [planned.check() for planned in plan]
     left = [planned for planned in plan if not planned.run.finished]
     if len(left) < len(plan):
         done = seeds_by_variant(planned.run for planned in plan if planned.run.finished)
@@ -179,6 +178,8 @@ def run_plan(plan: list[PlannedRun], execution: Execution, console: Console) -> 
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if not left:
         return 0
+    for line in _shared_lines(summaries):
+        say(console, line)
     if not execution.in_this_process(len(left)):
         return _summarize(run_all(plan, execution.engine_for(len(left)), console), len(plan), console)
     execution.set_threads()
@@ -205,6 +206,12 @@ def say_share(execution: Execution, code: int, console: Console) -> int:
     index, count = execution.shard
     say(console, f"Share {index} of {count} ended; without --shard the command does what is missing and compares")
     return code
+
+
+def _shared_lines(summaries: Sequence[Sequence[str] | None]) -> list[str]:
+    """Return the lines that all summaries of runs share."""
+    first = (summaries[0] if summaries else None) or ()
+    return [line for line in first if all(line in (other or ()) for other in summaries)]
 
 
 def seeds_by_variant(runs: Iterable[RunFolder]) -> str:

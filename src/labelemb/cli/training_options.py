@@ -35,7 +35,7 @@ class Recipe:
     """How the presets of a task are trained: the config class, the check of a planned run, the training of one."""
 
     config: type[TrainingConfig]
-    check: Callable[..., None]
+    check: Callable[..., tuple[str, ...] | None]
     train: Callable[..., None]
 
 

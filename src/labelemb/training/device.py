@@ -24,6 +24,15 @@ def best_precision(device: str) -> Precision:
     return "bf16" if hardware() else "fp32"
 
 
+def device_name(device: str) -> str:
+    """Return the kind of device that a run uses, without initializing it. ``device`` is "auto" or "cpu"."""
+    if device == "cpu":
+        return "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 def check_tracker(tracker: str) -> None:
     """Raise ConfigError unless the tracker is "none" or an installed one that Accelerate supports."""
     installed = [kind.value for kind in get_available_trackers()]

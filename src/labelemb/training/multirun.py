@@ -24,14 +24,14 @@ class PlannedRun:
     Args:
         run: Its folder.
         method: Its row in the live table.
-        check: Raises LabelembError if the run cannot start; writes nothing.
+        check: Raises LabelembError if the run cannot start; writes nothing. Returns a summary of what it starts with.
         train: Trains it; must be picklable.
         metrics: Keys of the history line to print at its end, the most important last.
     """
 
     run: RunFolder
     method: str
-    check: Callable[[], object]
+    check: Callable[[], Sequence[str] | None]
     train: Callable[[], None]
     metrics: Sequence[str] = METRICS
 

@@ -94,7 +94,9 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     columns = ["--text_column", "body", "--label_column", "topic"]
     command = ["train", "text", "--dataset", f"csv:{path}", "--epochs", "1", "--out", str(tmp_path / "runs")]
     assert main([*command, *columns, "--threads", "1"]) == 0
-    assert "test_error" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert ": 60 texts, 3 labels; train 44, valid 4, test 12; 14 to 15 per label in train" in said
+    assert "test_error" in said
     assert RunFolder(tmp_path / "runs" / "things" / "label_embedding" / "seed-0").finished
     assert main([*command, "--name", "other"]) == 2
     said = capsys.readouterr().err

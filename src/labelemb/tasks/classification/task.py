@@ -54,6 +54,10 @@ class ClassificationTask(ABC):
         self._predictions: dict[str, Predictions] = {}
 
     @abstractmethod
+    def summary(self) -> tuple[str, ...]:
+        """Return what the run starts with, in a few lines."""
+
+    @abstractmethod
     def held_out_labels(self, last: bool) -> Mapping[str, Tensor]:
         """Return the labels ``(N,)`` of each held-out split to evaluate now, on the device of the run.
 

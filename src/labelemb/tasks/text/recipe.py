@@ -18,16 +18,20 @@ def load_data(options: DataOptions, folder: Path | None) -> TextData:
     return data.load(options, folder)
 
 
-def check(config: TextConfig, run: RunFolder, data_folder: Path | None = None) -> None:
+def check(config: TextConfig, run: RunFolder, data_folder: Path | None = None) -> tuple[str, ...]:
     """Check that a run can start; nothing is written into its folder.
+
+    Returns:
+        What the run starts with, in a few lines.
 
     Raises:
         ConfigError: If the options do not fit, or the folder holds another run.
         DataError: If the data or the pretrained model cannot be used.
     """
     found = load_data(config.data_options, data_folder)
-    _try_to_build(replace(config, seed=0), data_folder)
+    summary = _try_to_build(replace(config, seed=0), data_folder)
     check_run(config, run, found.digest)
+    return summary
 
 
 def train(config: TextConfig, run: RunFolder, data_folder: Path | None = None) -> None:
@@ -38,9 +42,9 @@ def train(config: TextConfig, run: RunFolder, data_folder: Path | None = None) -
 
 
 @cache
-def _try_to_build(config: TextConfig, folder: Path | None) -> None:
-    """Build model and loss once for all seeds of a matrix."""
-    _build(config, load_data(config.data_options, folder))
+def _try_to_build(config: TextConfig, folder: Path | None) -> tuple[str, ...]:
+    """Build model and loss once for all seeds of a matrix; return what the run starts with."""
+    return _build(config, load_data(config.data_options, folder)).summary()
 
 
 def _build(config: TextConfig, found: TextData) -> TextTask:

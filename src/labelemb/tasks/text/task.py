@@ -9,6 +9,7 @@ from torch import Tensor
 from labelemb.runs import RunFolder
 from labelemb.tasks.classification.imbalance import balanced_rows
 from labelemb.tasks.classification.pretrained import encoder_folder
+from labelemb.tasks.classification.summary import summary_lines
 from labelemb.tasks.classification.task import ClassificationTask, build_classification_loss
 from labelemb.tasks.text.batch import EncodedTexts, TextBatch, batches_by_length
 from labelemb.tasks.text.config import TextConfig
@@ -89,6 +90,22 @@ class TextTask(ClassificationTask):
                 encoder.encoder.config.save_pretrained(encoder_folder(run))
             self.preprocessing.write(run)
         super().save_artifacts(run)
+
+    def summary(self) -> tuple[str, ...]:
+        """Describe data, model and device."""
+        splits = {name: texts.labels for name, texts in self.data.splits.items()}
+        facts, limit = self.preprocessing, self.config.max_length
+        notes = [
+            f"{count:,} of the {len(splits[name]):,} {name} texts are also training texts"
+            for name, count in facts.duplicates.items()
+            if count
+        ]
+        notes += [
+            f"{count:,} {name} texts are longer than {limit} tokens and are truncated (--max_length)"
+            for name, count in facts.truncated.items()
+            if count
+        ]
+        return summary_lines(self.config, self.unit, splits, self.model, self.steps_per_epoch, tuple(notes))
 
     @property
     def preprocessing(self) -> Preprocessing:

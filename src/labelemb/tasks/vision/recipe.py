@@ -25,13 +25,16 @@ def load_data(name: str, folder: Path | None, options: DataOptions | None = None
     return datasets.load(name, folder, options)
 
 
-def check(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> None:
+def check(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> tuple[str, ...]:
     """Check that a run can start, without writing anything.
 
     Args:
         config: Configuration of the run.
         run: Run folder.
         data_folder: Folder with the files of a named data set.
+
+    Returns:
+        What the run starts with, in a few lines.
 
     Raises:
         ConfigError: If the options do not fit each other or the data, or the folder holds a different run.
@@ -43,8 +46,9 @@ def check(config: VisionConfig, run: RunFolder, data_folder: Path | None = None)
         check_model_size("width", make)
     rows = min(config.batch_size, len(data.train))
     check_memory("batch_size", f"a batch of {rows} images", rows * 4 * math.prod(data.image_shape))
-    _try_to_build(replace(config, seed=0), data_folder)
+    summary = _try_to_build(replace(config, seed=0), data_folder)
     check_run(config, run, data.digest)
+    return summary
 
 
 def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None) -> None:
@@ -65,12 +69,13 @@ def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None)
     train_run(task, config, run, data.digest, facts)
 
 
-@cache  # the cached value is None
-def _try_to_build(config: VisionConfig, folder: Path | None) -> None:
-    """Build model and loss to validate the config, once for all seeds."""
+@cache
+def _try_to_build(config: VisionConfig, folder: Path | None) -> tuple[str, ...]:
+    """Build model and loss to validate the config, once for all seeds; return what the run starts with."""
     task = _build(config, load_data(config.dataset, folder, config.data_options))
     if isinstance(task.model, PretrainedImageModel):
         check_images_fit(task.model, task.data.image_shape)
+    return task.summary()
 
 
 def _build(config: VisionConfig, data: ImageData) -> VisionTask:

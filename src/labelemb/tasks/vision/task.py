@@ -12,6 +12,7 @@ from labelemb.methods import METHODS
 from labelemb.runs import RunFolder
 from labelemb.tasks.classification.imbalance import balanced_rows
 from labelemb.tasks.classification.pretrained import encoder_folder
+from labelemb.tasks.classification.summary import summary_lines
 from labelemb.tasks.classification.task import ClassificationTask, build_classification_loss
 from labelemb.tasks.vision.augmentation import Augmentation
 from labelemb.tasks.vision.config import VisionConfig
@@ -65,6 +66,19 @@ class VisionTask(ClassificationTask):
             methods = f"{always}; {from_file} with --embedding"
             got = f"{getattr(self.config, key)} for method {self.config.method}, impl {self.config.impl}"
             raise ConfigError(key, f"0, or a method that takes mixed targets, with impl eager or auto ({methods})", got)
+
+    def summary(self) -> tuple[str, ...]:
+        """Describe data, model and device."""
+        data = self.data
+        splits = {"train": data.train.labels} | ({"valid": data.valid.labels} if data.valid is not None else {})
+        channels, height, width = data.image_shape
+        resized = " after cropping and resizing (--image_size)" if ":" in self.config.dataset else ""
+        notes = (
+            f"images of {height}x{width} pixels, {channels} channel{'s' * (channels > 1)}{resized}",
+            *filter(None, [data.note]),
+        )
+        splits |= {"test": data.test.labels}
+        return summary_lines(self.config, self.unit, splits, self.model, self.steps_per_epoch, notes)
 
     def setup(self, device: torch.device) -> None:
         """Move the images to the device, as uint8 in the memory format of the model."""
