@@ -33,7 +33,13 @@ if TYPE_CHECKING:
 
 WORST = 5
 DECISIONS = ("most_probable", "least_severe")
-IMAGE_OPTIONS = {"dataset": None, "calibrate": False, "groups": None, "decide": DECISIONS[0]}  # option -> default
+IMAGE_OPTIONS = {
+    "dataset": None,
+    "predictions": None,
+    "calibrate": False,
+    "groups": None,
+    "decide": DECISIONS[0],
+}  # option -> default
 TEXT_OPTIONS = dict.fromkeys(("src", "tgt", "eval_metrics", "output", *SEARCH)) | {"split": "test"}
 
 
@@ -44,6 +50,7 @@ def parser(arguments: Sequence[str]) -> Parser:
         "the scores of a text's outputs.",
         "examples:\n  $ labelemb evaluate runs/digits/label_embedding/seed-0\n"
         "  359 images  error 1.11 %  top-5 error 0.00 %  nll 0.424  ECE 32.26 %\n"
+        "  macro-F1 98.88 %  balanced accuracy 98.88 %\n"
         "  AURC 0.01 %  accuracy at 80 % coverage 100.00 %\n"
         "  most often wrong: 8 5.7 %, 4 2.8 %, 3 2.7 %, 0 0.0 %, 1 0.0 %\n"
         "  $ labelemb evaluate runs/numbers-en-vi/label_embedding/seed-0 --checkpoint bleu\n"
@@ -63,6 +70,8 @@ def parser(arguments: Sequence[str]) -> Parser:
         "NLL and ECE (expected calibration error) change; predict and export use it from then on"
     )
     images.add_argument("--calibrate", action="store_true", help=calibrate)
+    predictions = "CSV file to write: number, true label, the five most probable labels and their probabilities"
+    images.add_argument("--predictions", type=str, help=predictions)
     add_groups(images)
     decide = (
         "most_probable, or least_severe: also predict the labels of least expected cost, where labels that the run's "
@@ -97,7 +106,7 @@ def _refuse(chosen: Any, options: Mapping[str, Any], owners: str) -> None:
 
 def _evaluate_classifier(chosen: Any) -> int:
     from labelemb.metrics.calibration import pinned
-    from labelemb.tasks.classification.evaluation import evaluate_logits
+    from labelemb.tasks.classification.evaluation import evaluate_logits, predictions_csv
 
     if chosen.decide not in DECISIONS:
         raise ConfigError("decide", " or ".join(DECISIONS), repr(chosen.decide))
@@ -107,6 +116,8 @@ def _evaluate_classifier(chosen: Any) -> int:
     temperature = _fit_temperature(model, chosen) if chosen.calibrate else 1.0
     found = evaluate_logits(logits, labels, model.label_names, temperature)
     severity = _severity(logits / temperature, labels, cost, groups)
+    if chosen.predictions:
+        write_text(chosen.predictions, predictions_csv(logits / temperature, labels, model.label_names))
     if chosen.json:
         show_json(asdict(found) | {name: asdict(one) for name, one in severity.items()})
         return 0
@@ -117,6 +128,7 @@ def _evaluate_classifier(chosen: Any) -> int:
         show(f"temperature {temperature:.3f}; without it nll {before.nll:.3f}  ECE {before.ece:.2f} %")
         if pinned(temperature):
             show("the temperature is at its limit: the validation examples are all correct, or too often wrong")
+    show(f"macro-F1 {found.macro_f1:.2f} %  balanced accuracy {found.balanced_accuracy:.2f} %")
     show(f"AURC {found.aurc:.2f} %  accuracy at 80 % coverage {found.accuracy_at_80:.2f} %")
     for name, one in severity.items():
         show(_severity_line(name, one))

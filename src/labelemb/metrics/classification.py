@@ -1,5 +1,7 @@
 """Error rates, and statistics of the rows of a label embedding. N rows, V labels."""
 
+from statistics import fmean
+
 import torch
 from torch import Tensor
 
@@ -35,10 +37,25 @@ def errors_by_label(correct: Tensor, labels: Tensor, num_labels: int) -> list[fl
     return [error_percent(round(hit), count) if count else None for hit, count in zip(hits, counts, strict=True)]
 
 
-def macro_f1(predicted: Tensor, labels: Tensor, num_labels: int) -> float:
-    """Return the mean over labels of the F1 score, in percent.
+def f1_by_label(predicted: Tensor, labels: Tensor, num_labels: int) -> list[float | None]:
+    """Return the F1 score of each label in percent, ``2 TP / (2 TP + FP + FN)``; None for a label that never occurs.
 
-    F1 = 2 TP / (2 TP + FP + FN), averaged over the labels that occur or are predicted.
+    Args:
+        predicted: Predicted labels, int64, (N,).
+        labels: True labels, int64, (N,).
+        num_labels: Number of labels.
+
+    Example:
+        >>> f1_by_label(torch.tensor([0, 0, 1]), torch.tensor([0, 0, 0]), 3)
+        [80.0, 0.0, None]
+    """
+    hits = torch.bincount(labels[predicted == labels], minlength=num_labels).tolist()
+    sizes = (torch.bincount(predicted, minlength=num_labels) + torch.bincount(labels, minlength=num_labels)).tolist()
+    return [200 * hit / size if size else None for hit, size in zip(hits, sizes, strict=True)]
+
+
+def macro_f1(predicted: Tensor, labels: Tensor, num_labels: int) -> float:
+    """Return the mean over labels of the F1 score, in percent; labels that never occur are left out.
 
     Args:
         predicted: Predicted labels, int64, (N,).
@@ -49,9 +66,7 @@ def macro_f1(predicted: Tensor, labels: Tensor, num_labels: int) -> float:
         >>> macro_f1(torch.tensor([0, 0, 0]), torch.tensor([0, 0, 0]), 3)
         100.0
     """
-    hits = torch.bincount(labels[predicted == labels], minlength=num_labels).double()
-    sizes = torch.bincount(predicted, minlength=num_labels) + torch.bincount(labels, minlength=num_labels)
-    return 100 * float((2 * hits[sizes > 0] / sizes[sizes > 0]).mean())
+    return fmean(score for score in f1_by_label(predicted, labels, num_labels) if score is not None)
 
 
 def balanced_accuracy(correct: Tensor, labels: Tensor, num_labels: int) -> float:

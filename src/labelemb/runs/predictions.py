@@ -21,12 +21,16 @@ class Predictions:
         predicted: Most probable label, unsigned integers.
         confidence: Probability of the predicted label, float32.
         true_probability: Probability of the true label, float32.
+        top: The most probable labels, most probable first, unsigned integers, (N, K); None: not recorded.
+        top_probability: Their probabilities, float32, (N, K).
     """
 
     label: NDArray[Any]
     predicted: NDArray[Any]
     confidence: NDArray[np.float32]
     true_probability: NDArray[np.float32]
+    top: NDArray[Any] | None = None
+    top_probability: NDArray[np.float32] | None = None
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -42,7 +46,8 @@ def write_predictions(path: Path, predictions: Mapping[str, Predictions]) -> Non
         predictions: ``CHECKPOINT/SPLIT`` -> predictions, ``last/test`` for example.
     """
     named = [(name, found, field.name) for name, found in predictions.items() for field in fields(Predictions)]
-    write_arrays(path, {f"{name}/{field}": getattr(found, field) for name, found, field in named})
+    arrays = {f"{name}/{field}": getattr(found, field) for name, found, field in named}
+    write_arrays(path, {name: values for name, values in arrays.items() if values is not None})
 
 
 def read_predictions(path: Path) -> dict[str, Predictions]:
@@ -55,12 +60,20 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
     names = dict.fromkeys(key.rpartition("/")[0] for key in arrays)
     try:
         found = {
-            name: Predictions(*(arrays[f"{name}/{field.name}"] for field in fields(Predictions))) for name in names
+            name: Predictions(
+                *(arrays[f"{name}/{field.name}"] for field in fields(Predictions) if field.default is not None),
+                *(arrays.get(f"{name}/{field.name}") for field in fields(Predictions) if field.default is None),
+            )
+            for name in names
         }
     except KeyError as error:
         raise DataError(str(path), "predictions of a run", f"no array {error}") from error
     for name, predictions in found.items():
-        shapes = {getattr(predictions, field.name).shape for field in fields(Predictions)}
+        one_per_row = [field.name for field in fields(Predictions) if field.default is not None]
+        shapes = {getattr(predictions, field).shape for field in one_per_row}
         if len(shapes) > 1 or len(next(iter(shapes))) != 1:
             raise DataError(f"{path}: {name}", "four arrays of one length", shapes)
+        top = [None if values is None else values.shape for values in (predictions.top, predictions.top_probability)]
+        if top[0] != top[1] or (top[0] is not None and (len(top[0]) != 2 or top[0][:1] != predictions.label.shape)):
+            raise DataError(f"{path}: {name}", "as many top labels as probabilities for each example", top)
     return found

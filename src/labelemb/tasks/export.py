@@ -17,7 +17,6 @@ from labelemb.tasks.text.pretrained import PretrainedEncoder, PretrainedTokenize
 from labelemb.tasks.text.trained import TrainedTextModel
 from labelemb.tasks.vision.pretrained import PretrainedImageModel
 from labelemb.tasks.vision.trained import TrainedModel
-from labelemb.tensor_files import write_tensors
 
 Format = Literal["onnx", "torch", "hf"]
 FORMATS = get_args(Format)
@@ -178,15 +177,27 @@ def _export_images(trained: TrainedModel, folder: Path) -> None:
 
 
 def _export_texts(trained: TrainedTextModel, folder: Path) -> None:
-    """Write the encoder for ``AutoModel.from_pretrained``, its tokenizer, and the linear classifier beside them."""
-    encoder = trained.model.encoder
+    """Write model, its code and tokenizer for ``AutoModelForSequenceClassification.from_pretrained``."""
+    from labelemb.tasks.text.hf_classifier import PooledClassifier, PooledClassifierConfig  # imports transformers
+
+    encoder, head = trained.model.encoder, trained.model.head
     assert isinstance(encoder, PretrainedEncoder)
-    assert isinstance(trained.tokenizer, PretrainedTokenizer)
-    _set_labels(encoder.encoder.config, trained.label_names)
-    encoder.encoder.save_pretrained(folder)
-    trained.tokenizer.tokenizer.save_pretrained(folder)
-    head = trained.model.head
     assert isinstance(head, nn.Linear)
-    weights = {"weight": head.weight.detach() / trained.temperature, "bias": head.bias.detach() / trained.temperature}
-    write_tensors(folder / "classifier.safetensors", {k: v.contiguous() for k, v in weights.items()}, {})
-    write_text(folder / "pooling.json", json.dumps({"pooling": encoder.pooling}) + "\n")
+    assert isinstance(trained.tokenizer, PretrainedTokenizer)
+    config = PooledClassifierConfig(
+        {key: value for key, value in encoder.encoder.config.to_dict().items() if key != "_name_or_path"},
+        encoder.pooling,
+        trained.text_config.dropout,
+    )
+    _set_labels(config, trained.label_names)
+    model = PooledClassifier(config)
+    model.encoder.load_state_dict(encoder.encoder.state_dict())
+    with torch.no_grad():  # a temperature T of the logits is the same as weights divided by T
+        model.classifier.weight.copy_(head.weight / trained.temperature)
+        model.classifier.bias.copy_(head.bias / trained.temperature)
+    PooledClassifierConfig.register_for_auto_class()
+    PooledClassifier.register_for_auto_class("AutoModelForSequenceClassification")
+    model.save_pretrained(folder)
+    tokenizer = trained.tokenizer.tokenizer
+    tokenizer.model_max_length = trained.text_config.max_length
+    tokenizer.save_pretrained(folder)

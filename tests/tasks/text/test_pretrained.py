@@ -1,12 +1,14 @@
 """Pretrained encoders of transformers: trained, frozen, saved and loaded; invalid folders give a one-line error."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from labelemb.errors import LabelembError
 from labelemb.runs import RunFolder
@@ -55,12 +57,32 @@ def test_training_and_loading_from_the_run_folder(config: TextConfig, tmp_path: 
     model = TrainedTextModel(run)
     assert model.evaluate(model.test_texts()).error == pytest.approx(last["test_error"])
     assert (run.path / "encoder" / "config.json").is_file()
+    model.keep_temperature(1.5)
     export_model(model, "hf", tmp_path / "hf")
-    encoder = transformers.AutoModel.from_pretrained(tmp_path / "hf").eval()
-    tokens = transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")(["a pear is here"], return_tensors="pt")
-    head = load_file(tmp_path / "hf" / "classifier.safetensors")
-    hidden = encoder(**tokens).last_hidden_state.mean(1)
-    torch.testing.assert_close(hidden @ head["weight"].T + head["bias"], model.logits(["a pear is here"]))
+    assert_transformers_gives_the_logits(tmp_path / "hf", model)
+
+
+def assert_transformers_gives_the_logits(folder: Path, model: TrainedTextModel) -> None:
+    """In a process without this library; texts of different lengths, with the temperature of the run."""
+    lines = ["a pear is here", "the hammer " * 40]
+    code = (
+        "import sys, torch, transformers as t\n"
+        "model, problems = t.AutoModelForSequenceClassification.from_pretrained(\n"
+        "    sys.argv[1], trust_remote_code=True, output_loading_info=True)\n"
+        "assert not any(problems.values()), problems\n"
+        "inputs = t.AutoTokenizer.from_pretrained(sys.argv[1], trust_remote_code=True)(\n"
+        "    sys.argv[3:], padding=True, truncation=True, return_tensors='pt')\n"
+        "out = model.eval()(inputs['input_ids'], inputs['attention_mask'], labels=torch.tensor([0, 1]))\n"
+        "assert out.loss > 0 and 'labelemb' not in sys.modules\n"
+        "torch.save([out.logits.detach(), sorted(model.config.id2label.items())], sys.argv[2])\n"
+    )
+    found = folder.parent / "logits.pt"
+    environment = os.environ | {"HF_MODULES_CACHE": str(folder.parent / "modules"), "PYTHONPATH": ""}
+    command = [sys.executable, "-c", code, str(folder), str(found), *lines]
+    subprocess.run(command, check=True, env=environment, cwd=folder.parent)
+    logits, names = torch.load(found)
+    torch.testing.assert_close(logits, model.logits(lines) / 1.5)
+    assert names == list(enumerate(model.label_names))
 
 
 def test_frozen_layers_do_not_change(config: TextConfig) -> None:

@@ -1,12 +1,15 @@
 """Evaluation of logits on labelled examples. N examples, V labels."""
 
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from labelemb.csv_cells import protect
 from labelemb.metrics.calibration import RowScores
-from labelemb.metrics.classification import error_percent
+from labelemb.metrics.classification import balanced_accuracy, error_percent, f1_by_label, macro_f1
 from labelemb.metrics.selective import selective_figures
 from labelemb.metrics.severity import least_severe, mean_cost, severity_figures
 
@@ -19,23 +22,29 @@ class Evaluation:
         count: Number of examples.
         error: Errors in percent.
         error_top5: Percentage of examples whose label is not among the five most probable ones.
+        macro_f1: Mean over labels of the F1 score, in percent.
+        balanced_accuracy: Mean over labels of the share of correct examples, in percent.
         nll: Mean negative log-likelihood in nats.
         ece: Expected calibration error in percent.
         aurc: Area under the risk-coverage curve in percent.
         accuracy_at_80: Accuracy in percent on the 80 % of the examples that the model is most confident on.
         temperature: Temperature that the logits were divided by; the errors do not depend on it.
         errors_by_label: Errors in percent of each label that occurs.
+        f1_by_label: F1 score in percent of each label that occurs or is predicted.
     """
 
     count: int
     error: float
     error_top5: float
+    macro_f1: float
+    balanced_accuracy: float
     nll: float
     ece: float
     aurc: float
     accuracy_at_80: float
     temperature: float
     errors_by_label: dict[str, float]
+    f1_by_label: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,9 @@ def evaluate_logits(logits: Tensor, labels: Tensor, label_names: Sequence[str], 
         for index, name in enumerate(label_names)
         if (labels == index).any()
     }
+    predicted, num_labels = logits.argmax(1), len(label_names)
     scores = RowScores.of(logits, labels)
+    f1 = zip(label_names, f1_by_label(predicted, labels, num_labels), strict=True)
     figures = scores.figures() | selective_figures(scores)
     return Evaluation(
         count=count,
@@ -82,6 +93,9 @@ def evaluate_logits(logits: Tensor, labels: Tensor, label_names: Sequence[str], 
         **{key: figures[key] for key in ("nll", "ece", "aurc", "accuracy_at_80")},
         temperature=temperature,
         errors_by_label=errors_by_label,
+        macro_f1=macro_f1(predicted, labels, num_labels),
+        balanced_accuracy=balanced_accuracy(scores.correct, labels, num_labels),
+        f1_by_label={name: score for name, score in f1 if score is not None},
     )
 
 
@@ -104,6 +118,27 @@ def severity_of_decisions(
         None if cost is None else mean_cost(predicted, labels, cost),
         **({} if groups is None else severity_figures(predicted, labels, groups)),
     )
+
+
+def predictions_csv(logits: Tensor, labels: Tensor, label_names: Sequence[str], top: int = 5) -> str:
+    """Return a CSV table with a row per example: number, true label, ``top`` most probable labels, probabilities.
+
+    Args:
+        logits: Logits ``(N, V)``, divided by the temperature.
+        labels: int64 label of each example, ``(N,)``.
+        label_names: The V label names.
+        top: Number of labels per example.
+    """
+    count = min(top, len(label_names))
+    content = io.StringIO()
+    table = csv.writer(content, lineterminator="\n")
+    table.writerow(
+        ["example", "label", *(f"predicted_{k + 1}" for k in range(count)), *(f"p_{k + 1}" for k in range(count))]
+    )
+    for number, (label, found) in enumerate(zip(labels.tolist(), top_labels(logits, label_names, count), strict=True)):
+        names = [protect(name) for name in (label_names[label], *(name for name, _ in found))]
+        table.writerow([number, *names, *(f"{p:.6f}" for _, p in found)])
+    return content.getvalue()
 
 
 def top_labels(logits: Tensor, label_names: Sequence[str], top: int) -> list[list[tuple[str, float]]]:

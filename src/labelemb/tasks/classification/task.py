@@ -29,6 +29,8 @@ from labelemb.tasks.classification.imbalance import balanced_weights
 from labelemb.training.seeding import stream_seed
 from labelemb.training.task import Batch, Shard
 
+TOP = 5  # most probable labels that are kept of each example
+
 
 class ClassificationTask(ABC):
     """Evaluation and artifacts of a classification run; see ``labelemb.training.task.Task``.
@@ -83,7 +85,7 @@ class ClassificationTask(ABC):
         """Return errors, calibration and severity on each held-out split, and statistics of the label embedding."""
         metrics: dict[str, float] = {}
         for split, labels in self.held_out_labels(last).items():
-            scores = self._scores(model, split, len(labels), shard, total)
+            scores, *top = self._scores(model, split, len(labels), shard, total)
             metrics[f"{split}_error"] = error_percent(round(float(scores.correct.sum())), len(labels))
             metrics |= {f"{split}_{key}": value for key, value in scores.figures().items()}
             count, predicted = len(self.label_names), scores.predicted.round().long()
@@ -94,7 +96,7 @@ class ClassificationTask(ABC):
                 severity = severity_figures(predicted, labels, self._groups.to(labels.device))
                 metrics |= {f"{split}_{key}": value for key, value in severity.items()}
             self._errors_by_label[split] = errors_by_label(scores.correct, labels, len(self.label_names))
-            self._predictions[split] = predictions_of(scores, labels)
+            self._predictions[split] = predictions_of(scores, labels, *top)
         if isinstance(self.loss, LabelEmbeddingLoss):
             soft_labels = self.loss.embedding.soft_labels()
             metrics |= {"true_label_mass": true_label_mass(soft_labels), "label_entropy": mean_entropy(soft_labels)}
@@ -109,28 +111,36 @@ class ClassificationTask(ABC):
 
     def _scores(
         self, model: nn.Module, split: str, count: int, shard: Shard, total: Callable[[Tensor], Tensor]
-    ) -> RowScores:
-        """Return the scores of all rows of a split, on every process."""
+    ) -> tuple[RowScores, Tensor, Tensor]:
+        """Return the scores of all rows of a split, their top labels and the probabilities of these."""
         device = next(model.parameters()).device
-        scores = torch.zeros(count, len(fields(RowScores)), dtype=torch.float64, device=device)
+        width, kept = len(fields(RowScores)), min(TOP, len(self.label_names))
+        table = torch.zeros(count, width + 2 * kept, dtype=torch.float64, device=device)
         for rows, batch in self.held_out_batches(split, shard):
             logits = model.head(model(*batch.inputs))  # type: ignore[operator]
-            scores[rows] = RowScores.of(logits, batch.labels).stacked()
-        return RowScores(*total(scores).unbind(1))
+            probabilities, labels = logits.double().softmax(1).topk(kept)
+            scores = RowScores.of(logits, batch.labels).stacked()
+            table[rows] = torch.cat([scores, labels.double(), probabilities], dim=1)
+        scores, labels, probabilities = total(table).split([width, kept, kept], dim=1)
+        return RowScores(*scores.unbind(1)), labels.round().long(), probabilities
 
 
-def predictions_of(scores: RowScores, labels: Tensor) -> Predictions:
+def predictions_of(scores: RowScores, labels: Tensor, top: Tensor, top_probability: Tensor) -> Predictions:
     """Return the predictions behind the scores of a split.
 
     Args:
         scores: Scores of N rows.
         labels: True labels, int64, (N,).
+        top: The K most probable labels, int64, (N, K).
+        top_probability: Their probabilities, (N, K).
     """
     return Predictions(
         label=labels.cpu().numpy(),
         predicted=scores.predicted.long().cpu().numpy(),
         confidence=scores.confidence.float().cpu().numpy(),
         true_probability=torch.exp(-scores.nll).float().cpu().numpy(),
+        top=top.cpu().numpy(),
+        top_probability=top_probability.float().cpu().numpy(),
     )
 
 
