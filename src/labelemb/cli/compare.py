@@ -113,8 +113,9 @@ def run(*chosen: Any) -> int:
             one.check()  # of every preset, before the first is trained
     console = main_console()
     code = max([train(request, variants, analysis, console) for request, variants, analysis in planned])
-    if request.execution.is_share:
-        return say_share(request.execution, code, console)
+    execution = planned[0][0].execution
+    if execution.is_share:
+        return say_share(execution, code, console)
     folders = [folder for request, variants, _ in planned for folder in _folders(request, variants)]
     out = Path(chosen[0].report or Path(chosen[0].out) / "report")
     _report(folders, out, planned[0][2], console)
@@ -187,16 +188,16 @@ def _report(folders: Sequence[Path], out: Path, analysis: Analysis, console: Con
 
 def _answer_question(folders: Sequence[Path], reference: str, console: Console) -> None:
     """Print the comparison of label embedding with label smoothing where the reference is a third method."""
-    pair = [folder for folder in folders if folder.name in QUESTION]
-    if reference in QUESTION or len(pair) < len(QUESTION):
-        return
     from labelemb.report.experiment import load_experiments
     from labelemb.report.findings import findings
 
-    experiments, _ = load_experiments(pair)
-    for line in (line for experiment in experiments for line in findings(experiment, QUESTION[0])):
-        say(console, f"- {line}")
-    console.print()
+    for parent in dict.fromkeys(folder.parent for folder in folders):
+        pair = [folder for folder in folders if folder.parent == parent and folder.name in QUESTION]
+        if reference not in QUESTION and len(pair) == len(QUESTION):
+            experiments, _ = load_experiments(pair)
+            for line in (line for experiment in experiments for line in findings(experiment, QUESTION[0])):
+                say(console, f"- {line}")
+            console.print()
 
 
 COMMAND = Command(COMPARE.parser, run, split_presets)

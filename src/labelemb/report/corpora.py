@@ -13,7 +13,7 @@ from labelemb.report.examples import LAST_TEST
 from labelemb.report.experiment import Experiment, Group
 from labelemb.report.metric import TEXT_METRICS, Metric
 from labelemb.runs.sentences import SentenceScores, read_sentences
-from labelemb.stats.crossed import CrossedInterval
+from labelemb.stats.crossed import FEWEST_SEEDS, CrossedInterval
 from labelemb.stats.text import (
     CorpusComparison,
     Statistics,
@@ -51,7 +51,7 @@ class ScoreComparison:
         metric: The score.
         seeds: Seeds that both have.
         networks: Paired bootstrap over sentences and approximate randomisation: what these networks show.
-        methods: Interval over seeds and sentences: what the methods show; None for a single seed.
+        methods: Interval over seeds and sentences: what the methods show; None for too few seeds.
     """
 
     metric: Metric
@@ -88,7 +88,8 @@ def compare_scores(reference: GroupSentences, other: GroupSentences) -> list[Sco
     for metric in metrics:
         before, after = (group.statistics(metric.key, seeds) for group in (reference, other))
         score = score_of(before)
-        methods = corpus_interval(before, after, score) if min(before.shape[:2]) > 1 else None
+        enough = len(seeds) >= FEWEST_SEEDS and before.shape[1] > 1
+        methods = corpus_interval(before, after, score) if enough else None
         found.append(ScoreComparison(metric, seeds, compare_corpora(before, after, score), methods))
     return found
 

@@ -57,7 +57,7 @@ def _difference(found: ScoreComparison) -> str:
     return (
         f"difference {networks.difference:.2f} (95 % interval over {len(found.seeds)} seeds and all sentences {over}); "
         f"of these networks p = {format_p(networks.p_bootstrap)} (paired bootstrap), "
-        f"{format_p(networks.p_randomisation)} (approximate randomisation)"
+        f"{format_p(networks.p_randomisation)} (approximate randomization)"
     )
 
 
@@ -81,7 +81,7 @@ def _paired(reference: GroupSentences, other: GroupSentences) -> list[dict[str, 
     ]
     header = [
         *("score", *names, "difference", "over seeds and sentences", "over sentences"),
-        *("p, bootstrap", "p, randomisation"),
+        *("p, bootstrap", "p, randomization"),
     ]
     metric = scores[0].metric
     runs = [
@@ -100,12 +100,12 @@ def _paired(reference: GroupSentences, other: GroupSentences) -> list[dict[str, 
             "title": f"Scores of the test text, {names[1]} against {names[0]}",
             "cells": [header, *rows],
             "note": "The interval over seeds and sentences speaks of the methods. The interval over sentences and both "
-            f"p-values (paired bootstrap, approximate randomisation) speak of these {len(scores[0].seeds)} pairs of "
+            f"p-values (paired bootstrap, approximate randomization) speak of these {len(scores[0].seeds)} pairs of "
             "trained networks: other seeds may decide otherwise.",
         },
         {
             "title": f"{names[1]} against {names[0]}, pair by pair, {metric.name}",
-            "cells": [["seed", *names, "difference (95 % over sentences)", "p, bootstrap", "p, randomisation"], *runs],
+            "cells": [["seed", *names, "difference (95 % over sentences)", "p, bootstrap", "p, randomization"], *runs],
             "note": "Each pair of networks on the same sentences.",
         },
         _changed(reference, other, names, scores[0]),

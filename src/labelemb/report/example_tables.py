@@ -6,7 +6,7 @@ from labelemb.report.comparison import format_p
 from labelemb.report.examples import EVALUATIONS, GroupPredictions, confused_pairs, load_predictions, paired_seeds
 from labelemb.report.experiment import Experiment
 from labelemb.report.methods import method_title
-from labelemb.stats.crossed import CrossedInterval, crossed_interval
+from labelemb.stats.crossed import FEWEST_SEEDS, CrossedInterval, crossed_interval
 from labelemb.stats.items import changed_items, mcnemar
 
 _MOST_CHANGED = 12
@@ -37,6 +37,8 @@ def example_lines(experiment: Experiment, reference: str) -> list[str]:
             fewer = "fewer" if both.mean >= 0 else "more"
             low, high = sorted((both.low, both.high) if both.mean >= 0 else (-both.low, -both.high))
             size = f"{abs(both.mean):.2f} ({low:.2f} to {high:.2f}) points {fewer} errors"
+            if low == high:  # an interval of width 0 would claim an exactness that examples cannot give
+                size = "the same examples are wrong"
             against = f"{method_title(method)} against {method_title(reference)}"
             counts = f"{both.seeds} seeds, {both.items} examples, {EVALUATIONS[evaluation]}"
             lines.append(f"{experiment.name}: {against}: {size}; {counts}")
@@ -55,10 +57,10 @@ def _pairs_by_method(experiment: Experiment, reference: str) -> dict[str, dict[s
 
 
 def _both(pair: Pair) -> CrossedInterval | None:
-    """Return the reduction of the error with its interval over seeds and examples; None for a single seed."""
+    """Return the reduction of the error with its interval over seeds and examples; None for too few seeds."""
     seeds = paired_seeds(*pair)
     before, after = (group.wrong(seeds) for group in pair)
-    return crossed_interval(before, after) if min(before.shape) > 1 else None
+    return crossed_interval(before, after) if len(seeds) >= FEWEST_SEEDS and before.shape[1] > 1 else None
 
 
 def _confused(found: GroupPredictions) -> Table:

@@ -14,6 +14,7 @@ from scipy.stats import t as student_t
 from labelemb.errors import ShapeError
 from labelemb.stats.paired import CONFIDENCE
 
+FEWEST_SEEDS = 3  # with two, the interval is too narrow where the seeds differ more than the items
 Values = NDArray[np.float64] | NDArray[np.float32] | NDArray[np.bool_]
 
 
