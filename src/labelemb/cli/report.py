@@ -7,6 +7,7 @@ from typing import Any
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
 from labelemb.cli.terminal import show
+from labelemb.cli.trained_model import add_groups
 from labelemb.stats.equivalence import check_margin
 
 
@@ -22,6 +23,9 @@ def parser(arguments: Sequence[str]) -> Parser:
     made.add_argument("--order", type=str, default="cluster", help="order of the labels: cluster or given")
     reference = "method that the others are compared with; without it cross_entropy, or the first"
     made.add_argument("--reference", type=str, help=reference)
+    human = "what people confuse, .csv or .npz as for agree: compares the learned label embeddings with it"
+    made.add_argument("--human", type=str, help=human)
+    add_groups(made)
     made.add_argument("--alike", type=float, help="largest difference in points that counts as none")
     return made
 
@@ -30,11 +34,12 @@ def run(chosen: Any) -> int:
     """Write the report and print its tables."""
     if chosen.alike is not None:
         check_margin(chosen.alike)
-    from labelemb.report import make_report  # matplotlib takes a second to import
+    from labelemb.report import Judgements, make_report  # matplotlib takes a second to import
 
     labels = [label.strip() for label in chosen.labels.split(",")] if chosen.labels else None
     folders = [Path(folder) for folder in chosen.folders]
-    made = make_report(folders, Path(chosen.out), labels, chosen.order, chosen.reference, chosen.alike)
+    judged = Judgements(*(Path(file) if file else None for file in (chosen.human, chosen.groups)))
+    made = make_report(folders, Path(chosen.out), labels, chosen.order, chosen.reference, chosen.alike, judged)
     show(made.text)
     show(f"\nThe page: {made.page.resolve()}")
     return 0

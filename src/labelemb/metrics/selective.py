@@ -60,7 +60,7 @@ def selective_figures(scores: RowScores) -> dict[str, float]:
     """Return ``aurc`` and ``accuracy_at_80``, both in percent, with the probability of the prediction as confidence."""
     return {
         "aurc": aurc(scores.confidence, scores.correct),
-        f"accuracy_at_{100 * COVERAGE:.0f}": accuracy_at_coverage(scores.confidence, scores.correct),
+        "accuracy_at_80": accuracy_at_coverage(scores.confidence, scores.correct),
     }
 
 

@@ -1,6 +1,7 @@
 """Agreement of learned label embeddings with human similarity, as ``labelemb agree`` reports it. V labels."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -15,7 +16,7 @@ from labelemb.metrics.human import Matrix, NamedSimilarity, read_groups, read_si
 from labelemb.report.charts.agreement import heatmaps_chart, scatter_chart
 from labelemb.report.charts.style import save_chart, svg_text
 from labelemb.report.similarity import names_of
-from labelemb.runs import embedding_file, find_runs
+from labelemb.runs import RunFolder, embedding_file, find_runs
 from labelemb.stats.paired import paired_difference
 from labelemb.terms.embedding import LabelEmbedding
 
@@ -59,18 +60,49 @@ def compare_with_people(
     Raises:
         DataError: For missing or damaged files, and labels that the file of people lacks.
     """
-    people = read_similarity(human)
     found = _similarities(source)
-    names = found[0].names
-    other = next((one for one in found if set(one.names) != set(names)), None)
+    other = next((one for one in found if set(one.names) != set(found[0].names)), None)
     if other:
         raise DataError(str(source), "runs with the same labels", f"other labels in {other.source}")
+    return compare_similarities(found, read_similarity(human), groups, permutations)
+
+
+def compare_runs(
+    runs: Sequence[RunFolder], people: NamedSimilarity, groups: Path | None, permutations: int
+) -> AgreementReport | None:
+    """Compare the label embeddings of some runs with the similarity of people.
+
+    Args:
+        runs: Runs with the same labels.
+        people: Similarities or votes of people.
+        groups: Group of each label.
+        permutations: Number of permutations of the Mantel test.
+
+    Returns:
+        None where no run has learned a label embedding of labels that people have judged.
+
+    Raises:
+        DataError: For damaged files, or labels without a group.
+    """
+    found = [_load(str(run.path), run.labels_file) for run in runs if run.labels_file.is_file()]
+    if not found or not set(found[0].names) <= set(people.names):
+        return None
+    return compare_similarities(found, people, groups, permutations)
+
+
+def compare_similarities(
+    found: Sequence[NamedSimilarity], people: NamedSimilarity, groups: Path | None, permutations: int
+) -> AgreementReport:
+    """Compare similarities of the same labels with that of people; see ``compare_with_people``."""
+    names = found[0].names
     votes = people.select(names)
     grouping = None if groups is None else read_groups(groups, names)
     matrices = [one.select(names) for one in found]
     results = [agreement(matrix, votes, grouping, permutations) for matrix in matrices]
     mean: Matrix = np.mean(matrices, axis=0)
-    return AgreementReport(names, mean, votes, grouping, [one.source for one in found], results, human.name)
+    return AgreementReport(
+        names, mean, votes, grouping, [one.source for one in found], results, Path(people.source).name
+    )
 
 
 def agreement_lines(report: AgreementReport) -> list[str]:

@@ -1,9 +1,11 @@
 """The charts of a report, grouped into panels with a choice each."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from labelemb.report.agreement import AgreementReport
+from labelemb.report.charts.agreement import heatmaps_chart, scatter_chart
 from labelemb.report.charts.curves import TEST_LABEL, Curves, Quantity, curves_chart, curves_of, learning_rate_curves
 from labelemb.report.charts.intervals import intervals_chart
 from labelemb.report.charts.label_map import map_chart, tree_chart
@@ -129,6 +131,23 @@ def confusion_panel(experiment: str, predictions: Sequence[GroupPredictions]) ->
             chart = matrix_chart(name, confusion, names, title, axis_names, sentence)
             choices.append(_choice(method_title(found.method), chart, has_files=not choices))
     return Panel("confusion", experiment, choices) if choices else None
+
+
+def people_panel(experiment: str, found: Mapping[str, AgreementReport]) -> Panel | None:
+    """Return scatter plots and heat maps of the agreement with people, two choices per method; None without any.
+
+    Args:
+        experiment: Name of the experiment.
+        found: Method -> agreement.
+    """
+    choices: list[Choice] = []
+    for method, report in found.items():
+        slug, title = f"{file_slug(experiment)}-{file_slug(method)}", f"{experiment}, {method_title(method)}"
+        drawn = (report.names, report.similarity, report.human, report.groups, title)
+        choices.append(_choice(f"{method_title(method)}: scatter plot", scatter_chart(f"people-{slug}", *drawn)))
+        charts = heatmaps_chart(f"people-heatmaps-{slug}", *drawn)
+        choices.append(_choice(f"{method_title(method)}: heat maps", charts))
+    return Panel("people", experiment, choices) if choices else None
 
 
 def label_panels(view: LabelView, order: Order, name: str) -> list[Panel]:

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labelemb.files import write_text
@@ -26,12 +26,15 @@ from labelemb.report.panels import (
     file_slug,
     interval_panels,
     label_panels,
+    people_panel,
     power_panel,
     several_panels,
 )
+from labelemb.report.people import ByMethod, agreement_by_method, agreement_sentences
 from labelemb.report.profiles import profile_experiments
 from labelemb.report.sequential import sequential_notes
 from labelemb.report.several import several_lines
+from labelemb.report.severity import with_severity
 from labelemb.report.tables import markdown_table, text_table
 
 
@@ -52,6 +55,19 @@ class Report:
     figures: tuple[Path, ...]
 
 
+@dataclass(frozen=True)
+class Judgements:
+    """Files that judge labels and errors, from outside the runs.
+
+    Attributes:
+        human: Similarities or votes of people, .csv or .npz, to compare label embeddings with.
+        groups: Group of each label, for the severity of errors.
+    """
+
+    human: Path | None = None
+    groups: Path | None = None
+
+
 def make_report(
     folders: Iterable[Path | str],
     out: Path | str,
@@ -59,6 +75,7 @@ def make_report(
     order: Order = "cluster",
     reference: str | None = None,
     alike: float | None = None,
+    judgements: Judgements = Judgements(),
 ) -> Report:
     """Read the runs at or below the folders and write a report. Nothing is written when there is an error.
 
@@ -69,6 +86,7 @@ def make_report(
         order: Order of the heat maps: ``"cluster"`` or ``"given"``.
         reference: Method to compare with. None: cross entropy if present, otherwise the first method.
         alike: Largest difference in points that counts as equivalent, chosen before looking at results.
+        judgements: Votes of people, and a grouping of the labels.
 
     Raises:
         DataError: A folder has no runs, a file is damaged, or a label name is unknown (with close matches).
@@ -77,12 +95,17 @@ def make_report(
     check_order(order)
     sources, out = [Path(folder) for folder in folders], Path(out)
     experiments, warnings = load_experiments(sources)
+    if judgements.groups:
+        experiments = with_severity(experiments, judgements.groups)
+    people = agreement_by_method(experiments, judgements.human, judgements.groups) if judgements.human else {}
     views, more = label_views([group for each in experiments for group in each.groups.values()], labels)
     warnings += [*more, *(note for each in experiments for note in sequential_notes(each))]
-    text = text_table(experiments, warnings, reference, alike)
+    lines = agreement_sentences(people)
+    said = "".join(f"\n{line}\n" for line in lines)
+    text = text_table(experiments, warnings, reference, alike) + said
     tables = {
         "table.txt": text,
-        "table.md": markdown_table(experiments, warnings, reference, alike),
+        "table.md": markdown_table(experiments, warnings, reference, alike) + said,
         "table.csv": csv_table(experiments),
         "pairs.md": pairs_markdown(experiments),
         "pairs.tex": pairs_latex(experiments),
@@ -92,13 +115,16 @@ def make_report(
     palette = Palette(methods)
     intervals = interval_panels(compare_all(experiments, reference), palette, alike)
     contents = [_content(each, views, order, palette, reference, alike, intervals) for each in experiments]
-    command = _command(sources, out, labels, order, reference, alike)
+    contents = [_with_people(content, people.get(content.experiment.name, {})) for content in contents]
+    command = _command(sources, out, labels, order, reference, alike) + _judged(judgements)
     colors = [palette.color(method) for method in methods]
     together = profile_experiments(experiments, reference)
     several = several_panels(together, palette) if together else []
     sentences = several_lines(experiments, reference)
     shared = [panel for panel in intervals if not panel.experiment]
-    page = PageContent(contents, methods, colors, warnings, command, reference, sentences, several, shared, alike)
+    page = PageContent(
+        contents, methods, colors, warnings, command, reference, sentences, several, shared, alike, lines
+    )
     for name, content in tables.items():
         write_text(out / name, content)
     panels = [*shared, *several, *(panel for each in contents for panel in _panels(each))]
@@ -138,6 +164,11 @@ def _content(
     return ExperimentContent(experiment, comparison, panels, labels, conclusions, examples)
 
 
+def _with_people(content: ExperimentContent, found: ByMethod) -> ExperimentContent:
+    panel = people_panel(content.experiment.name, found)
+    return replace(content, panels=[*content.panels, panel]) if panel else content
+
+
 def _panels(content: ExperimentContent) -> list[Panel]:
     return [*content.panels, *(panel for _, panels in content.views for panel in panels)]
 
@@ -160,3 +191,8 @@ def _command(
     if alike is not None:
         words += ["--alike", f"{alike:g}"]
     return shlex.join(words)
+
+
+def _judged(judgements: Judgements) -> str:
+    given = {"--human": judgements.human, "--groups": judgements.groups}
+    return "".join(f" {option} {shlex.quote(str(path))}" for option, path in given.items() if path)

@@ -65,6 +65,7 @@ class PageContent:
         several: Charts of all experiments together.
         intervals: Interval plots of several experiments on one scale.
         alike: Margin of equivalence in points; None where none was given.
+        people: Lines on the agreement of label embeddings with people.
     """
 
     experiments: Sequence[ExperimentContent]
@@ -77,6 +78,7 @@ class PageContent:
     several: Sequence[Panel] = ()
     intervals: Sequence[Panel] = ()
     alike: float | None = None
+    people: Sequence[str] = ()
 
 
 def finding(content: ExperimentContent, reference: str | None) -> dict[str, Any]:

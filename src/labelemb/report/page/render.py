@@ -74,6 +74,7 @@ def _context(content: PageContent) -> dict[str, Any]:
         "examples": [(each.experiment.name, each.examples) for each in content.experiments if each.examples],
         "views": [pair for each in content.experiments for pair in each.views],
         "several": content.several,
+        "people": content.people,
         "sentences": content.sentences,
         "origins": [found for experiment in experiments if (found := provenance(experiment))],
         "command": content.command,
