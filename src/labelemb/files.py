@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +13,16 @@ from typing import Any, BinaryIO
 def cache_folder() -> Path:
     """Return the cache directory: $XDG_CACHE_HOME/labelemb, or ~/.cache/labelemb."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labelemb"
+
+
+def is_url(text: str) -> bool:
+    """Return whether a text is a URL rather than a path.
+
+    Example:
+        >>> is_url("s3://bucket/runs"), is_url("runs")
+        (True, False)
+    """
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+(::|://)", text) is not None
 
 
 def write_atomically(path: Path | str, write: Callable[[BinaryIO], object]) -> None:

@@ -118,7 +118,7 @@ def run(*chosen: Any) -> int:
         return say_share(execution, code, console)
     folders = [folder for request, variants, _ in planned for folder in _folders(request, variants)]
     out = Path(chosen[0].report or Path(chosen[0].out) / "report")
-    _report(folders, out, planned[0][2], console)
+    _report(folders, out, planned[0][0], planned[0][2], console)
     return code
 
 
@@ -164,7 +164,7 @@ def train_and_report(request: Request, variants: Sequence[Variant], analysis: An
     if request.execution.is_share:
         return say_share(request.execution, code, console)
     out = Path(analysis.report) if analysis.report else request.folder / "report"
-    _report(_folders(request, variants), out, analysis, console)
+    _report(_folders(request, variants), out, request, analysis, console)
     return code
 
 
@@ -174,7 +174,7 @@ def _folders(request: Request, variants: Sequence[Variant]) -> list[Path]:
     return [folder for folder in folders if any(folder.glob("*/config.yaml"))]
 
 
-def _report(folders: Sequence[Path], out: Path, analysis: Analysis, console: Console) -> None:
+def _report(folders: Sequence[Path], out: Path, request: Request, analysis: Analysis, console: Console) -> None:
     """Write the report and print its tables, in the main process only."""
     if console.quiet:
         return
@@ -183,7 +183,7 @@ def _report(folders: Sequence[Path], out: Path, analysis: Analysis, console: Con
     made = make_report(folders, out, reference=analysis.reference, alike=analysis.alike)
     say(console, made.text)
     _answer_question(folders, analysis.reference, console)
-    say(console, f"The page: {made.page.resolve()}")
+    say(console, f"The page: {request.publish_report(out)}/{made.page.name}")
 
 
 def _answer_question(folders: Sequence[Path], reference: str, console: Console) -> None:

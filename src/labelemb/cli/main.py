@@ -16,6 +16,7 @@ import labelemb
 from labelemb.cli.exit_codes import BUSY, INVALID
 from labelemb.cli.terminal import abandon_output, end, prepare, show_error
 from labelemb.errors import ConfigError, LabelembError, RunBusyError, nearest
+from labelemb.files import is_url
 
 if TYPE_CHECKING:
     from labelemb.cli.command import Command
@@ -142,7 +143,14 @@ def _parse(arguments: list[str], name: str | None) -> Any:
         subparser = _command(name).parser(arguments[arguments.index(name) + 1 :]) if known == name else Parser()
         commands.add_subcommand(known, subparser, help=summary)
         subparser.prog = f"labelemb {known}"
-    return parser.parse_args(arguments or ["--help"])
+    chosen = parser.parse_args(arguments or ["--help"])
+    options = chosen[chosen.command]
+    for option in ("run", "source"):  # a trained run at a URL is copied first
+        if is_url(str(options.get(option) or "")):
+            from labelemb.runs.remote import local_copy
+
+            options[option] = str(local_copy(options[option]))
+    return chosen
 
 
 def _command(name: str) -> "Command":

@@ -8,6 +8,7 @@ from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
 from labelemb.cli.terminal import show
 from labelemb.cli.trained_model import add_groups
+from labelemb.runs.remote import local_copy
 from labelemb.stats.equivalence import check_margin
 
 
@@ -37,7 +38,7 @@ def run(chosen: Any) -> int:
     from labelemb.report import Judgements, make_report  # matplotlib takes a second to import
 
     labels = [label.strip() for label in chosen.labels.split(",")] if chosen.labels else None
-    folders = [Path(folder) for folder in chosen.folders]
+    folders = [local_copy(folder, checkpoints=False) for folder in chosen.folders]
     judged = Judgements(*(Path(file) if file else None for file in (chosen.human, chosen.groups)))
     made = make_report(folders, Path(chosen.out), labels, chosen.order, chosen.reference, chosen.alike, judged)
     show(made.text)

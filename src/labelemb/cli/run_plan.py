@@ -17,6 +17,7 @@ from labelemb.cli.parser import UsageError
 from labelemb.cli.suggestions import suggest_method
 from labelemb.cli.training_options import Recipe, recipe_of
 from labelemb.errors import ConfigError, check_at_least_one, escape_control
+from labelemb.files import is_url
 from labelemb.presets import Preset, read_preset
 from labelemb.runs import RunFolder
 from labelemb.tasks.text.files import KINDS as TEXT_FILES
@@ -47,6 +48,7 @@ class Request:
         folder: OUT/NAME, which holds a folder per variant.
         data: Folder with the data; None: where the data set looks by itself.
         execution: Where and how the runs are trained.
+        url: URL that ``folder`` is a copy of; "" without one.
     """
 
     preset: Preset
@@ -56,6 +58,33 @@ class Request:
     folder: Path
     data: Path | None
     execution: Execution
+    url: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where the user finds the runs."""
+        return self.url or str(self.folder)
+
+    def run_of(self, variant: str, seed: int) -> RunFolder:
+        """Return the folder of a run, as complete as it is at the URL. Raises ConfigError."""
+        run = RunFolder.of(self.folder.parent, self.folder.name, variant, seed)
+        if not self.url:
+            return run
+        from labelemb.runs.remote import StagedRun
+
+        staged = StagedRun(run.path, f"{self.url}/{variant}/{run.path.name}")
+        staged.fetch(checkpoints=False)
+        return staged
+
+    def publish_report(self, report: Path) -> str:
+        """Copy a report below ``folder`` to the URL, if there is one; return where the user finds it."""
+        if not self.url or not report.is_relative_to(self.folder):
+            return str(report.resolve())
+        from labelemb.runs.remote import upload
+
+        url = f"{self.url}/{report.relative_to(self.folder).as_posix()}"
+        upload(report, url)
+        return url
 
 
 def request_of(chosen: Any, suffix: str = "") -> Request:
@@ -73,8 +102,23 @@ def request_of(chosen: Any, suffix: str = "") -> Request:
         check_dataset(values.get("dataset"))
     if chosen.name is not None and not re.fullmatch(r"\w[\w.=,+-]*", chosen.name):
         raise ConfigError("name", "a name of letters, digits and . = , + - _", repr(chosen.name))
-    folder = Path(chosen.out) / f"{chosen.name or _run_name(preset, values)}{suffix}"
-    return Request(preset, recipe, values, seeds_of(chosen, preset), folder, data_of(chosen), execution_of(chosen))
+    folder, url = _destination(chosen.out, f"{chosen.name or _run_name(preset, values)}{suffix}")
+    execution = execution_of(chosen)
+    return Request(preset, recipe, values, seeds_of(chosen, preset), folder, data_of(chosen), execution, url)
+
+
+def _destination(out: str, name: str) -> tuple[Path, str]:
+    """Return the folder OUT/NAME, and its URL: for a URL the folder is a local copy, else the URL is "".
+
+    Raises:
+        ConfigError: The URL cannot be used.
+    """
+    if not is_url(out):
+        return Path(out) / name, ""
+    from labelemb.runs.remote import check_url, staging_folder
+
+    check_url(out)
+    return staging_folder(out) / name, f"{out.rstrip('/')}/{name}"
 
 
 def check_dataset(name: str | None) -> None:
@@ -143,11 +187,11 @@ def make_plan(request: Request, variants: Iterable[Variant], metrics: Sequence[s
     Raises:
         ConfigError: For an invalid config.
     """
-    recipe, folder = request.recipe, request.folder
+    recipe = request.recipe
     plan = []
     for seed in request.seeds:
         for variant in variants:
-            run = RunFolder.of(folder.parent, folder.name, variant.name, seed)
+            run = request.run_of(variant.name, seed)
             config = recipe.config(**{**request.values, **variant.keys, "seed": seed}).resolved()
             check, do = (
                 partial(recipe.check, config, run, request.data),

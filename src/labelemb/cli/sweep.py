@@ -87,6 +87,7 @@ def run(chosen: Any) -> int:
     out = Path(chosen.report) if chosen.report else request.folder / "report"
     text, figure = report_sweep(keys, folders, metric, out)
     say(console, text)
+    request.publish_report(out)
     say(console, f"The figure: {figure}")
     return code
 

@@ -46,13 +46,14 @@ def run(chosen: Any) -> int:
         _check_checkpoints(request.execution.share_of(plan))
     console = main_console()
     code = run_plan(plan, request.execution, console)
-    say(console, f"Runs are in {request.folder}. Look at them: labelemb report {request.folder}")
+    say(console, f"Runs are in {request.place}. Look at them: labelemb report {request.place}")
     return code
 
 
 def _check_checkpoints(plan: Sequence[PlannedRun]) -> None:
     """Raise ConfigError for a run without a checkpoint, naming the checkpoints there are."""
     for planned in plan:
+        planned.run.fetch()
         if not planned.run.last_checkpoint.is_file():
             others = sorted(planned.run.path.parent.glob(f"*/{planned.run.last_checkpoint.name}"))
             found = ", ".join(str(other.parent) for other in others)

@@ -108,7 +108,9 @@ class TrainingCommand:
         parser.add_argument("--seeds", type=kind, help=f"run seeds 0 to N-1{auto}")
         add_execution(parser)
         parser.add_argument("--data", type=str, help="folder with the data, or its parent; without it LABELEMB_DATA")
-        parser.add_argument("--out", type=str, default="runs", help="folder for the run folders OUT/NAME/METHOD/seed-N")
+        parser.add_argument(
+            "--out", type=str, default="runs", help="folder or URL for the run folders OUT/NAME/METHOD/seed-N"
+        )
         text = "NAME in the run folders; without it the name of the preset, or of your own data"
         parser.add_argument("--name", type=str, help=text)
         return parser

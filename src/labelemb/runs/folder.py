@@ -154,6 +154,16 @@ class RunFolder(RunPaths):
         for partial in self.path.glob(".*.partial*"):
             partial.unlink(missing_ok=True)
 
+    def fetch(self, checkpoints: bool = True) -> None:
+        """Make the folder what it is where it is kept; runs at a URL (``StagedRun``) are copied from there.
+
+        Args:
+            checkpoints: Whether checkpoints are needed as well.
+        """
+
+    def publish(self) -> None:
+        """Copy the folder to where it is kept, if that is a URL; called after each evaluation and at the end."""
+
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Mark the run as complete."""
         write_json(self.finished_file, facts)

@@ -144,6 +144,8 @@ def fit(
             if main:
                 check_held()
             state.save(run, history, last)
+            if main:
+                run.publish()
             progress.line(line)
             accelerator.log({key: value for key, value in line.items() if key != "terms"} | line["terms"], step=step)
             accelerator.wait_for_everyone()
@@ -153,6 +155,7 @@ def fit(
         check_held()
         epochs = -(-step // task.steps_per_epoch)
         run.finish({"epochs": epochs, "steps": step} | ({"stopped_early": True} if step < total_steps else {}))
+        run.publish()
 
 
 def _batches(task: Task, step: int, shard: Shard) -> Iterator[Sequence[Batch]]:

@@ -56,6 +56,7 @@ class NotDone:
     def note(self, planned: PlannedRun, outcome: Outcome) -> str:
         """Keep how a run ended; return a line about it."""
         failure = outcome.failure
+        planned.run.fetch(checkpoints=False)  # another machine may have trained it
         if failure is None and not planned.run.finished:  # a worker wrote to a disk of its own
             failure = f"it ended, but {planned.run.path} is not complete: --out must be a disk that all machines share"
         if failure is None:

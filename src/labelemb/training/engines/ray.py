@@ -7,6 +7,7 @@ checkpoint. Tasks end when this process does.
 import os
 import re
 import socket
+import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from labelemb.training.engines.base import Outcome, perform
 
 RETRIES = 3  # of a task whose process or machine dies
 CLUSTER = "the address of a running Ray cluster, such as 10.0.0.4:6379"
+# Seconds that a task waits for a run that is busy: a process whose machine or driver died may live on for a while.
+PATIENCE = 60.0
 LOST = f"its process or machine was lost {RETRIES + 1} times (killed, or out of memory)"
 
 
@@ -70,7 +73,7 @@ class RayEngine:
             while waiting or running:
                 while waiting and len(running) < (self.jobs or len(tasks)):
                     number, task = waiting.pop()
-                    running[remote.remote(folder, task, number, self.threads)] = number
+                    running[remote.remote(self, folder, task, number)] = number
                 ended, _ = ray.wait(list(running), timeout=1.0)
                 if not ended:
                     yield None
@@ -91,7 +94,7 @@ def _check_reachable(address: str) -> None:
             raise ConfigError("RAY_ADDRESS", CLUSTER, repr(address), str(error)) from error
 
 
-def _perform_in(folder: str, task: Callable[[], object], number: int, threads: int) -> Outcome:
+def _perform_in(engine: RayEngine, folder: str, task: Callable[[], object], number: int) -> Outcome:
     """Do a task in the working directory of the process that asked for it, since paths are relative to it."""
     try:
         os.chdir(folder)
@@ -99,7 +102,13 @@ def _perform_in(folder: str, task: Callable[[], object], number: int, threads: i
         expected = f"to start the command in a folder that all machines share, such as one on a network disk ({folder})"
         failure = ConfigError("working directory", expected, f"{error.strerror} on {os.uname().nodename}")
         return Outcome(number, failure=str(failure))
-    return perform(task, number, threads)
+    if not engine.gpus:  # Ray leaves all GPUs of a machine visible to a task that asks for none
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    deadline = time.monotonic() + PATIENCE
+    outcome = perform(task, number, engine.threads)
+    while outcome.busy and time.monotonic() < deadline:
+        outcome = perform(task, number, engine.threads)
+    return outcome
 
 
 def _outcome_of(reference: "ray.ObjectRef", number: int) -> Outcome:
