@@ -101,7 +101,7 @@ def test_equal_tensors_give_equal_bytes(tmp_path: Path) -> None:
 def test_a_link_that_was_planted_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Someone who guesses the temporary name gets an error instead of a file elsewhere."""
     monkeypatch.setattr(files.secrets, "token_hex", lambda size: "guessed")
-    (tmp_path / ".a.guessed.partial").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / f".a.{files._HOST}.guessed.partial").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(FileExistsError):
         write_text(tmp_path / "a", "text")
     assert not (tmp_path / "elsewhere").exists()
@@ -138,6 +138,26 @@ def test_no_room_for_a_folder_leaves_the_old_one(tmp_path: Path, monkeypatch: py
     with pytest.raises(OSError, match="new file"), replace_folder(tmp_path / "a") as filled:
         write_text(filled / "new file", "text")
     assert list(tmp_path.iterdir()) == [tmp_path / "a"]
+
+
+@pytest.mark.parametrize("name", ["a", "another", "new\nline", ".a"])
+def test_what_killed_processes_left_goes_with_the_next_file(name: str, tmp_path: Path) -> None:
+    left = {host: tmp_path / f".{name}.{host}.{'0' * 16}.partial" for host in (files._HOST, "0" * 8, "1" * 8)}
+    for file in left.values():
+        file.write_text("half")
+    os.utime(left["0" * 8], (0, 0))  # another machine's, from long ago
+    (tmp_path / ".mine.partial").touch()
+    write_text(tmp_path / "a", "text")
+    assert set(tmp_path.iterdir()) == {tmp_path / "a", tmp_path / ".mine.partial", left["1" * 8]}
+
+
+def test_a_file_that_is_being_written_is_no_leftover(tmp_path: Path) -> None:
+    def write(file: BinaryIO) -> None:
+        file.write(b"first")
+        write_text(tmp_path / "b", "second")
+
+    write_atomically(tmp_path / "a", write)
+    assert (tmp_path / "a").read_text() == "first"
 
 
 def test_half_a_write_is_no_file(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Reading JSON and YAML of unknown origin: bounded in size, depth and aliases, and every error is one DataError."""
 
+import gzip
 import json
+import zlib
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -15,36 +17,47 @@ DEEPEST = 32  # collections within each other
 
 
 def read_bounded(path: Path, expected: str, largest: int = LARGEST) -> str:
-    """Read a UTF-8 text file.
+    """Read a UTF-8 text file. Raises DataError as ``read_content`` does, and when it is not UTF-8."""
+    try:
+        return read_content(path, expected, largest).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(str(path), f"{expected} in UTF-8", error) from error
+
+
+def read_content(path: Path, expected: str, largest: int, gzipped: bool = False) -> bytes:
+    """Read a whole file.
 
     Args:
         path: File to read.
         expected: What the file should be, for error messages.
-        largest: Largest size in bytes.
+        largest: Largest size of the content in bytes.
+        gzipped: Whether the file may be compressed; its first bytes tell.
 
     Raises:
-        DataError: It is missing, not a regular file, too large, not readable or not UTF-8.
+        DataError: It is missing, not a regular file, too large, damaged or not readable.
     """
     if path.exists() and not path.is_file():
         raise DataError(str(path), expected, "not a regular file")
     try:
         with path.open("rb") as file:
-            content = file.read(largest + 1)
-        if len(content) > largest:
-            raise DataError(str(path), f"{expected}, at most {largest:,} bytes", "a larger one")
-        return content.decode("utf-8")
+            compressed = gzipped and file.peek(2)[:2] == b"\x1f\x8b"
+            content = (gzip.GzipFile(fileobj=file) if compressed else file).read(largest + 1)
     except FileNotFoundError:
         raise DataError(str(path), expected, "no such file") from None
-    except OSError as error:
-        raise DataError(str(path), expected, error.strerror or error) from error
-    except UnicodeDecodeError as error:
-        raise DataError(str(path), f"{expected} in UTF-8", error) from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(str(path), expected, getattr(error, "strerror", None) or error) from error
+    if len(content) > largest:
+        raise DataError(str(path), f"{expected}, at most {largest:,} bytes", "more")
+    return content
 
 
 def parse_json(text: str, source: str, expected: str) -> Any:
-    """Parse JSON. Raises DataError that names ``source``."""
+    """Parse JSON; text in it is Unicode, without halves of pairs. Raises DataError that names ``source``."""
     try:
-        return json.loads(text)
+        content = json.loads(text)
+        if "\\u" in text:
+            json.dumps(content, ensure_ascii=False).encode("utf-8")
+        return content
     except (ValueError, RecursionError) as error:
         raise DataError(source, expected, error) from error
 

@@ -1,13 +1,26 @@
 """Atomic writes: a file is there whole or not at all."""
 
+import hashlib
 import io
 import os
 import re
 import secrets
+import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+# Temporary file: .NAME.HOST.RANDOM.partial. Its writer holds a lock on it, so that others know whether it is alive.
+_PARTIAL = re.compile(r"\..+\.(?P<host>[0-9a-f]{8})\.[0-9a-f]{16}\.partial", re.DOTALL)
+_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+ABANDONED = 3600  # seconds without a write after which the temporary file of another machine counts as left behind
 
 
 def cache_folder() -> Path:
@@ -28,8 +41,9 @@ def is_url(text: str) -> bool:
 def write_atomically(path: Path | str, write: Callable[[BinaryIO], object]) -> None:
     """Write a file through a temporary file beside it, renamed when it is complete.
 
-    A reader, or a process that was killed and started again, sees the old file or the new one, never a part. The file
-    gets the permissions of the user's umask. A device or named pipe at ``path`` is written to directly.
+    A reader, or a process that was killed and started again, sees the old file or the new one, never a part. What
+    killed processes left in the directory is removed. The file gets the permissions of the user's umask. A device or
+    named pipe at ``path`` is written to directly.
 
     Args:
         path: File to write. Missing parent directories are made.
@@ -44,9 +58,8 @@ def write_atomically(path: Path | str, write: Callable[[BinaryIO], object]) -> N
             _write(os.open(path, os.O_WRONLY), write)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        descriptor = os.open(temporary, flags, 0o666)  # the system subtracts the umask
+        remove_leftovers(path.parent)
+        temporary, descriptor = _make_temporary(path)
         try:
             _write(descriptor, write, sync=True)
             os.replace(temporary, path)
@@ -58,8 +71,44 @@ def write_atomically(path: Path | str, write: Callable[[BinaryIO], object]) -> N
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write ``text`` as UTF-8 with ``write_atomically``."""
-    write_atomically(path, lambda file: file.write(text.encode("utf-8")))
+    """Write ``text`` as UTF-8 with ``write_atomically``; parts of file names that are not UTF-8 are escaped."""
+    write_atomically(path, lambda file: file.write(text.encode("utf-8", "backslashreplace")))
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files in a directory whose processes were killed."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if found := _PARTIAL.fullmatch(entry.name):
+                with suppress(OSError):  # its process is alive, or it is another user's
+                    _remove_abandoned(entry.path, found["host"])
+
+
+def _remove_abandoned(path: str, host: str) -> None:
+    """Remove a temporary file unless the process that writes it is alive. Raises OSError."""
+    if host == _HOST and fcntl is not None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(path)  # while the lock is held: see _make_temporary
+        finally:
+            os.close(descriptor)
+    elif time.time() - os.stat(path).st_mtime > ABANDONED:  # locks need not be seen from another machine
+        os.unlink(path)
+
+
+def _make_temporary(path: Path) -> tuple[Path, int]:
+    """Create a temporary file beside ``path`` and lock it; return its path and descriptor."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    while True:
+        temporary = path.with_name(f".{path.name}.{_HOST}.{secrets.token_hex(8)}.partial")
+        descriptor = os.open(temporary, flags, 0o666)  # the system subtracts the umask
+        if fcntl is not None:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if temporary.exists():
+            return temporary, descriptor
+        os.close(descriptor)  # another process took it for a leftover before it was locked
 
 
 def sync_folder(folder: Path) -> None:

@@ -35,3 +35,9 @@ def check_memory(argument: str, what: str, size: int) -> None:
 def gigabytes(size: int) -> str:
     """Return a number of bytes as a text."""
     return f"{size / 2**30:,.1f} GB" if size < 2**60 else f"{float(min(size, 10**300)):.0e} bytes"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that there is no memory left, on the CPU or on a GPU."""
+    kinds = (kind.__name__ for kind in type(error).__mro__)
+    return bool({"MemoryError", "OutOfMemoryError"} & set(kinds)) or "DefaultCPUAllocator" in str(error)

@@ -1,12 +1,14 @@
-"""Writing safetensors files that are byte-identical for equal content."""
+"""Safetensors files: reading those of unknown origin, and writing equal content as equal bytes."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from labelemb.errors import DataError
 from labelemb.files import write_atomically
 
 
@@ -29,3 +31,22 @@ def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Map
     text += b" " * (-len(text) % 8)  # the data stays aligned
     parts = (len(text).to_bytes(8, "little"), text, memoryview(content)[start:])
     write_atomically(path, lambda file: file.writelines(parts))
+
+
+def read_tensors(path: Path, expected: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors of a safetensors file and its metadata, by name.
+
+    Args:
+        path: File to read.
+        expected: What the file should be, for error messages.
+
+    Raises:
+        DataError: It is missing, not a regular file or damaged.
+    """
+    if not path.is_file():
+        raise DataError(str(path), expected, "not a regular file" if path.exists() else "no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:  # a damaged file, or one of no known kind
+        raise DataError(str(path), expected, getattr(error, "strerror", None) or error) from error

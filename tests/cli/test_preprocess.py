@@ -1,7 +1,9 @@
 """The published preprocessing commands, as a person types them."""
 
+import os
 import runpy
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,17 @@ def test_the_verb_reads_an_lcsts_release(folder: Path) -> None:
     corpus = Corpus.open("out")
     assert len(corpus.splits["train"]) == 4
     assert corpus.splits["valid"].tgt_lines == ("可穿3", "可穿4", "可穿5"), "human_label >= 3"
+
+
+@pytest.mark.parametrize("content", [b"The cat sits\n" * 4, b""])
+def test_pipes_are_read_once(content: bytes, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The training text is read twice, which a pipe such as bash's <(command) does not allow."""
+    os.mkfifo("pipe")
+    threading.Thread(target=Path("pipe").write_bytes, args=(content,), daemon=True).start()
+    command = "preprocess --train_src pipe --train_tgt train.vi --valid_src held.en --valid_tgt held.vi --save_data out"
+    assert main(command.split()) == (0 if content else 2)
+    said = capsys.readouterr()
+    assert "train: 4 pairs, 12 src tokens" in said.out if content else "train_src: expected lines of text" in said.err
 
 
 def test_a_loud_warning_when_most_pairs_go(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -90,6 +90,9 @@ def test_logs_of_other_programs(name: str, tmp_path: Path, capsys: pytest.Captur
     assert run.history()[-1]["test_error"] == pytest.approx(10.0)
     assert main(command) == 2
     assert "expected a folder without a run" in capsys.readouterr().err
+    run.finished_file.unlink()  # as if the import had been killed
+    assert main(command) == 0
+    assert run.finished
 
 
 def test_tensorboard_event_files(tmp_path: Path) -> None:

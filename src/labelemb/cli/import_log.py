@@ -1,11 +1,13 @@
 """``labelemb import``: turn the log of another program into a run folder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
+from labelemb.cli.terminal import show
 from labelemb.errors import ConfigError
+from labelemb.runs.history import Line
 
 
 def parser(arguments: Sequence[str]) -> Parser:
@@ -34,18 +36,21 @@ def run(chosen: Any) -> int:
 
     lines = read_log(chosen.log)
     recorder = Recorder(chosen.out, chosen.experiment, chosen.method, chosen.seed, {"log": str(chosen.log)})
-    if recorder.run.finished or recorder.run.history():
-        hint = "Choose another --seed or --out, or remove that folder"
-        raise ConfigError("out", "a folder without a run", str(recorder.run.path), hint)
-    for line in lines:
-        metrics: dict[str, Any] = {
-            _renamed(key, chosen.test): value for key, value in line.items() if key not in ("epoch", "step")
-        }
-        recorder.log(int(line["epoch"]), int(line["step"]), **metrics)
-    recorder.finish()
-    shown = ", ".join(sorted(key for key in metrics if key.startswith(("valid_", "test_"))))
-    print(f"{recorder.run.path}: {len(lines)} evaluations with {shown}")
+    with recorder.run.locked():
+        if recorder.run.finished:
+            hint = "Choose another --seed or --out, or remove that folder"
+            raise ConfigError("out", "a folder without a run", str(recorder.run.path), hint)
+        recorder.replace([_line(evaluation, chosen.test) for evaluation in lines])
+        recorder.finish()
+    shown = sorted(key for key in _line(lines[-1], chosen.test) if key.startswith(("valid_", "test_")))
+    show(f"{recorder.run.path}: {len(lines)} evaluations with {', '.join(shown)}")
     return 0
+
+
+def _line(evaluation: Mapping[str, float], test: bool) -> Line:
+    """Return the history line of an evaluation."""
+    line: Line = {_renamed(key, test): value for key, value in evaluation.items()}
+    return {**line, "epoch": int(evaluation["epoch"]), "step": int(evaluation["step"]), "terms": {}}
 
 
 def _renamed(key: str, test: bool) -> str:

@@ -10,13 +10,12 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 import labelemb
 from labelemb.cli.exit_codes import BUSY, INVALID
 from labelemb.cli.terminal import abandon_output, end, prepare, show_error
 from labelemb.errors import ConfigError, LabelembError, RunBusyError, nearest
 from labelemb.files import is_url
+from labelemb.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from labelemb.cli.command import Command
@@ -90,18 +89,14 @@ def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:
         sys.stderr.close()
         return 128 + signal.SIGPIPE
     except OSError as error:
-        if error.filename is None and error.errno is None:
-            raise
         if error.filename is None:  # of a stream, such as output to a full disk
             abandon_output()
         where = "output" if error.filename is None else str(error.filename)
-        return _invalid(f"{where}: expected a usable file or folder, got {str(error.strerror).lower()}")
-    except (MemoryError, torch.OutOfMemoryError):
-        return _invalid("memory: expected a model and batches that fit, got out of memory. Lower --batch_size or sizes")
-    except RuntimeError as error:
-        if "DefaultCPUAllocator" not in str(error):
+        return _invalid(f"{where}: expected a usable file or folder, got {str(error.strerror or error).lower()}")
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
             raise
-        return _invalid(f"memory: expected a model and batches that fit, got {str(error).partition('. Error')[0]}")
+        return _invalid("memory: expected a model and batches that fit, got out of memory. Lower --batch_size or sizes")
     except SystemExit as ended:  # --help and --version
         return int(ended.code or 0)
     except KeyboardInterrupt:

@@ -1,9 +1,12 @@
 """``labelemb preprocess``: prepare parallel text for training."""
 
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from labelemb.cli.command import Command
@@ -55,16 +58,29 @@ def run(chosen: Any) -> int:
     options = PreprocessOptions(**{field.name: getattr(chosen, field.name) for field in fields(PreprocessOptions)})
     folder = Path(chosen.save_data)
     check_destination(folder)
-    sources = {name: _pairs(chosen, name) for name in SPLITS}
-    present = {name: pairs for name, pairs in sources.items() if pairs is not None}
 
     def progress(split: str, pairs: int) -> None:
         if chosen.report_every and pairs % chosen.report_every == 0:
             print(f"{split}: {pairs:,} pairs", file=sys.stderr)
 
-    counts = write_corpus(folder, present, options, progress)
+    with ExitStack() as stack:
+        _copy_pipes(chosen, stack)
+        sources = {name: _pairs(chosen, name) for name in SPLITS}
+        present = {name: pairs for name, pairs in sources.items() if pairs is not None}
+        counts = write_corpus(folder, present, options, progress)
     _print_counts(counts, options, folder)
     return 0
+
+
+def _copy_pipes(chosen: Any, stack: ExitStack) -> None:
+    """Put copies in place of named pipes, such as bash's ``<(command)``: the training text is read twice."""
+    for name in (f"{split}_{side}" for split in SPLITS for side in SIDES):
+        given = getattr(chosen, name)
+        if given and Path(given).is_fifo():
+            copy = Path(stack.enter_context(TemporaryDirectory(prefix="labelemb-"))) / name
+            with open(given, "rb") as pipe, copy.open("wb") as file:
+                shutil.copyfileobj(pipe, file)
+            setattr(chosen, name, str(copy))
 
 
 def _pairs(chosen: Any, split: str) -> Pairs | None:

@@ -4,9 +4,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from labelemb.cli.training_options import config_values
+from labelemb.documents import parse_yaml, read_bounded
 from labelemb.errors import ConfigError
 from labelemb.tasks.seq2seq.config import Seq2SeqConfig
 from labelemb.tasks.seq2seq.recipe import load_corpus
@@ -32,12 +31,9 @@ SOFT_START = 20_000  # in the published program, not in its config
 def read_config(file: Path) -> tuple[str, dict[str, Any]]:
     """Read a config with the published keys, and any of ``Seq2SeqConfig``; return its log and the values of ours.
 
-    ``shared_vocab`` is only checked: the prepared corpus decides it. Raises ConfigError.
+    ``shared_vocab`` is only checked: the prepared corpus decides it. Raises ConfigError, DataError.
     """
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError("config", f"a readable YAML file at {file}", " ".join(str(error).split())) from error
+    content = parse_yaml(read_bounded(file, "a config in YAML"), str(file), "a config in YAML")
     if not isinstance(content, dict) or not isinstance(content.get("data"), str):
         raise ConfigError("config", f"keys in {file}, 'data: PATH' among them", type(content).__name__)
     own = {field.name for field in fields(Seq2SeqConfig)}

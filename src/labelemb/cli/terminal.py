@@ -21,7 +21,8 @@ def show_json(content: Any) -> None:
 
 def show_error(text: str) -> None:
     """Print an error on stderr in one line; of several processes the first does."""
-    if os.environ.get("RANK", "0") == "0":
+    rank = os.environ.get("RANK", "0")
+    if not (rank.isdecimal() and int(rank) > 0):
         print(f"labelemb: {escape_control(' '.join(text.split()))}", file=sys.stderr)
 
 
@@ -36,6 +37,7 @@ def prepare() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
         warnings.filterwarnings("default", module="labelemb")
+        warnings.filterwarnings("ignore", category=ResourceWarning)
 
 
 def abandon_output() -> None:

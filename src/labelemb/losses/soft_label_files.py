@@ -4,14 +4,13 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
+from labelemb.array_files import read_arrays
 from labelemb.csv_cells import unprotect
 from labelemb.errors import DataError
+from labelemb.tensor_files import read_tensors
 
 FORMATS = "a .csv, .npy or .safetensors file with one matrix"
 
@@ -89,18 +88,14 @@ def _read_csv(file: Path, label_names: Sequence[str]) -> Tensor:
 
 
 def _read_npy(file: Path, label_names: Sequence[str]) -> Tensor:
-    try:
-        values = np.load(file, allow_pickle=False)
-        return torch.from_numpy(np.asarray(values, dtype=np.float64))
-    except (ValueError, EOFError, TypeError, OSError) as error:
-        raise DataError(str(file), FORMATS, error) from error
+    values = read_arrays(file, FORMATS).get("")
+    if values is None or values.dtype.kind not in "iuf":
+        raise DataError(str(file), FORMATS, "no array of numbers")
+    return torch.from_numpy(values.astype("float64"))
 
 
 def _read_safetensors(file: Path, label_names: Sequence[str]) -> Tensor:
-    try:
-        tensors = load_file(file)
-    except SafetensorError as error:
-        raise DataError(str(file), FORMATS, error) from error
+    tensors, _ = read_tensors(file, FORMATS)
     if len(tensors) != 1:
         raise DataError(str(file), FORMATS, f"{len(tensors)} tensors ({', '.join(sorted(tensors))})")
     return next(iter(tensors.values())).double()

@@ -1,7 +1,6 @@
 """Read how often people confuse labels: a CSV table of similarities, or an npz file of votes."""
 
 import csv
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from labelemb.array_files import read_arrays
 from labelemb.csv_cells import unprotect
 from labelemb.documents import parse_json, read_bounded
 from labelemb.errors import DataError
@@ -115,7 +115,7 @@ def _groups_from_json(path: Path) -> dict[str, str]:
 
 
 def _groups_from_npz(path: Path) -> dict[str, str]:
-    content = _load(path)
+    content = read_arrays(path, "an npz file of plain arrays")
     if not {"classes", "fine_to_coarse"} <= content.keys():
         raise DataError(str(path), "arrays classes and fine_to_coarse", ", ".join(content))
     return dict(zip(map(str, content["classes"]), map(str, content["fine_to_coarse"]), strict=False))
@@ -143,7 +143,7 @@ def _rows(path: Path) -> list[list[str]]:
 
 
 def _read_npz(path: Path) -> tuple[list[str], Matrix]:
-    content = _load(path)
+    content = read_arrays(path, "an npz file of plain arrays")
     if not {"counts", "classes"} <= content.keys():
         raise DataError(str(path), "arrays counts and classes", ", ".join(content) or "none")
     counts, names = content["counts"], [str(name) for name in content["classes"]]
@@ -166,11 +166,3 @@ def _read_npz(path: Path) -> tuple[list[str], Matrix]:
     np.add.at(sums, labels[voted], shares[voted])
     examples = np.bincount(labels[voted], minlength=len(names))[:, None]
     return names, np.divide(sums, examples, out=sums, where=examples > 0)
-
-
-def _load(path: Path) -> dict[str, NDArray[np.generic]]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(str(path), "an npz file of plain arrays", " ".join(str(error).split())) from None

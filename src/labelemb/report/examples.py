@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelemb.errors import DataError
+from labelemb.memory import check_memory
 from labelemb.report.experiment import Experiment, Group
 from labelemb.runs.predictions import Predictions, read_predictions
 
@@ -125,5 +126,10 @@ def _load(group: Group, evaluation: str) -> GroupPredictions | None:
     labels = first.label.astype(np.int64)
     size = 1 + max(int(max(p.label.max(initial=0), p.predicted.max(initial=0))) for p in by_seed.values())
     names = next((names for run in group.runs if (names := run.label_names)), [])
-    names = names if len(names) >= size else [str(label) for label in range(size)]
+    if names and size > len(names):
+        raise DataError(
+            f"{group.experiment}, {group.method}", f"predictions of {len(names)} labels", f"label {size - 1}"
+        )
+    check_memory("report", f"confusions of {size:,} labels", 8 * size**2)
+    names = names or [str(label) for label in range(size)]
     return GroupPredictions(group.method, names, labels, by_seed)

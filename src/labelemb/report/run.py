@@ -7,6 +7,7 @@ from typing import Any, Literal
 from labelemb.errors import DataError
 from labelemb.runs import Line, RunFolder
 from labelemb.runs.records import read_json
+from labelemb.runs.schema import DataFacts
 
 Selection = Literal["last", "chosen"]
 SELECTIONS: dict[Selection, str] = {
@@ -72,8 +73,8 @@ class Run:
     def label_names(self) -> list[str]:
         """Return the label names from data.json, none when the run has no such file."""
         file = self.folder.data_file
-        names = read_json(file, dict[str, Any]).get("label_names", []) if file.is_file() else []
-        return [str(name) for name in names]
+        names: list[str] = read_json(file, DataFacts).get("label_names", []) if file.is_file() else []
+        return names
 
     def test_error(self, selection: Selection) -> float | None:
         """Return a test error in percent, None when the run has none.

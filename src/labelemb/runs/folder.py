@@ -149,11 +149,6 @@ class RunFolder(RunPaths):
         scores: dict[str, Any] = read_json(self.scores_file, Scores) if self.scores_file.is_file() else {}
         return scores
 
-    def sweep(self) -> None:
-        """Remove temporary files of killed processes; call while holding the lock."""
-        for partial in self.path.glob(".*.partial*"):
-            partial.unlink(missing_ok=True)
-
     def fetch(self, checkpoints: bool = True) -> None:
         """Make the folder what it is where it is kept; runs at a URL (``StagedRun``) are copied from there.
 

@@ -8,7 +8,7 @@ from typing import Any
 from labelemb.documents import parse_json, read_bounded
 from labelemb.errors import DataError
 from labelemb.files import write_text
-from labelemb.runs.schema import HistoryLine, Positions, check_schema
+from labelemb.runs.schema import Numbers, Positions, check_schema
 
 Line = dict[str, Any]
 EXPECTED = "one JSON object per line"
@@ -38,10 +38,10 @@ def check_history(path: Path | str, lines: Sequence[Any]) -> None:
     before = (0, 0)
     for number, line in enumerate(lines, 1):
         source = f"{path}, line {number}"
-        check_schema(source, HistoryLine, line)
+        check_schema(source, dict[str, Any], line)
         found = check_schema(source, Positions, {key: line[key] for key in ("epoch", "step") if key in line})
-        if not isinstance(line.get("terms", {}), dict):
-            raise DataError(f"{source}, terms", "an object", repr(line["terms"]))
+        check_schema(source, Numbers, {key: value for key, value in line.items() if key != "terms"})
+        check_schema(source, dict[str, Numbers], {"terms": line.get("terms", {})})
         after = (found["epoch"], found.get("step", before[1] + 1))
         if after[0] < before[0] or after[1] <= before[1]:
             raise DataError(

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelemb.array_files import read_arrays, write_arrays
 from labelemb.errors import DataError
-from labelemb.runs.arrays import read_arrays, write_arrays
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
     Raises:
         DataError: The file is damaged.
     """
+    if not path.is_file():
+        return {}
     arrays = read_arrays(path, "predictions of a run")
     names = dict.fromkeys(key.rpartition("/")[0] for key in arrays)
     try:
@@ -73,6 +75,9 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
         shapes = {getattr(predictions, field).shape for field in one_per_row}
         if len(shapes) > 1 or len(next(iter(shapes))) != 1:
             raise DataError(f"{path}: {name}", "four arrays of one length", shapes)
+        kinds = "".join(getattr(predictions, field).dtype.kind for field in one_per_row)
+        if kinds != "uuff":
+            raise DataError(f"{path}: {name}", "two arrays of unsigned integers and two of floats", kinds)
         top = [None if values is None else values.shape for values in (predictions.top, predictions.top_probability)]
         if top[0] != top[1] or (top[0] is not None and (len(top[0]) != 2 or top[0][:1] != predictions.label.shape)):
             raise DataError(f"{path}: {name}", "as many top labels as probabilities for each example", top)

@@ -1,7 +1,7 @@
 """Recorder: write the run folder of any training loop, so that ``labelemb report`` and ``compare`` can read it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -76,9 +76,20 @@ class Recorder:
             if not isinstance(value, int | float) or not math.isfinite(value):
                 raise ConfigError(name, "a finite number", repr(value))
         line: Line = {"epoch": epoch, "step": epoch if step is None else step, "terms": dict(terms or {}), **metrics}
-        check_history(self.run.history_file, [*self._lines, line])
-        self._lines.append(line)
-        self.run.write_history(self._lines)
+        self.replace([*self._lines, line])
+
+    def replace(self, lines: Sequence[Line]) -> None:
+        """Replace all that was recorded so far.
+
+        Args:
+            lines: Evaluations: "epoch", "step", "terms" and metrics, as ``log`` takes them.
+
+        Raises:
+            DataError: For an evaluation that is not later than the one before.
+        """
+        check_history(self.run.history_file, lines)
+        self.run.write_history(lines)
+        self._lines = list(lines)
 
     def finish(self) -> None:
         """Mark the run as complete: only complete runs enter a comparison.

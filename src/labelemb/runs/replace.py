@@ -37,6 +37,10 @@ def replace_folder(path: Path | str) -> Iterator[Path]:
             filled.mkdir()
             yield filled
             _swap(filled, path, workplace)
+        except OSError as error:
+            if error.filename is None and error.errno is not None:  # of a write to an open file
+                raise OSError(error.errno, error.strerror, str(path)) from error
+            raise
         finally:
             shutil.rmtree(workplace, ignore_errors=True)
     shutil.rmtree(workplace, ignore_errors=True)  # where a locked file cannot be removed

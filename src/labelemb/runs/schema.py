@@ -38,7 +38,14 @@ class Positions(TypedDict):
     step: NotRequired[PositiveInt]
 
 
-HistoryLine = dict[str, float | dict[str, float]]  # a diverged run has metrics that are not finite
+@with_config(extra="allow")
+class DataFacts(TypedDict):
+    """What data.json may hold for any task."""
+
+    label_names: NotRequired[list[str]]
+
+
+Numbers = dict[str, float]  # a diverged run has metrics that are not finite
 ErrorsByLabel = dict[str, dict[str, Finite | None]]
 Scores = dict[str, dict[str, dict[str, Any]]]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from labelemb.array_files import read_arrays, write_arrays
 from labelemb.errors import DataError
-from labelemb.runs.arrays import read_arrays, write_arrays
 
 SentenceScores = dict[str, NDArray[Any]]
 
@@ -32,11 +32,16 @@ def read_sentences(path: Path) -> dict[str, SentenceScores]:
         DataError: The file is damaged.
     """
     found: dict[str, SentenceScores] = {}
+    if not path.is_file():
+        return found
     for key, array in read_arrays(path, "scores of the sentences of a run").items():
         name, _, score = key.rpartition("/")
         found.setdefault(name, {})[score] = array
     for name, scores in found.items():
-        if any(array.ndim not in (1, 2) for array in scores.values()) or len({len(a) for a in scores.values()}) > 1:
+        if (
+            any(array.ndim not in (1, 2) or array.dtype.kind not in "uf" for array in scores.values())
+            or len({len(a) for a in scores.values()}) > 1
+        ):
             shapes = ", ".join(str(array.shape) for array in scores.values())
             raise DataError(f"{path}: {name}", "arrays (N,) or (N, K) of equally many sentences", shapes)
     return found

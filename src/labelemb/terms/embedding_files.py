@@ -4,11 +4,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from labelemb.errors import DataError
-from labelemb.tensor_files import write_tensors
+from labelemb.tensor_files import read_tensors, write_tensors
 
 FORMAT = "labelemb.embedding.v1"
 
@@ -36,10 +34,4 @@ def read_embedding_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         DataError: For a missing or damaged file.
     """
-    if not path.is_file():
-        raise DataError(str(path), "a safetensors file with a label embedding", "no such file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except SafetensorError as error:
-        raise DataError(str(path), "a safetensors file with a label embedding", error) from error
+    return read_tensors(path, "a safetensors file with a label embedding")

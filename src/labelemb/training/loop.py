@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -16,6 +17,7 @@ from labelemb.errors import DataError
 from labelemb.runs import Line, RunFolder
 from labelemb.training.checkpoint import load_checkpoint, load_history, load_optimizer, load_weights, save_checkpoint
 from labelemb.training.optimizers import OptimizerSettings, learning_rate_at
+from labelemb.training.out_of_memory import step_within_memory
 from labelemb.training.parallel import Parallel, Sharding, share
 from labelemb.training.progress import TrainingProgress
 from labelemb.training.seeding import stream_seed
@@ -132,7 +134,8 @@ def fit(
             sums, start = RunningSums(), time.perf_counter()
             for micro_batches in islice(_batches(task, step, state.shard), end - step):
                 rate = learning_rate_at(step, total_steps, task.steps_per_epoch, settings.optimizer)
-                terms = state.step(micro_batches, rate, sums)
+                take = partial(state.step, rate=rate, sums=sums)
+                terms = step_within_memory(take, micro_batches, task, state.shard)
                 step += 1
                 if step % task.steps_per_epoch == 0:
                     with state.parallel.whole():

@@ -41,7 +41,6 @@ def train_run(
     main = accelerator.is_main_process
     with run.locked() if main else contextlib.nullcontext(lambda: None) as check_held:
         if main:
-            run.sweep()
             run.fetch()
             signature = collect_provenance(config.seed, data_digest, str(accelerator.device))
             run.open(asdict(config), {**signature, **_file_digests(config), **(facts or {})}, config.defaults())

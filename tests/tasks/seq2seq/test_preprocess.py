@@ -158,16 +158,24 @@ def test_damaged_corpus_is_refused(make_corpus: MakeCorpus, tmp_path: Path) -> N
     whole = metadata.read_text()
     assert '"dtype": "<u2"' in whole
     metadata.write_text(whole.replace('"dtype": "<u2"', '"dtype": "O"'))
-    with pytest.raises(DataError, match="expected dtype <u2 or <u4 or .* got 'O'"):
+    with pytest.raises(DataError, match="metadata.json, splits.*dtype: expected '<u2', .* got 'O'"):
         Corpus.open(tmp_path / "made")
     metadata.write_text(whole.replace('"pairs"', '"peers"'))
-    with pytest.raises(DataError, match="metadata.json: expected size and dtype of all files"):
+    with pytest.raises(DataError, match="metadata.json, splits.*pairs: expected Field required"):
         Corpus.open(tmp_path / "made")
     metadata.write_text(whole)
     words = tmp_path / "made" / "tgt.vocab"
     words.write_text("".join(words.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(DataError, match=r"tgt.vocab: expected \d+ words, got \d+"):
         Corpus.open(tmp_path / "made")
+    make_corpus()
+    for name, says in {"train.src.ids": "numbers below", "valid.tgt.spans": "starts and ends of sentences"}.items():
+        file = tmp_path / "made" / name
+        content = file.read_bytes()
+        file.write_bytes(b"\xff" * len(content))
+        with pytest.raises(DataError, match=f"{name}: expected {says}"):
+            Corpus.open(tmp_path / "made")
+        file.write_bytes(content)
     metadata.write_text(json.dumps({"format": "labelemb.corpus.v0"}))
     with pytest.raises(DataError, match="a preprocessed corpus of this version"):
         Corpus.open(tmp_path / "made")

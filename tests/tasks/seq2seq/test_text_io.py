@@ -1,9 +1,12 @@
 import gzip
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from labelemb.errors import DataError
+from labelemb.tasks.seq2seq import text_io
 from labelemb.tasks.seq2seq.text_io import is_lcsts, lcsts, parallel, read_lines
 
 RELEASE = """\
@@ -48,6 +51,27 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
         list(read_lines(tmp_path / "missing"))
 
 
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom", "/dev/null"])
+def test_devices_are_refused(device: str) -> None:
+    with pytest.raises(DataError, match=f"{device}: expected a text file, got a device"):
+        list(read_lines(device))
+
+
+@pytest.mark.parametrize("content", [b"a" * 30, b"a\n" + b"b" * 21 + b"\n", gzip.compress(b"a" * 10**6)])
+def test_lines_are_bounded(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_io, "LONGEST_LINE", 20)
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(DataError, match="line [12]: expected at most 20 bytes"):
+        list(read_lines(tmp_path / "a"))
+
+
+@pytest.mark.parametrize("content", [b"one\ntwo\n", gzip.compress(b"one\ntwo\n")])
+def test_a_pipe_is_opened_once(content: bytes, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
+    assert list(read_lines(tmp_path / "pipe")) == ["one", "two"]
+
+
 @pytest.mark.parametrize("longer", [0, 1])
 def test_parallel_files_of_different_lengths_are_refused(longer: int, tmp_path: Path) -> None:
     files = [tmp_path / "a", tmp_path / "b"]
@@ -78,6 +102,10 @@ def test_lcsts_release_format(tmp_path: Path) -> None:
         (
             "<doc id=0><human_label>good</human_label><summary>x</summary><short_text>y</short_text></doc>\n",
             "expected a whole human_label, got 'good'",
+        ),
+        (
+            f"<doc id=0><human_label>{'9' * 5000}</human_label><summary>x</summary><short_text>y</short_text></doc>\n",
+            "expected a whole human_label, got '999",
         ),
     ],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from labelemb.errors import DataError, LabelembError
+from labelemb.tasks.text import files
 from labelemb.tasks.text.data import DataOptions, load
 from labelemb.tasks.text.files import Columns, read_file
 from tests.tasks.text.conftest import sentences, write_csv
@@ -50,7 +51,7 @@ def test_parquet(tmp_path: Path) -> None:
         (b"text,label\na,b\na,b,c\n", "line 3: expected 2 columns, got more"),
         (b"text,label\na,b\ncaf\xe9,b\n", "line 3: expected text in UTF-8, got byte 0xe9"),
         (b'text,label\n"a,b\n', "csv text, got"),
-        (b"\x1f\x8b\x08\x00", "a readable file"),
+        (b"\x1f\x8b\x08\x00", "a file with labelled texts"),
     ],
 )
 def test_invalid_files(tmp_path: Path, content: bytes, says: str) -> None:
@@ -60,6 +61,21 @@ def test_invalid_files(tmp_path: Path, content: bytes, says: str) -> None:
         read_file(path, "csv", Columns())
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"a":' * 100_000, "9" * 5000, "\0", "[]", "nan"])
+def test_bad_json_lines(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a", "label": "b"}\n' + line)
+    with pytest.raises(DataError, match="line 2: expected a JSON object"):
+        read_file(path, "jsonl", Columns())
+
+
+def test_what_is_unpacked_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "LARGEST", 1000)
+    (tmp_path / "a.csv").write_bytes(gzip.compress(b"text,label\n" + b"a,b\n" * 1000))
+    with pytest.raises(DataError, match="at most 1,000 bytes"):
+        read_file(tmp_path / "a.csv", "csv", Columns())
 
 
 @pytest.mark.parametrize(

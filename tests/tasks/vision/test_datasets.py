@@ -282,17 +282,6 @@ class TestCache:
         cached("toy", ["x"], make)
         assert len(made) == 4
 
-    def test_abandoned_partial_files_are_removed(self) -> None:
-        folder = cache_folder() / "images"
-        folder.mkdir(parents=True, exist_ok=True)
-        old, new = folder / ".a.1.partial.safetensors", folder / ".b.2.partial.safetensors"
-        for file in (old, new):
-            file.touch()
-        os.utime(old, (0, 0))
-        cached("anything", ["swept"], lambda: Decoded({"train": TRAIN}, tuple(NAMES)))
-        assert (old.exists(), new.exists()) == (False, True)
-        new.unlink()
-
     def test_loading_without_a_writable_cache(self, tmp_path: Path) -> None:
         (tmp_path / "cache").write_text("a file where the folder should be")
         assert_same(cached("toy", ["x"], lambda: Decoded({"train": TRAIN}, ("a",))).splits["train"], TRAIN)

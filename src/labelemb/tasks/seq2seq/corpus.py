@@ -10,16 +10,20 @@ FOLDER/
 SPLIT is train, valid or test; SIDE is src or tgt.
 """
 
-import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired
 
 import numpy as np
+from pydantic import NonNegativeInt, PositiveInt, with_config
+from typing_extensions import TypedDict
 
+from labelemb.documents import parse_json, read_bounded
 from labelemb.errors import DataError
+from labelemb.runs.schema import check_schema
 from labelemb.tasks.seq2seq.sentences import IntArray, Sentences, Split
 from labelemb.tasks.seq2seq.text_io import read_lines
 from labelemb.tasks.seq2seq.tokenizer import Tokenizer
@@ -28,8 +32,44 @@ from labelemb.tasks.seq2seq.vocab import Vocabulary
 FORMAT = "labelemb.corpus.v1"
 SIDES = ("src", "tgt")
 SPANS_DTYPE = "<i8"
-DTYPES = ("<u2", "<u4", SPANS_DTYPE)
 CORPUS_FILES = re.compile(r"metadata\.json|(src|tgt)\.vocab|(train|valid|test)\.(src|tgt)\.(ids|spans|txt)")
+
+
+@with_config(extra="allow")
+class SideFacts(TypedDict):
+    """Facts about a side of a split."""
+
+    tokens: NonNegativeInt
+    dtype: Literal["<u2", "<u4", "<i8"]
+
+
+@with_config(extra="allow")
+class SplitFacts(TypedDict):
+    """Facts about a split."""
+
+    pairs: PositiveInt
+    src: SideFacts
+    tgt: SideFacts
+
+
+@with_config(extra="allow")
+class Options(TypedDict):
+    """How the text became numbers."""
+
+    char: bool
+    lower: bool
+    share: bool
+    note: NotRequired[str]
+
+
+@with_config(extra="allow")
+class Metadata(TypedDict):
+    """The content of metadata.json."""
+
+    options: Options
+    words: dict[Literal["src", "tgt"], int]
+    splits: dict[Literal["train", "valid", "test"], SplitFacts]
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -96,14 +136,13 @@ class Corpus:
                 "data", "a preprocessed corpus of this version", folder, "Create one with labelemb preprocess"
             )
         vocabularies = {side: Vocabulary.read(folder / f"{side}.vocab") for side in SIDES}
-        for side, words in metadata.get("words", {}).items():
+        check_schema(folder / "metadata.json", Metadata, metadata)
+        for side, words in metadata["words"].items():
             if len(vocabularies[side]) != words:
                 raise DataError(str(folder / f"{side}.vocab"), f"{words} words", len(vocabularies[side]), _REMEDY)
-        try:
-            splits = {name: _open_split(folder, name, split) for name, split in metadata["splits"].items()}
-        except (KeyError, TypeError, AttributeError) as error:
-            file, expected = str(folder / "metadata.json"), "size and dtype of all files"
-            raise DataError(file, expected, repr(error), _REMEDY) from error
+        splits = {
+            name: _open_split(folder, name, split, metadata["words"]) for name, split in metadata["splits"].items()
+        }
         return cls(splits, vocabularies["src"], vocabularies["tgt"], metadata)
 
 
@@ -130,18 +169,23 @@ def find_corpus(path: Path | str) -> Path:
 
 def read_metadata(folder: Path) -> dict[str, Any] | None:
     """Return the metadata of a preprocessed corpus, or None if ``folder`` is not one."""
+    file, what = folder / "metadata.json", "facts about a preprocessed corpus"
     try:
-        content = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = parse_json(read_bounded(file, what), str(file), what)
+    except DataError:
         return None
     return content if isinstance(content, dict) and content.get("format") == FORMAT else None
 
 
-def _open_split(folder: Path, name: str, metadata: Mapping[str, Any]) -> Split:
+def _open_split(folder: Path, name: str, metadata: Mapping[str, Any], words: Mapping[str, int]) -> Split:
     sides = []
     for side in SIDES:
         ids = _memory_map(folder / f"{name}.{side}.ids", metadata[side]["dtype"], (metadata[side]["tokens"],))
         spans = _memory_map(folder / f"{name}.{side}.spans", SPANS_DTYPE, (metadata["pairs"], 2))
+        if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < words[side]:
+            raise DataError(str(folder / f"{name}.{side}.ids"), f"numbers below {words[side]}", "others", _REMEDY)
+        if not (spans[:, 0] <= spans[:, 1]).all() or int(spans.min()) < 0 or int(spans.max()) > len(ids):
+            raise DataError(str(folder / f"{name}.{side}.spans"), "starts and ends of sentences", "others", _REMEDY)
         sides.append(Sentences(ids, spans))
     lines = [tuple(read_lines(folder / f"{name}.{side}.txt")) for side in SIDES] if name != "train" else [(), ()]
     for side, side_lines in zip(SIDES, lines, strict=True):
@@ -151,9 +195,7 @@ def _open_split(folder: Path, name: str, metadata: Mapping[str, Any]) -> Split:
 
 
 def _memory_map(path: Path, dtype: str, shape: tuple[int, ...]) -> IntArray:
-    if dtype not in DTYPES:  # "O" would interpret the file's contents as addresses of Python objects
-        raise DataError(str(path), f"dtype {' or '.join(DTYPES)}", repr(dtype), _REMEDY)
-    expected = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    expected = math.prod(shape) * np.dtype(dtype).itemsize
     found = path.stat().st_size if path.is_file() else 0
     if found != expected:
         raise DataError(str(path), f"{expected} bytes", found, _REMEDY)

@@ -276,7 +276,7 @@ def _shuffle(folder: Path, pairs: int, seed: int) -> None:
     for side in SIDES:
         file = folder / f"train.{side}.spans"
         spans = np.fromfile(file, SPANS_DTYPE).reshape(-1, 2)
-        spans[order].tofile(file)
+        file.write_bytes(spans[order].tobytes())  # tofile() hides why a write failed
 
 
 def _check_counts(name: str, counts: SplitCounts, options: PreprocessOptions) -> None:

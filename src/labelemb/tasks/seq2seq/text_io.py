@@ -1,16 +1,20 @@
 """Read text files line by line, gzipped or plain, and sentence pairs from two files or an LCSTS file."""
 
 import gzip
+import os
 import re
+import stat
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import zip_longest
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from labelemb.errors import DataError
 
 Pairs = Callable[[], Iterator[tuple[str, str]]]  # each call reads (source line, target line) from the start
 GZIP = b"\x1f\x8b"
+LONGEST_LINE = 2**24  # bytes
 _FIELDS = {name: re.compile(rf"<{name}>(.*?)</{name}>", re.S) for name in ("human_label", "summary", "short_text")}
 
 
@@ -32,10 +36,11 @@ def read_lines(path: Path | str) -> Iterator[str]:
     path = Path(path)
     number = 0
     try:
-        with path.open("rb") as plain:
-            zipped = plain.read(2) == GZIP
-        with gzip.open(path) if zipped else path.open("rb") as file:
-            for line in decoded(file, str(path)):
+        with path.open("rb") as plain:  # opened once: a pipe can be read once
+            if stat.S_ISCHR(os.fstat(plain.fileno()).st_mode):
+                raise DataError(str(path), "a text file", "a device")
+            zipped = plain.peek(2)[:2] == GZIP
+            for line in decoded(cast(BinaryIO, gzip.GzipFile(fileobj=plain)) if zipped else plain, str(path)):
                 number += 1
                 yield line
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -46,20 +51,22 @@ def read_lines(path: Path | str) -> Iterator[str]:
         raise DataError(str(path), "lines of text", "an empty file")
 
 
-def decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
-    """Decode lines of bytes; see ``read_lines``.
+def decoded(file: BinaryIO, name: str) -> Iterator[str]:
+    """Decode the lines of a binary file; see ``read_lines``.
 
     Args:
-        lines: The lines with their endings.
+        file: The file.
         name: Name of the source in error messages.
 
     Yields:
         The lines without their endings.
 
     Raises:
-        DataError: If a line is not UTF-8.
+        DataError: If a line is not UTF-8, or too long.
     """
-    for number, content in enumerate(lines, start=1):
+    for number, content in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b""), start=1):
+        if len(content) > LONGEST_LINE:
+            raise DataError(f"{name}, line {number}", f"at most {LONGEST_LINE:,} bytes in a line", "more")
         try:
             line = content.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
         except UnicodeDecodeError as error:
@@ -125,7 +132,7 @@ def lcsts(path: Path | str, min_label: int = 0) -> Pairs:
             if summary is None or text is None:
                 missing = "summary" if summary is None else "short_text"
                 raise DataError(f"{path}, document at line {number}", f"<{missing}>..</{missing}>", "none")
-            if label is not None and not label[1].strip().isdecimal():
+            if label is not None and not re.fullmatch(r"\d{1,9}", label[1].strip()):
                 raise DataError(f"{path}, document at line {number}", "a whole human_label", repr(label[1].strip()))
             if label is None or int(label[1]) >= min_label:
                 yield " ".join(text[1].split()), " ".join(summary[1].split())
@@ -135,7 +142,7 @@ def lcsts(path: Path | str, min_label: int = 0) -> Pairs:
 
 def _documents(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the number of the first line and the text of each document."""
-    start, document = 0, list[str]()
+    start, size, document = 0, 0, list[str]()
     for number, line in enumerate(read_lines(path), start=1):
         text = line.strip()
         begins, ends = text.startswith("<doc id="), text.endswith("</doc>")
@@ -143,7 +150,10 @@ def _documents(path: Path) -> Iterator[tuple[int, str]]:
             expected = f"</doc> for the document of line {start}" if document else "<doc id=...>"
             raise DataError(f"{path}, line {number}", expected, repr(text[:40]))
         if begins:
-            start = number
+            start, size = number, 0
+        size += len(text)
+        if size > LONGEST_LINE:
+            raise DataError(f"{path}, document at line {start}", f"at most {LONGEST_LINE:,} characters", "more")
         if text:
             document.append(text)
         if ends:

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from labelemb.documents import parse_json, read_bounded
 from labelemb.errors import DataError
 from labelemb.files import write_text
 from labelemb.tasks.seq2seq.sentences import Sentences
 from labelemb.tasks.seq2seq.text_io import tokenize
 from labelemb.tasks.seq2seq.vocab import Vocabulary
+
+FACTS = ("by_character", "lower", "shared")
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,11 @@ class Tokenizer:
             DataError: If a file is missing or damaged.
         """
         file = folder / "data.json"
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-            options = {name: bool(content[name]) for name in ("by_character", "lower", "shared")}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            expected = "the tokenization options of a trained model"
-            raise DataError(str(file), expected, getattr(error, "strerror", None) or repr(error)) from error
+        what = "the tokenization options of a trained model"
+        content = parse_json(read_bounded(file, what), str(file), what)
+        if not isinstance(content, dict) or not all(isinstance(content.get(name), bool) for name in FACTS):
+            raise DataError(str(file), f"{what}: {', '.join(FACTS)}, each true or false", content)
+        options = {name: content[name] for name in FACTS}
         return cls(Vocabulary.read(folder / "src.vocab"), Vocabulary.read(folder / "tgt.vocab"), **options)
 
     def _encode(self, lines: Sequence[str], vocabulary: Vocabulary) -> Sentences:

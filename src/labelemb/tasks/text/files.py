@@ -1,18 +1,18 @@
 """Reading labelled texts from CSV, TSV, JSON Lines and Parquet files, and from the Hugging Face hub."""
 
 import csv
-import gzip
 import io
-import json
 import sys
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from labelemb.documents import parse_json, read_content
 from labelemb.errors import ConfigError, DataError
+from labelemb.memory import total_memory
 
+LARGEST = 2**33  # bytes of a file, decompressed
 KINDS = ("csv", "tsv", "jsonl", "parquet")
 HUB_SPLITS = {"train": ("train",), "valid": ("validation", "valid", "val", "dev"), "test": ("test",)}
 Row = tuple[str, str]  # text, label
@@ -39,7 +39,8 @@ def read_file(path: Path, kind: str, columns: Columns) -> list[Row]:
         ConfigError: If reading Parquet files needs a package that is not installed.
     """
     if not path.is_file():
-        raise DataError("dataset", f"a {kind} file with labelled texts", f"no such file: {path}")
+        reason = "not a regular file" if path.exists() else "no such file"
+        raise DataError("dataset", f"a {kind} file with labelled texts", f"{reason}: {path}")
     if kind == "parquet":
         rows: Iterable[tuple[str, Mapping[str, Any]]] = _parquet_rows(path, columns)
     else:
@@ -99,11 +100,7 @@ def read_stdin_lines() -> list[str]:
 
 
 def _decode(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-        content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(str(path), "a readable file", error) from error
+    content = read_content(path, "a file with labelled texts", min(LARGEST, total_memory() // 8), gzipped=True)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -133,10 +130,7 @@ def _jsonl_rows(content: str, path: Path) -> Iterator[tuple[str, Mapping[str, An
         if not line.strip():
             continue
         place = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DataError(place, "a JSON object", error) from error
+        row = parse_json(line, place, "a JSON object")
         if not isinstance(row, dict):
             raise DataError(place, "a JSON object", type(row).__name__)
         yield place, row

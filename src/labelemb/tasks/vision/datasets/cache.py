@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ from labelemb.tasks.vision.lazy import LazyPixels
 from labelemb.tensor_files import write_tensors
 
 FORMAT = "labelemb.images.v2"  # increment when the decoded result changes
-ABANDONED = 3600  # seconds since the last write after which a partial file is removed
 
 
 @dataclass(frozen=True)
@@ -81,9 +79,6 @@ def _write(file: Path, decoded: Decoded) -> None:
         "sha256": digest_of(decoded.splits.values()),
     }
     metadata = {"format": FORMAT, "facts": json.dumps(facts, ensure_ascii=False)}
-    for partial in file.parent.glob(".*.partial*"):  # left by processes killed while writing
-        if time.time() - partial.stat().st_mtime > ABANDONED:
-            partial.unlink(missing_ok=True)
     write_tensors(file, tensors, metadata)
 
 

@@ -99,6 +99,8 @@ def label_folders(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise DataError("imagefolder", "a folder with a folder of images per label", f"no folder {folder}")
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if unreadable := [name for name in names if not name.isprintable()]:
+        raise DataError(str(folder), "names of labels in UTF-8, without control characters", unreadable[0])
     if len(names) < 2:
         raise DataError("imagefolder", "at least two folders, one per label", f"{len(names)} in {folder}")
     return names

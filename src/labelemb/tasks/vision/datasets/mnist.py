@@ -1,14 +1,13 @@
 """MNIST (LeCun, Cortes, Burges) from its four IDX files, gzipped or not, or a download."""
 
-import gzip
 import hashlib
-import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from labelemb.documents import read_content
 from labelemb.downloads import fetch
 from labelemb.errors import DataError
 from labelemb.tasks.vision.images import ImageData, Images
@@ -20,6 +19,7 @@ FILES = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
+LARGEST = 2**26  # bytes of a file
 SOURCE = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 VALIDATION_IMAGES = 5_000  # the first ones of the training set, as published
 
@@ -78,10 +78,7 @@ def parse_idx(content: bytes) -> Tensor:
 def _read(name: str, folder: Path | None) -> bytes:
     """Return the uncompressed contents of an MNIST file after verifying its digest."""
     path = _find(name, folder) if folder is not None else fetch(SOURCE, f"{name}.gz", None, "mnist", _expected_files())
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(str(path), "a readable file", error) from error
+    content = read_content(path, "a file of MNIST", LARGEST, gzipped=path.suffix == ".gz")
     digest = hashlib.sha256(content).hexdigest()
     if digest != FILES[name]:
         raise DataError(

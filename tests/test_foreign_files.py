@@ -1,0 +1,94 @@
+"""Arrays and tensors of unknown origin: whatever is in a file, reading it works or is one DataError."""
+
+import io
+import pickle
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save
+
+from labelemb import array_files
+from labelemb.array_files import read_arrays
+from labelemb.errors import DataError
+from labelemb.tensor_files import read_tensors
+
+
+def npy(header: str, data: bytes = b"") -> bytes:
+    text = header.encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + data
+
+
+def archive(content: bytes, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as packed:
+        packed.writestr("a.npy", content)
+    return file.getvalue()
+
+
+HEADER = "{'descr':'%s','fortran_order':False,'shape':%s}"
+ARRAYS = {
+    "nothing": b"",
+    "text": b"text",
+    "huge": npy(HEADER % ("<f8", (10**9, 10**9))),
+    "huge in a zip": archive(npy(HEADER % ("<f8", (10**13,)))),
+    "objects": npy(HEADER % ("|O", (1,)), pickle.dumps([1])),
+    "a pickle": pickle.dumps(np.zeros(1)),
+    "no dtype": npy(HEADER % ("<x9", (1,))),
+    "code for a header": npy("__import__('os').getpid()"),
+    "half": archive(npy(HEADER % ("<f8", (99,)), bytes(792)))[:150],
+    "text in a zip": archive(b"text").replace(b"a.npy", b"a.txt"),
+    "unknown compression": archive(npy(HEADER % ("<f8", (1,)), bytes(8))).replace(b"\x08\0", b"\x63\0"),
+    "encrypted": archive(b"x" * 99, zipfile.ZIP_STORED).replace(b"PK\1\2\x14\3\x14\0\0\0", b"PK\1\2\x14\3\x14\0\1\0"),
+}
+
+
+@pytest.mark.parametrize("content", ARRAYS.values(), ids=ARRAYS.keys())
+def test_arrays(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(content)
+    try:
+        read_arrays(tmp_path / "a.npz", "arrays")
+    except DataError as error:
+        assert "a.npz: expected arrays, got " in str(error)  # noqa: PT017
+
+
+def test_what_arrays_unpack_to_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(array_files, "LARGEST", 10**5)
+    np.savez_compressed(tmp_path / "a.npz", a=np.zeros(10**5))
+    with pytest.raises(DataError, match="more than 100,000 bytes"):
+        read_arrays(tmp_path / "a.npz", "arrays")
+
+
+READERS: dict[str, tuple[bytes, Callable[[Path, str], object]]] = {
+    "arrays": (archive(npy(HEADER % ("<f8", (3,)), bytes(24))), read_arrays),
+    "tensors": (save({"a": torch.zeros(3)}, {"b": "c"}), read_tensors),
+}
+
+
+@pytest.mark.parametrize("kind", READERS)
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_changed_bytes(kind: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    content, read = READERS[kind]
+    changed = bytearray(content)
+    for at, value in data.draw(st.dictionaries(st.integers(0, len(content) - 1), st.integers(0, 255))).items():
+        changed[at] = value
+    path = tmp_path_factory.mktemp("read") / "file"
+    path.write_bytes(changed[: data.draw(st.integers(0, len(content)))])
+    try:
+        read(path, "a file")
+    except DataError as error:
+        assert str(path) in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/zero", "/proc/self/mem", "/", "/nonexistent"])
+@pytest.mark.parametrize("read", [read_arrays, read_tensors])
+def test_no_files(read: Callable[[Path, str], object], path: str) -> None:
+    with pytest.raises(DataError, match=f"{path}: expected a file, got"):
+        read(Path(path), "a file")
