@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.processes import spawn
+
 SCRIPT = """
 import sys, torch, torch.distributed as dist
 from torch import nn
@@ -48,25 +50,11 @@ dist.destroy_process_group()
 """
 
 
-def launch(processes: int, script: Path, *arguments: str) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        f"--nproc_per_node={processes}",
-        str(script),
-    ]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
 @pytest.fixture(scope="module")
 def one_process(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
     folder = tmp_path_factory.mktemp("one")
     (folder / "train.py").write_text(SCRIPT)
-    launch(1, folder / "train.py", "ddp", "eager", str(folder / "one.pt"))
+    spawn(1, str(folder / "train.py"), "ddp", "eager", str(folder / "one.pt"))
     found: dict[str, torch.Tensor] = torch.load(folder / "one.pt", weights_only=True)
     return found
 
@@ -85,7 +73,7 @@ def one_process(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Ten
 def test_two_processes_train_as_one(kind: str, impl: str, one_process: dict[str, torch.Tensor], tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)
-    launch(2, script, kind, impl, str(tmp_path / "two.pt"))
+    spawn(2, str(script), kind, impl, str(tmp_path / "two.pt"))
     two = torch.load(tmp_path / "two.pt", weights_only=True)
     assert one_process.keys() == two.keys()
     for name, value in one_process.items():
@@ -129,8 +117,8 @@ def test_the_trainer_in_two_processes_takes_the_step_of_one_large_batch(
     pytest.importorskip("transformers")
     script = tmp_path / "train.py"
     script.write_text(TRAINER)
-    launch(1, script, "16", "1", str(tmp_path / "one.pt"))
-    launch(processes, script, str(size), str(accumulation), str(tmp_path / "two.pt"))
+    spawn(1, str(script), "16", "1", str(tmp_path / "one.pt"))
+    spawn(processes, str(script), str(size), str(accumulation), str(tmp_path / "two.pt"))
     one, two = (torch.load(tmp_path / name, weights_only=True) for name in ("one.pt", "two.pt"))
     for name, value in one.items():
         torch.testing.assert_close(

@@ -1,9 +1,6 @@
 """Methods in the training loop: hooks, resumable state, equal initial weights, invalid options."""
 
-import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,7 @@ from labelemb.training.checkpoint import load_checkpoint
 from labelemb.training.device import make_accelerator
 from labelemb.training.loop import FitSettings, fit
 from labelemb.training.task import Shard
+from tests.processes import spawn
 
 CONFIG = VisionConfig(epochs=3, batch_size=300, width=16, learning_rate=0.005, channels_last=False, device="cpu")
 STATEFUL = ("ols", "ps_kd", "label_confusion")
@@ -146,11 +144,7 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     options = ["--method", ",".join(STATEFUL), "--epochs", "2", "--batch_size", "300", "--width", "16"]
     command = ["train", "digits", *options, "--device", "cpu", "--out"]
     assert main([*command, str(tmp_path / "one")]) == 0
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "labelemb"]
-    done = subprocess.run(
-        [*launch, *command, str(tmp_path / "two")], capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
-    assert done.returncode == 0, done.stderr.decode()
+    spawn(2, "-m", "labelemb", *command, str(tmp_path / "two"))
     for method in STATEFUL:
         one, two = (RunFolder.of(tmp_path / name, "digits", method, 0) for name in ("one", "two"))
         for got, want in zip(two.history(), one.history(), strict=True):

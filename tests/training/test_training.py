@@ -24,6 +24,7 @@ from labelemb.training.checkpoint import load_checkpoint
 from labelemb.training.optimizers import OptimizerSettings, build_optimizer, learning_rate_at
 from labelemb.training.seeding import drawing_from, generator, stream_seed
 from labelemb.training.task import Shard
+from tests.processes import spawn
 
 CONFIG = VisionConfig(epochs=4, batch_size=100, width=64, learning_rate=0.005, channels_last=False, device="cpu")
 OVERRIDES = ["--epochs", "4", "--batch_size", "100", "--width", "64", "--learning_rate", "0.005", "--device", "cpu"]
@@ -198,10 +199,7 @@ def test_micro_batches_equal_the_whole_batch(tmp_path: Path) -> None:
 
 
 def test_two_processes_equal_one(tmp_path: Path, whole: RunFolder) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "labelemb"]
-    command += ["train", "digits", *OVERRIDES, "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr.decode()
+    spawn(2, "-m", "labelemb", "train", "digits", *OVERRIDES, "--out", str(tmp_path))
     run = RunFolder.of(tmp_path, "digits", "label_embedding", 0)
     for got, want in zip(run.history(), whole.history(), strict=True):
         assert got["terms"] == pytest.approx(want["terms"], rel=2e-3)
@@ -211,10 +209,7 @@ def test_two_processes_equal_one(tmp_path: Path, whole: RunFolder) -> None:
 def test_two_processes_evaluate_the_saved_batch_statistics(tmp_path: Path) -> None:
     """Batch statistics differ between processes after the last step; those of the first process are saved."""
     options = ["--model", "resnet8", "--width", "2", "--epochs", "1", "--batch_size", "250", "--learning_rate", "0.01"]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "labelemb"]
-    command = [*launch, "train", "digits", *options, "--device", "cpu", "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr.decode()
+    spawn(2, "-m", "labelemb", "train", "digits", *options, "--device", "cpu", "--out", str(tmp_path))
     run = RunFolder.of(tmp_path, "digits", "label_embedding", 0)
     model = TrainedModel(run)
     found, line = model.evaluate(model.test_images()), run.history()[-1]
@@ -321,33 +316,10 @@ def test_multiple_runs_in_one_launch(device: str, tmp_path: Path) -> None:
     """Without an accelerator, device "auto" must also use the launched processes."""
     if device == "auto" and torch.accelerator.is_available():
         pytest.skip("the processes of this launch would need an accelerator each")
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc_per_node",
-        "2",
-        "-m",
-        "labelemb",
-        "train",
-        "digits",
-    ]
-    command += [
-        "--method",
-        "cross_entropy,label_embedding",
-        "--epochs",
-        "1",
-        "--width",
-        "8",
-        "--device",
-        device,
-        "--out",
-        str(tmp_path),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr
+    options = ["--method", "cross_entropy,label_embedding", "--epochs", "1", "--width", "8", "--device", device]
+    output = spawn(2, "-m", "labelemb", "train", "digits", *options, "--out", str(tmp_path))
     assert all(RunFolder.of(tmp_path, "digits", method, 0).finished for method in ("cross_entropy", "label_embedding"))
-    assert done.stdout.count("cross_entropy/seed-0") == 1, "one process talks"
+    assert output.count("cross_entropy/seed-0") == 1, "only one process prints"
 
 
 def test_partial_files_of_killed_processes_are_removed(tmp_path: Path) -> None:

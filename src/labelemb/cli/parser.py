@@ -1,5 +1,7 @@
 """The argument parser of all commands: jsonargparse whose errors are one line and whose help states types once."""
 
+import itertools
+import math
 from argparse import SUPPRESS, Action
 from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
@@ -71,7 +73,7 @@ class Parser(ArgumentParser):
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Namespace:  # type: ignore[override]
         """Parse the arguments. Raises UsageError for an unknown option, ConfigError for a value of another type."""
         self._refuse_unknown(args or ())
-        return super().parse_args(args, *more, **settings)
+        return super().parse_args(None if args is None else self._positionals_first(args), *more, **settings)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise ConfigError for a value of the wrong type, UsageError for anything else, in one line."""
@@ -108,13 +110,35 @@ class Parser(ArgumentParser):
                 raise ConfigError(action.dest, str(action.help), "none", f"{self.prog} --help shows the arguments")
         super().validate(namespace, *more, **settings)
 
+    def _positionals_first(self, arguments: Sequence[str]) -> list[str]:
+        """Move options behind the positional arguments; argparse assigns these only if they are not separated."""
+        if self._subcommands_action is not None or "--" in arguments:
+            return list(arguments)
+        positionals, options = list[str](), list[str]()
+        values = 0.0  # number of values that the last option still takes
+        for argument in arguments:
+            if argument in self._option_string_actions:
+                nargs = self._option_string_actions[argument].nargs
+                values = {"?": 1, "*": math.inf, "+": math.inf}.get(nargs, 1 if nargs is None else nargs)
+                options.append(argument)
+            elif argument.startswith("--"):  # --option=value
+                values = 0
+                options.append(argument)
+            elif values:
+                values -= 1
+                options.append(argument)
+            else:
+                positionals.append(argument)
+        return positionals + options
+
     def _refuse_unknown(self, arguments: Sequence[str]) -> None:
         """Raise UsageError, with a hint, for an option that does not exist."""
         if self._subcommands_action is not None:  # most of the arguments are the subcommand's
             return
         known = self._option_string_actions
-        for name in (argument.partition("=")[0] for argument in arguments):
-            if name.startswith("--") and name not in known and name != "--":
+        checked = itertools.takewhile(lambda argument: argument != "--", arguments)
+        for name in (argument.partition("=")[0] for argument in checked):
+            if name.startswith("--") and name not in known:
                 hint = suggest(name, known) or f"{self.prog} --help shows the options"
                 if name in self.others:
                     hint = f"It is an option of {self.others[name]}"
