@@ -119,7 +119,7 @@ class Parser(ArgumentParser):
         for argument in arguments:
             if argument in self._option_string_actions:
                 nargs = self._option_string_actions[argument].nargs
-                values = {"?": 1, "*": math.inf, "+": math.inf}.get(nargs, 1 if nargs is None else nargs)
+                values = math.inf if nargs in ("*", "+") else nargs if isinstance(nargs, int) else 1
                 options.append(argument)
             elif argument.startswith("--"):  # --option=value
                 values = 0

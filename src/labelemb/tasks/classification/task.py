@@ -121,8 +121,9 @@ class ClassificationTask(ABC):
             probabilities, labels = logits.double().softmax(1).topk(kept)
             scores = RowScores.of(logits, batch.labels).stacked()
             table[rows] = torch.cat([scores, labels.double(), probabilities], dim=1)
-        scores, labels, probabilities = total(table).split([width, kept, kept], dim=1)
-        return RowScores(*scores.unbind(1)), labels.round().long(), probabilities
+        table = total(table)
+        labels, probabilities = table[:, width : width + kept], table[:, width + kept :]
+        return RowScores(*table[:, :width].unbind(1)), labels.round().long(), probabilities
 
 
 def predictions_of(scores: RowScores, labels: Tensor, top: Tensor, top_probability: Tensor) -> Predictions:

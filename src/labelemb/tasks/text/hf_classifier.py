@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedMode
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 
-class PooledClassifierConfig(PretrainedConfig):  # type: ignore[no-untyped-call, misc]
+class PooledClassifierConfig(PretrainedConfig):  # type: ignore[misc]
     """Configuration of ``PooledClassifier``.
 
     Args:
