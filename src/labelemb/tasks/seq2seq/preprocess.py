@@ -9,18 +9,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
-
-import numpy as np
+from typing import Any
 
 from labelemb.errors import Choices, ConfigError, DataError
 from labelemb.files import write_text
 from labelemb.runs.replace import replace_folder
-from labelemb.tasks.seq2seq.corpus import CORPUS_FILES, FORMAT, SIDES, SPANS_DTYPE, read_metadata
+from labelemb.tasks.seq2seq.corpus import CORPUS_FILES, FORMAT, SIDES, read_metadata
+from labelemb.tasks.seq2seq.split_writer import SplitWriter, Tokens, ids_dtype, shuffle_pairs
 from labelemb.tasks.seq2seq.text_io import Pairs, tokenize
-from labelemb.tasks.seq2seq.vocab import SPECIAL, UNK, Vocabulary
+from labelemb.tasks.seq2seq.vocab import SPECIAL, Vocabulary
 
-Tokens = tuple[str, ...]
 Progress = Callable[[str, int], None]  # called after each pair as progress(split, pairs so far)
 
 
@@ -202,34 +200,6 @@ def _training_pairs(pairs: Pairs, options: PreprocessOptions, counts: SplitCount
             yield pair
 
 
-class _SplitWriter:
-    """Writes the files of one side of a split."""
-
-    def __init__(self, folder: Path, name: str, side: str, vocabulary: Vocabulary) -> None:
-        self.vocabulary = vocabulary
-        self.ids: BinaryIO = (folder / f"{name}.{side}.ids").open("wb")
-        self.spans: BinaryIO = (folder / f"{name}.{side}.spans").open("wb")
-        self.lines: TextIO | None = None
-        if name != "train":
-            self.lines = (folder / f"{name}.{side}.txt").open("w", encoding="utf-8", newline="\n")
-        self.dtype = ids_dtype(vocabulary)
-        self.tokens = self.unknown = 0
-
-    def add(self, tokens: Tokens, line: str | None) -> None:
-        ids = self.vocabulary.encode(tokens)
-        self.ids.write(np.asarray(ids, self.dtype).tobytes())
-        self.spans.write(np.asarray([self.tokens, self.tokens + len(ids)], SPANS_DTYPE).tobytes())
-        self.tokens += len(ids)
-        self.unknown += ids.count(UNK)
-        if self.lines is not None:
-            self.lines.write(f"{line}\n")
-
-    def close(self) -> None:
-        for file in (self.ids, self.spans, self.lines):
-            if file is not None:
-                file.close()
-
-
 def _write_split(
     folder: Path,
     name: str,
@@ -240,7 +210,7 @@ def _write_split(
 ) -> SplitCounts:
     counts = SplitCounts()
     writers = [
-        _SplitWriter(folder, name, side, vocabulary) for side, vocabulary in zip(SIDES, vocabularies, strict=True)
+        SplitWriter(folder, name, side, vocabulary) for side, vocabulary in zip(SIDES, vocabularies, strict=True)
     ]
     try:
         for tokens, lines in _tokenized_pairs(name, pairs, options, counts):
@@ -254,7 +224,7 @@ def _write_split(
     for side, writer in zip(SIDES, writers, strict=True):
         counts.tokens[side], counts.unknown[side] = writer.tokens, writer.unknown
     if name == "train" and options.shuffle:
-        _shuffle(folder, counts.pairs, options.seed)
+        shuffle_pairs(folder, counts.pairs, options.seed)
     return counts
 
 
@@ -268,15 +238,6 @@ def _tokenized_pairs(
     else:
         for source, target in pairs():
             yield (options.tokens(source), options.tokens(target)), (source, target)
-
-
-def _shuffle(folder: Path, pairs: int, seed: int) -> None:
-    """Shuffle the training pairs by permuting their spans; the token ids stay in place."""
-    order = np.random.default_rng(seed).permutation(pairs)
-    for side in SIDES:
-        file = folder / f"train.{side}.spans"
-        spans = np.fromfile(file, SPANS_DTYPE).reshape(-1, 2)
-        file.write_bytes(spans[order].tobytes())  # tofile() hides why a write failed
 
 
 def _check_counts(name: str, counts: SplitCounts, options: PreprocessOptions) -> None:
@@ -293,11 +254,6 @@ def _check_counts(name: str, counts: SplitCounts, options: PreprocessOptions) ->
         if file and known < 0.5:
             expected = f"a vocabulary of the training text ({side} side)"
             raise DataError(f"{side}_vocab", expected, f"{file}, which has {100 * known:.1f} % of its tokens")
-
-
-def ids_dtype(vocabulary: Vocabulary) -> str:
-    """Return the smallest unsigned little-endian dtype that holds every token id: ``<u2`` or ``<u4``."""
-    return "<u2" if len(vocabulary) <= 1 << 16 else "<u4"
 
 
 def _split_metadata(counts: SplitCounts, vocabularies: tuple[Vocabulary, Vocabulary]) -> dict[str, Any]:
