@@ -32,7 +32,10 @@ def recipes(folder: str) -> dict[str, tuple[Train, TrainingConfig]]:
     return {
         "vision": (vision.train, replace(vision_config, max_grad_norm=1.0, gradient_accumulation_steps=2)),
         "running mean": (vision.train, replace(vision_config, embedding_update="running_mean", terms="hard,soft,aux")),
-        "text": (text.train, TextConfig(**shared, dataset=f"csv:{folder}/rows.csv", batch_size=20, dropout=0.0)),
+        "text": (
+            text.train,
+            TextConfig(**shared, hidden_size=4, dataset=f"csv:{folder}/rows.csv", batch_size=20, dropout=0.0),
+        ),
         "seq2seq": (
             seq2seq.train,
             Seq2SeqConfig(
