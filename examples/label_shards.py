@@ -50,7 +50,9 @@ optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
 criterion.attach(optimizer)
 train, valid = corpus.splits["train"], corpus.splits["valid"]
 plan = BatchPlan(train.src.lengths, train.tgt.lengths, config.batch_size)
-batches = [PairBatch.of(train, rows) for epoch in range(1 + args.steps // len(plan)) for rows in plan.epoch(epoch)]
+batches = [
+    PairBatch.from_rows(train, rows) for epoch in range(1 + args.steps // len(plan)) for rows in plan.epoch(epoch)
+]
 for batch in batches[: args.steps]:
     out = criterion(model(*batch.inputs), model.head, batch.targets)
     optimizer.zero_grad()
@@ -60,7 +62,7 @@ for batch in batches[: args.steps]:
 model.eval()
 criterion.eval()
 with torch.no_grad():
-    batch = PairBatch.of(valid, range(len(valid.src.lengths)))
+    batch = PairBatch.from_rows(valid, range(len(valid.src.lengths)))
     out = criterion(model(*batch.inputs), model.head, batch.targets)
 labels = criterion.embedding.gather()  # all words, on every process
 if not dist.is_initialized() or dist.get_rank() == 0:
