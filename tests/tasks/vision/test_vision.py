@@ -213,3 +213,10 @@ def test_evaluation_equals_scikit_learn_and_shards_add_up(tmp_path: Path) -> Non
         for index in range(3):
             together = task.evaluate(task.model, Shard(index, 3), add)
     assert together == figures
+
+
+@pytest.mark.parametrize(("width", "expected"), [(None, True), (16, True), (2, False), (12, False)])
+def test_narrow_models_avoid_the_channels_last_format(width: int | None, expected: bool) -> None:
+    """Backward convolutions of fewer than 8 channels corrupt memory on CPUs without AVX-512."""
+    assert VisionConfig(width=width).in_channels_last is expected
+    assert not VisionConfig(width=width, channels_last=False).in_channels_last

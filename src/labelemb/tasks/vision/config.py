@@ -19,6 +19,9 @@ from labelemb.training.optimizers import OptimizerSettings
 SCRATCH_RATES = (1e-3, None, None)
 
 
+CHANNEL_BLOCK = 8
+
+
 @dataclass(frozen=True)
 class VisionConfig(ClassificationConfig):
     """Configuration of an image-classification run; the presets are values of it.
@@ -103,6 +106,15 @@ class VisionConfig(ClassificationConfig):
     def mixes(self) -> bool:
         """Whether training images are mixed."""
         return self.mixup > 0 or self.cutmix > 0
+
+    @property
+    def in_channels_last(self) -> bool:
+        """Whether the model computes in the channels-last format.
+
+        Not with widths that are no multiple of 8: on CPUs without AVX-512, oneDNN's backward convolutions of torch 2.13
+        write outside their memory then ("double free or corruption").
+        """
+        return self.channels_last and (self.width or CHANNEL_BLOCK) % CHANNEL_BLOCK == 0
 
     @property
     def is_pretrained(self) -> bool:

@@ -52,7 +52,7 @@ class VisionTask(ClassificationTask):
         with drawing_from(config.seed, "loss"):
             self.loss = make_loss(config, self.model, data.label_names, data.train.labels, self.steps_per_epoch)
         self._check_mixing()
-        if config.channels_last:
+        if config.in_channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.compile:
             self.model.compile()  # in place: parameter names do not change
@@ -83,8 +83,8 @@ class VisionTask(ClassificationTask):
     def setup(self, device: torch.device) -> None:
         """Move the images to the device, as uint8 in the memory format of the model."""
         data = self.data
-        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
-        self._normalise = Normalise(data.mean, data.std, device, self.config.channels_last)
+        layout = torch.channels_last if self.config.in_channels_last else torch.contiguous_format
+        self._normalise = Normalise(data.mean, data.std, device, self.config.in_channels_last)
         self._train = data.train.to(device, layout)
         splits = {"valid": data.valid, "test": data.test}
         self._held_out = {name: split.to(device, layout) for name, split in splits.items() if split is not None}
@@ -145,7 +145,7 @@ class VisionTask(ClassificationTask):
         pixels = images.select(rows)
         if augmentation is None:
             return ImageBatch(self._normalise(pixels), images.labels[rows], rows)
-        normalised = self._normalise(augmentation.pixels(pixels, self.config.channels_last))
+        normalised = self._normalise(augmentation.pixels(pixels, self.config.in_channels_last))
         return ImageBatch(augmentation.images(normalised), images.labels[rows], rows)
 
 

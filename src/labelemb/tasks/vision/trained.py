@@ -50,7 +50,7 @@ class TrainedModel(TrainedClassifier):
             check_model_size(f"{run.config_file}, width", make)
         model = make()
         super().__init__(run, facts.label_names, model, checkpoint, device)
-        channels_last = config.channels_last
+        channels_last = config.in_channels_last
         if channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._normalise = Normalise(facts.mean, facts.std, self.device, channels_last)
