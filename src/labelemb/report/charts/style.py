@@ -102,7 +102,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 def set_labels(axes: Axes, title: str, x: str = "", y: str = "") -> None:
     """Set title and axis labels."""
-    axes.set_title(title)
+    axes.set_title(title, wrap=True)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
 
