@@ -9,11 +9,13 @@ from tests.campaign.deaths import interrupts, kills, pairs
 from tests.campaign.disks import forbidden, full
 from tests.campaign.hostile import hostile, names, surroundings
 from tests.campaign.options import options
+from tests.campaign.readers import readers
 
 CLASSES: dict[str, Callable[[Path, random.Random], tuple[str, str]]] = {
     "options": options,
     "files": damage,
     "hostile": hostile,
+    "readers": readers,
     "names": names,
     "surroundings": surroundings,
     "full": full,

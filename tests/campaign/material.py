@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 import labelemb
-from labelemb.training import workers
+from labelemb.training.engines import local
 from tests.campaign.trial import command, problem_of
 
 RUN, TEXT_RUN = "runs/digits/label_embedding/seed-0", "runs/words/label_embedding/seed-0"
@@ -76,7 +76,7 @@ def import_all() -> None:
         except ImportError:
             continue
     os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    workers.CONTEXT = multiprocessing.get_context("fork")  # type: ignore[assignment]  # without another import of torch
+    local.CONTEXT = multiprocessing.get_context("fork")  # type: ignore[assignment]  # without another import of torch
 
 
 def make_material(folder: Path) -> str:

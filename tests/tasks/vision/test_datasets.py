@@ -3,6 +3,7 @@
 import os
 import pickle
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from PIL import Image
 
 from labelemb.errors import ConfigError, DataError
-from labelemb.tasks.vision.datasets import DataOptions, load
+from labelemb.tasks.vision.datasets import DataOptions, cifar_archives, load
 from labelemb.tasks.vision.datasets.cache import Decoded, cache_folder, cached
 from labelemb.tasks.vision.datasets.decode import decode, read_image
 from labelemb.tasks.vision.datasets.unpickle import unpickle_plain
@@ -402,3 +403,14 @@ def test_full_cifar(name: str, labels: int) -> None:
     mean, std = channel_statistics(data.train)
     assert mean == pytest.approx(data.mean, abs=0.002)
     assert std == pytest.approx(data.std, abs=0.003)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_files_of_archives_are_bounded(packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cifar_archives, "LARGEST", 1000)
+    (tmp_path / "batch").write_bytes(bytes(1001))
+    if packed:
+        with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+            archive.add(tmp_path / "batch", "folder/batch")
+    with pytest.raises(DataError, match="at most 1,000 bytes"):
+        cifar_archives.read_members(tmp_path / "a.tar.gz" if packed else tmp_path, ["batch"])

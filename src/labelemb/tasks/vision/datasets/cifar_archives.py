@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from labelemb.documents import read_content
 from labelemb.errors import DataError
 from labelemb.tasks.vision.datasets.cache import Decoded
 from labelemb.tasks.vision.datasets.unpickle import unpickle_plain
@@ -19,6 +20,7 @@ from labelemb.tasks.vision.images import Images, join
 Level = Literal["fine", "coarse"]
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
+LARGEST = 2**28  # bytes of a file; the largest has 155 MB
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def read_members(place: Path, wanted: Collection[str]) -> dict[str, bytes]:
         DataError: If the archive is damaged.
     """
     if place.is_dir():
-        return {name: (place / name).read_bytes() for name in wanted if (place / name).is_file()}
+        paths = {name: place / name for name in wanted if (place / name).is_file()}
+        return {name: read_content(path, "a file of CIFAR", LARGEST) for name, path in paths.items()}
     found = {}
     try:
         with gzip.open(place) as stream:
@@ -91,6 +94,10 @@ def read_members(place: Path, wanted: Collection[str]) -> dict[str, bytes]:
                 for member in archive:
                     name = PurePosixPath(member.name).name
                     if name in wanted and member.isfile() and (file := archive.extractfile(member)) is not None:
+                        if member.size > LARGEST:
+                            raise DataError(
+                                str(place), f"files of at most {LARGEST:,} bytes", f"{name}: {member.size:,}"
+                            )
                         found[name] = file.read()
             while stream.read(1 << 20):  # read to the end, where gzip verifies the checksum
                 pass
