@@ -62,6 +62,8 @@ def test_targets(name: str, batch: tuple[Tensor, nn.Linear, Tensor]) -> None:
         loss(hidden, head, torch.full((N, V), 1 / V))
     with refuses(ShapeError, "targets", "torch.int64", torch.int32, hint="targets.long()"):
         loss(hidden, head, targets.int())
+    with refuses(ShapeError, "targets", "torch.int64", torch.float32, hint="targets.long()"):
+        loss(hidden, head, targets.float())
     with refuses(ShapeError, "targets", f"({N},)", (N, V), hint="argmax"):
         loss(hidden, head, nn.functional.one_hot(targets, V))
     with refuses(ShapeError, "targets", f"({N},)", (2 * N,), hint="different sizes"):

@@ -62,7 +62,7 @@ def check_targets(targets: Tensor, hidden: Tensor) -> None:
         ShapeError: With a hint for probabilities, int32 labels and targets of a whole batch beside a part of it.
     """
     if targets.dtype != torch.int64:
-        if targets.is_floating_point():
+        if targets.is_floating_point() and targets.shape != hidden.shape[:-1]:
             hint = "For two labels per row use MixedTargets, for a soft label per class SoftLabelMatrixLoss"
         else:
             hint = "Use targets.long()"
