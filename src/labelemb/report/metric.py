@@ -49,7 +49,7 @@ METRICS = (
 )
 SEVERITY_METRICS = (
     Metric("aurc", "AURC", "%", definition="area under the risk-coverage curve: mean error among the most confident"),
-    Metric("accuracy_at_80", "accuracy at 80 % coverage", "%", False, definition="of the most confident 80 %"),
+    Metric("accuracy_at_80", "accuracy at 80 % coverage", "", False, definition="of the most confident 80 %, percent"),
     Metric(
         "errors_in_group", "errors in group", "%", False, definition="errors whose prediction is of the right group"
     ),
