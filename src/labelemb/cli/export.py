@@ -8,6 +8,7 @@ from typing import Any
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
 from labelemb.cli.terminal import show
+from labelemb.cli.trained_model import add_checkpoint
 
 
 def parser(arguments: Sequence[str]) -> Parser:
@@ -22,6 +23,7 @@ def parser(arguments: Sequence[str]) -> Parser:
     text = "label embedding: safetensors, csv, npy or tensorboard; classifier: onnx, torch (torch.export) or hf"
     made.add_argument("--to", type=str, default="csv", help=text)
     made.add_argument("--out", type=str, help="file to write; for tensorboard and hf a folder")
+    add_checkpoint(made, "of a classifier: last, or best on the validation data")
     made.add_argument("--logits", action="store_true", help="csv, npy: E itself instead of the soft labels softmax(E)")
     made.add_argument("--data", type=str, help="for tensorboard: folder with the data; without it LABELEMB_DATA")
     return made
@@ -33,7 +35,7 @@ def run(chosen: Any) -> int:
         from labelemb.tasks.export import export_model
         from labelemb.tasks.loading import load_classifier
 
-        print(export_model(load_classifier(chosen.source), chosen.to, chosen.out and Path(chosen.out)))
+        print(export_model(load_classifier(chosen.source, chosen.checkpoint), chosen.to, chosen.out and Path(chosen.out)))
         return 0
     from labelemb.report.export import export_embedding
     from labelemb.runs import RunFolder, embedding_file

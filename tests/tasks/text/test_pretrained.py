@@ -137,5 +137,9 @@ def test_invalid_models(config: TextConfig, encoder: Path, tmp_path: Path) -> No
             check(replace(config, model=model), RunFolder(tmp_path / "run"))
         assert says in str(caught.value)
         assert "\n" not in str(caught.value)
+    model = build_model(config, 3)
+    assert isinstance(model.encoder, PretrainedEncoder)
+    with pytest.raises(LabelembError, match="a tokenizer with at most 25 tokens, as the encoder has, got 26"):
+        model.encoder.check_tokenizer(range(26), 32)  # type: ignore[arg-type]
     with pytest.raises(LabelembError, match="max_length: expected at most 32, the positions of the encoder, got 33"):
         check(replace(config, max_length=33), RunFolder(tmp_path / "run"))

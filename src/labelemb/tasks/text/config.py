@@ -74,7 +74,8 @@ class TextConfig(ClassificationConfig):
 
     def check_values(self, choices: Choices) -> None:
         """Report invalid values to ``choices``."""
-        choices.expect(not self.dataset or data.is_known(self.dataset), "dataset", data.NAMES, repr(self.dataset))
+        if self.dataset:
+            choices.include(lambda: data.check_form(self.dataset))
         known = self.model == EMBEDDED or (self.is_pretrained and len(self.model) > len(PREFIX))
         choices.expect(known, "model", f"{EMBEDDED} or hf:DIR_OR_ID", repr(self.model))
         choices.expect_one_of("pooling", self.pooling, get_args(Pooling))

@@ -129,7 +129,7 @@ def load(options: DataOptions, folder: Path | None = None) -> TextData:
 
 def read_labelled(options: DataOptions, folder: Path | None = None) -> list[Row]:
     """Read the texts and labels of one file, or of the test split of a hub data set; raises as ``load`` does."""
-    _check_form(options.dataset)
+    check_form(options.dataset)
     kind, _, source = options.dataset.partition(":")
     columns = Columns(options.text_column, options.label_column)
     if kind == "hub":
@@ -139,7 +139,7 @@ def read_labelled(options: DataOptions, folder: Path | None = None) -> list[Row]
 
 
 def _read(options: DataOptions, folder: Path | None) -> dict[str, list[Row]]:
-    _check_form(options.dataset)
+    check_form(options.dataset)
     kind, _, source = options.dataset.partition(":")
     columns = Columns(options.text_column, options.label_column)
     rows = read_hub(source, columns) if kind == "hub" else {"train": read_file(_find(source, folder), kind, columns)}
@@ -179,7 +179,8 @@ def _normalised(line: str) -> str:
     return " ".join(line.lower().split())
 
 
-def _check_form(dataset: str) -> None:
+def check_form(dataset: str) -> None:
+    """Raise ConfigError if the name of a data set has another form; suggest ``csv:`` for the path of a CSV file."""
     if not is_known(dataset):
         kind = kind_of(Path(dataset), "")
         raise ConfigError("dataset", NAMES, repr(dataset), f"Write {kind}:{dataset}" if kind else "")
