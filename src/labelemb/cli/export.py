@@ -35,7 +35,9 @@ def run(chosen: Any) -> int:
         from labelemb.tasks.export import export_model
         from labelemb.tasks.loading import load_classifier
 
-        print(export_model(load_classifier(chosen.source, chosen.checkpoint), chosen.to, chosen.out and Path(chosen.out)))
+        print(
+            export_model(load_classifier(chosen.source, chosen.checkpoint), chosen.to, chosen.out and Path(chosen.out))
+        )
         return 0
     from labelemb.report.export import export_embedding
     from labelemb.runs import RunFolder, embedding_file
