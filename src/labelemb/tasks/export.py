@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -118,6 +119,7 @@ def _onnx(program: torch.export.ExportedProgram, trained: TrainedModel | Trained
     except ImportError as error:
         hint = "pip install 'labelemb[onnx]'"
         raise ConfigError("to", "the packages onnx and onnxscript, for onnx", "not installed", hint) from error
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is missing
     exported = torch.onnx.export(program, dynamo=True, input_names=names, output_names=["logits"], verbose=False)
     assert exported is not None
     proto = exported.model_proto
