@@ -208,13 +208,18 @@ def fully_sharded_over_data(mesh: DeviceMesh) -> None:
     full(body(batch.hidden), batch.head, batch.targets).loss.backward()
     net = nn.Sequential(copy.deepcopy(body), local_head(batch.head, shard))
     net.zero_grad()
-    model = fully_shard(LossModel(net, local, head="1"), mesh=mesh["data"])
+    model = fully_shard(LossModel(net, local), mesh=mesh["data"])
     rows = slice(0, 15) if dist.get_rank(data) == 0 else slice(15, None)
     model(batch.hidden[rows], labels=batch.targets[rows])["loss"].backward()
     check("body under FSDP", net[0].weight.grad.full_tensor(), body.weight.grad)
     check("head under FSDP", net[1].weight.grad.full_tensor(), shard.part(batch.head.weight.grad))
     for (key, mine), whole in zip(local.named_parameters(), full.parameters(), strict=True):
         check(f"{key} under FSDP", mine.grad.full_tensor(), shard.part(whole.grad, local.shard_dims()[key]))
+    with torch.no_grad():
+        value = model.eval()(batch.hidden[rows], labels=batch.targets[rows])["loss"]
+        dist.all_reduce(value, group=data)
+        logits = batch.head(body(batch.hidden))
+        check("evaluation under FSDP", value / 2, nn.functional.cross_entropy(logits, batch.targets))
 
 
 def other_number_of_processes(pair: DeviceMesh, folder: str) -> None:

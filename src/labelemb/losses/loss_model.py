@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from labelemb.errors import ConfigError
 from labelemb.losses.base import Loss
+from labelemb.losses.cross_entropy import LinearCrossEntropyLoss
 from labelemb.losses.head_search import bypassed, check_logits_unchanged, find_head, gather_parameters
 from labelemb.terms.output import LossOutput
 
@@ -64,7 +65,7 @@ class LossModel(nn.Module):
             raise ConfigError("model", "an nn.Module", type(model).__name__)
         if not isinstance(loss, Loss):
             raise ConfigError("loss", "a loss of labelemb, such as LabelEmbeddingLoss(D, V)", type(loss).__name__)
-        found = find_head(model, head, loss.num_labels)
+        found = find_head(model, head, loss.num_labels if loss.shard is None else None)
         check_logits_unchanged(model)
         self.model, self.loss = model, loss
         self._head_name = next(name for name, module in model.named_modules() if module is found)
@@ -108,6 +109,8 @@ class LossModel(nn.Module):
             ShapeError, DataError: As the loss does.
         """
         if not self.training:
+            if self.loss.is_sharded and labels is not None:
+                return self._evaluate_shard(args, kwargs, labels)
             return self._evaluate(args, kwargs, labels)
         if labels is None:
             hint = "Call eval() to predict; check that the data collator keeps the labels"
@@ -135,6 +138,18 @@ class LossModel(nn.Module):
         if prepare is None or "decoder_input_ids" in kwargs or "decoder_inputs_embeds" in kwargs:
             return kwargs
         return kwargs | {"decoder_input_ids": prepare(labels=labels)}
+
+    def _evaluate_shard(self, args: tuple[Any, ...], kwargs: dict[str, Any], labels: Tensor) -> dict[str, Any]:
+        """Return plain cross entropy over the labels of all processes, and the logits of this one's."""
+        hidden = self._hidden_states(args, kwargs, labels)
+        if self.shift_labels:
+            hidden, labels = hidden[..., :-1, :], labels[..., 1:]
+        group, shard = self.loss.process_group, self.loss.shard
+        plain = LinearCrossEntropyLoss(self.loss.ignore_index, process_group=group, shard=shard).eval()
+        head = self.head
+        gather_parameters(head)
+        output = plain(hidden, head, labels)
+        return {"loss": output.loss, "logits": output.logits}
 
     def _evaluate(self, args: tuple[Any, ...], kwargs: dict[str, Any], labels: Tensor | None) -> dict[str, Any]:
         if labels is not None:
