@@ -134,6 +134,10 @@ class Loss(nn.Module, ABC):
     def compute(self, rows: Rows, head: nn.Module) -> LossOutput:
         """Compute the loss of flattened, valid rows."""
 
+    def term_weights(self) -> dict[str, float]:
+        """Return name -> weight of the terms that have one (``LossOutput.weights``)."""
+        return {}
+
     def set_class_weights(self, weights: Tensor | Sequence[float] | None) -> Self:
         """Weight each class in every term; return the loss.
 

@@ -22,10 +22,6 @@ class ShardedLoss(Loss):
     Its ``state_dict`` has the names of the unsharded loss's and the tensors of this process.
     """
 
-    def term_weights(self) -> dict[str, float]:
-        """Return name -> weight of the terms that have one (``LossOutput.weights``)."""
-        return {}
-
     def use_shard(self, shard: LabelShard | None) -> None:
         """Set ``shard``; all processes must have the same kind of loss.
 

@@ -49,10 +49,6 @@ class RowLoss(Loss, ABC):
         Called in training mode with gradients enabled. ``log_p`` is detached.
         """
 
-    def term_weights(self) -> dict[str, float]:
-        """Return name -> weight of the terms that have one (``LossOutput.weights``)."""
-        return {}
-
     def compute(self, rows: Rows, head: nn.Module) -> LossOutput:
         """Return the mean over rows of ``row_terms``, logits materialised."""
         head_logits = head(rows.hidden)  # (N, V)
