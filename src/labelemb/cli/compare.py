@@ -117,7 +117,7 @@ def run(*chosen: Any) -> int:
     if execution.is_share:
         return say_share(execution, code, console)
     folders = [folder for request, variants, _ in planned for folder in _folders(request, variants)]
-    out = Path(chosen[0].report or Path(chosen[0].out) / "report")
+    out = Path(chosen[0].report or planned[0][0].folder.parent / "report")
     _report(folders, out, planned[0][0], planned[0][2], console)
     return code
 

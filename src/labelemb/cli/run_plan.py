@@ -77,12 +77,12 @@ class Request:
         return staged
 
     def publish_report(self, report: Path) -> str:
-        """Copy a report below ``folder`` to the URL, if there is one; return where the user finds it."""
-        if not self.url or not report.is_relative_to(self.folder):
+        """Copy a report beside or below ``folder`` to the URL, if there is one; return where the user finds it."""
+        if not self.url or not report.is_relative_to(self.folder.parent):
             return str(report.resolve())
         from labelemb.runs.remote import upload
 
-        url = f"{self.url}/{report.relative_to(self.folder).as_posix()}"
+        url = f"{self.url.rpartition('/')[0]}/{report.relative_to(self.folder.parent).as_posix()}"
         upload(report, url)
         return url
 

@@ -1,6 +1,7 @@
 """Worker processes on this machine; if a worker crashes, only its current task fails.
 
-``concurrent.futures`` and pebble do not guarantee that: after some kills their whole pool is broken.
+``concurrent.futures`` and pebble do not guarantee that: after some kills their whole pool is broken. Ray does, but is
+a large package that takes seconds to start: it is an extra for several machines.
 """
 
 import contextlib
