@@ -85,7 +85,7 @@ def test_sweep_chooses_by_validation_alone(session: Callable[[str], str]) -> Non
         (4, 0.5),
     ]
     assert all(run.config()["validate"] is True for run in runs)
-    assert "test" not in said.replace("paired test", "")
+    assert "test_" not in said.replace("paired test", "")
     with Path("runs/digits-sweep-label_embedding/report/sweep.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 8

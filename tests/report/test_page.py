@@ -189,7 +189,7 @@ def test_a_gain_that_was_not_shown_is_no_headline(write_run: WriteRun, runs: Pat
     report = make_report([runs], tmp_path / "out")
     page = report.page.read_text(encoding="utf-8")
     (headline,) = re.findall(r'<p class="means">(.*?)</p>', page)
-    assert re.sub(r"<.*?>", "", headline) == "0.50 points fewer errors; ECE 1.03 → 31.03\u00a0%"
+    assert re.sub(r"<.*?>", "", headline) == "0.50 points fewer errors; ECE 1.03 → 31.03\u00a0%: calibrate"
     run = runs / "mnist-mlp" / "label_embedding" / "seed-0"
     assert (
         f"label embedding: 0.50 points fewer errors, but ECE 1.03 → 31.03 %: calibrate with labelemb evaluate {run}"

@@ -105,7 +105,7 @@ def test_evaluate_on_another_folder_matches_labels_by_name(
         assert "dusk" not in said
     (tmp_path / "other" / "test" / "dawn").mkdir()
     assert main(["evaluate", str(own.path), "--data", str(tmp_path / "other")]) == 2
-    assert "folders named like the labels: dusk, night, noon, got dawn" in capsys.readouterr().err
+    assert "folders named after labels: dusk, night, noon, got dawn" in capsys.readouterr().err
 
 
 def test_run_on_a_named_data_set(tmp_path: Path) -> None:
