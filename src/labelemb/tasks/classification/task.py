@@ -109,6 +109,7 @@ class ClassificationTask(ABC):
         if isinstance(self.loss, LabelEmbeddingLoss):
             self.loss.embedding.save(run.labels_file, self.label_names)
 
+    @torch.no_grad()
     def _scores(
         self, model: nn.Module, split: str, count: int, shard: Shard, total: Callable[[Tensor], Tensor]
     ) -> tuple[RowScores, Tensor, Tensor]:
