@@ -10,13 +10,16 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 demo: .venv/base  ## cross entropy against label embedding on small digits, in about a minute
 	$(BIN)/labelemb demo
 
-test: .venv/installed
-	$(PYTEST) --ignore tests/cluster --ignore tests/integrations/test_parallel.py \
-	  --ignore tests/integrations/test_examples.py
+# Tests of many processes, which take a minute each.
+LONG := tests/cluster tests/integrations/test_parallel.py tests/integrations/test_examples.py \
+  tests/integrations/test_label_shards.py tests/training/test_fully_sharded.py
 
-test-integrations: .venv/installed  ## the tests of the transformers and Lightning integrations
+test: .venv/installed
+	$(PYTEST) $(addprefix --ignore ,$(LONG))
+
+test-integrations: .venv/installed  ## the integrations of transformers and Lightning, and training with split weights
 	$(PIP) -e '.[lightning,transformers]'
-	$(PYTEST) tests/integrations
+	$(PYTEST) tests/integrations tests/training/test_fully_sharded.py
 
 test-cluster: .venv/installed  ## runs on a Ray cluster of several nodes, all on this machine
 	$(PIP) -e '.[cluster]'
