@@ -10,16 +10,18 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 demo: .venv/base  ## cross entropy against label embedding on small digits, in about a minute
 	$(BIN)/labelemb demo
 
-# Tests of many processes, which take a minute each.
+# Tests that take up to a minute each: many processes, and the commands of whole documents.
 LONG := tests/cluster tests/integrations/test_parallel.py tests/integrations/test_examples.py \
   tests/integrations/test_label_shards.py tests/training/test_fully_sharded.py
+LONG_DOCUMENTS := $(patsubst %,tests/test_docs.py::test_the_commands_of_the_%_document_run, \
+  translation image_classification text_classification)
 
 test: .venv/installed
-	$(PYTEST) $(addprefix --ignore ,$(LONG))
+	$(PYTEST) $(addprefix --ignore ,$(LONG)) $(addprefix --deselect ,$(LONG_DOCUMENTS))
 
-test-integrations: .venv/installed  ## the integrations of transformers and Lightning, and training with split weights
+test-integrations: .venv/installed  ## the integrations of transformers and Lightning, and the longest tests
 	$(PIP) -e '.[lightning,transformers]'
-	$(PYTEST) tests/integrations tests/training/test_fully_sharded.py
+	$(PYTEST) tests/integrations tests/training/test_fully_sharded.py $(LONG_DOCUMENTS)
 
 test-cluster: .venv/installed  ## runs on a Ray cluster of several nodes, all on this machine
 	$(PIP) -e '.[cluster]'
