@@ -184,6 +184,8 @@ class TrainState:
         """Move data, model and loss to the device and share them over the processes."""
         task.setup(accelerator.device)
         model, loss = task.model.to(accelerator.device), task.loss.to(accelerator.device)
+        for module in (model, loss):
+            module.train()  # pretrained models are loaded in evaluation mode, without dropout
         parallel = share(settings.sharding, model, loss, settings.optimizer, accelerator)
         shard = Shard(accelerator.process_index, accelerator.num_processes, settings.gradient_accumulation_steps)
         return cls(task, settings, accelerator, parallel, shard)

@@ -56,8 +56,10 @@ def build_model(config: TextConfig, num_labels: int, saved: str | None = None) -
     if not config.is_pretrained:
         return TextClassifier(NgramEncoder(config.hidden_size, config.dropout), num_labels, config.dropout)
     if saved is not None:
-        return TextClassifier(PretrainedEncoder.from_config(saved, config.pooling), num_labels, config.dropout)
-    encoder = PretrainedEncoder.load(pretrained_source(config.model), config.pooling)
+        return TextClassifier(
+            PretrainedEncoder.from_config(saved, config.pooling, config.max_length), num_labels, config.dropout
+        )
+    encoder = PretrainedEncoder.load(pretrained_source(config.model), config.pooling, config.max_length)
     if config.frozen_layers:
         encoder.freeze(config.frozen_layers)
     if config.gradient_checkpointing:
