@@ -15,11 +15,15 @@ from labelemb.runs import RunFolder
 from labelemb.tasks.export import export_model
 from labelemb.tasks.text.batch import EncodedTexts
 from labelemb.tasks.text.config import TextConfig
+from labelemb.tasks.text.data import load
 from labelemb.tasks.text.model import build_model
 from labelemb.tasks.text.pretrained import PretrainedEncoder, PretrainedTokenizer
 from labelemb.tasks.text.recipe import check, train
+from labelemb.tasks.text.task import TextTask
 from labelemb.tasks.text.trained import TrainedTextModel
-from tests.tasks.text.conftest import WORDS, sentences, write_csv
+from labelemb.training.device import make_accelerator
+from labelemb.training.loop import FitSettings, TrainState
+from tests.tasks.text.conftest import WORDS, assert_resumed_equals_uninterrupted, sentences, write_csv
 
 transformers = pytest.importorskip("transformers")
 
@@ -60,6 +64,19 @@ def test_training_and_loading_from_the_run_folder(config: TextConfig, tmp_path: 
     model.keep_temperature(1.5)
     export_model(model, "hf", tmp_path / "hf")
     assert_transformers_gives_the_logits(tmp_path / "hf", model)
+
+
+def test_resumed_equals_uninterrupted(config: TextConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With dropout inside the encoder, which transformers loads in evaluation mode."""
+    assert_resumed_equals_uninterrupted(replace(config, epochs=3), tmp_path, monkeypatch)
+
+
+def test_training_starts_with_dropout(config: TextConfig) -> None:
+    data = load(config.data_options)
+    task = TextTask(config, data)
+    settings = FitSettings(epochs=1, seed=0, optimizer=config.optimizer_settings)
+    state = TrainState.prepare(task, settings, make_accelerator("fp32", "cpu", "none", Path()))
+    assert all(module.training for module in state.parallel.model.modules())
 
 
 def assert_transformers_gives_the_logits(folder: Path, model: TrainedTextModel) -> None:

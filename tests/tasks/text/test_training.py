@@ -17,7 +17,7 @@ from labelemb.tasks.text.data import DataOptions, load
 from labelemb.tasks.text.ngrams import BUCKETS, NgramEncoder, ngram_ids
 from labelemb.tasks.text.recipe import train
 from labelemb.tasks.text.trained import TrainedTextModel
-from tests.tasks.text.conftest import sentences, write_csv
+from tests.tasks.text.conftest import assert_resumed_equals_uninterrupted, sentences, write_csv
 
 
 @pytest.fixture
@@ -43,20 +43,7 @@ def test_training_and_prediction(config: TextConfig, tmp_path: Path) -> None:
 
 
 def test_resumed_equals_uninterrupted(config: TextConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
-    train(config, whole)
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "write_history", lambda run, lines: stop() if len(lines) == 2 else None)
-        with pytest.raises(KeyboardInterrupt):
-            train(config, cut)
-    train(config, cut)
-    for name in ("model", "loss"):
-        one, other = (torch.load(run.last_checkpoint, weights_only=True)[name] for run in (whole, cut))
-        assert all(torch.equal(one[key], other[key]) for key in one)
+    assert_resumed_equals_uninterrupted(config, tmp_path, monkeypatch)
 
 
 def test_padding_does_not_change_the_output() -> None:
