@@ -29,7 +29,8 @@ from labelemb.tasks.text.batch import batches_by_length, padding_ratio
 from labelemb.tasks.text.config import TextConfig
 from labelemb.tasks.text.task import TextTask
 from labelemb.training.device import make_accelerator
-from labelemb.training.loop import FitSettings, RunningSums, TrainState
+from labelemb.training.settings import FitSettings
+from labelemb.training.state import RunningSums, TrainState
 
 BATCH, LABELS, WORDS = 32, 77, 2000
 RESULTS = Path(__file__).parent / "results" / "fine_tuning.csv"

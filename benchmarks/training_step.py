@@ -26,7 +26,8 @@ from labelemb.tasks.vision.config import VisionConfig
 from labelemb.tasks.vision.images import ImageData, Images
 from labelemb.tasks.vision.task import VisionTask
 from labelemb.training.device import make_accelerator
-from labelemb.training.loop import FitSettings, RunningSums, TrainState
+from labelemb.training.settings import FitSettings
+from labelemb.training.state import RunningSums, TrainState
 
 BATCH = 100
 IMAGES = {"mnist": ((1, 28, 28), 10), "cifar100": ((3, 32, 32), 100)}  # data set -> shape of an image, labels

@@ -22,7 +22,8 @@ from labelemb.tasks.seq2seq.model import LSTMSeq2Seq
 from labelemb.tasks.seq2seq.sentences import Split
 from labelemb.tasks.seq2seq.task import Seq2SeqTask
 from labelemb.training.device import make_accelerator
-from labelemb.training.loop import FitSettings, RunningSums, TrainState
+from labelemb.training.settings import FitSettings
+from labelemb.training.state import RunningSums, TrainState
 
 
 def training(config: Seq2SeqConfig, corpus: Corpus, rounds: int, batches: int) -> Comparison:

@@ -13,8 +13,8 @@ from labelemb.tasks.text.config import TextConfig
 from labelemb.tasks.text.data import DataOptions, load
 from labelemb.tasks.text.recipe import train
 from labelemb.tasks.text.task import TextTask
-from labelemb.training.loop import CheckpointCriterion, FitSettings
 from labelemb.training.optimizers import OptimizerSettings
+from labelemb.training.settings import CheckpointCriterion, FitSettings
 from labelemb.training.task import Shard
 from tests.tasks.text.conftest import sentences, write_csv
 

@@ -19,8 +19,8 @@ from labelemb.tasks.vision import recipe as vision
 from labelemb.tasks.vision.config import VisionConfig
 from labelemb.training.checkpoint import load_checkpoint
 from labelemb.training.config import TrainingConfig
-from labelemb.training.loop import TrainState
 from labelemb.training.parallel import FullySharded, Replicas
+from labelemb.training.state import TrainState
 
 MOMENTS = {"exp_avg", "momentum_buffer"}
 Train = Callable[[Any, RunFolder], None]

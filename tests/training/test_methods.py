@@ -21,7 +21,8 @@ from labelemb.tasks.vision.recipe import load_data
 from labelemb.tasks.vision.task import VisionTask
 from labelemb.training.checkpoint import load_checkpoint
 from labelemb.training.device import make_accelerator
-from labelemb.training.loop import FitSettings, fit
+from labelemb.training.loop import fit
+from labelemb.training.settings import FitSettings
 from labelemb.training.task import Shard
 from tests.processes import spawn
 

@@ -11,7 +11,7 @@ from labelemb.errors import ConfigError
 from labelemb.runs import RunFolder
 from labelemb.tasks.vision.config import VisionConfig
 from labelemb.tasks.vision.recipe import train
-from labelemb.training.loop import TrainState
+from labelemb.training.state import TrainState
 
 ERRORS = {
     "gpu": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),

@@ -16,9 +16,9 @@ from labelemb.runs import RunFolder, embedding_file
 from labelemb.runs.schema import check_schema
 from labelemb.terms.objective import Cap, EmbeddingUpdate, Mix, Objective
 from labelemb.training.device import Precision, best_precision, check_tracker
-from labelemb.training.loop import FitSettings
 from labelemb.training.optimizers import OptimizerName, OptimizerSettings, Schedule
 from labelemb.training.parallel import Sharding
+from labelemb.training.settings import FitSettings
 from labelemb.training.task import Task
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from labelemb.tasks.text.recipe import check, train
 from labelemb.tasks.text.task import TextTask
 from labelemb.tasks.text.trained import TrainedTextModel
 from labelemb.training.device import make_accelerator
-from labelemb.training.loop import FitSettings, TrainState
+from labelemb.training.settings import FitSettings
+from labelemb.training.state import TrainState
 from tests.tasks.text.conftest import WORDS, assert_resumed_equals_uninterrupted, sentences, write_csv
 
 transformers = pytest.importorskip("transformers")

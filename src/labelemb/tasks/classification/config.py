@@ -9,7 +9,7 @@ from labelemb.errors import Choices, ConfigError
 from labelemb.metrics.human import read_groups
 from labelemb.tasks.classification.imbalance import ClassWeights, Sampling
 from labelemb.training.config import TrainingConfig
-from labelemb.training.loop import CheckpointCriterion, FitSettings
+from labelemb.training.settings import CheckpointCriterion, FitSettings
 
 BestMetric = Literal["valid_error", "valid_nll", "valid_macro_f1", "valid_balanced_accuracy"]
 HIGHEST = ("valid_macro_f1", "valid_balanced_accuracy")  # the higher, the better

@@ -16,7 +16,7 @@ from labelemb.tasks.seq2seq.search import SearchSettings
 from labelemb.tasks.seq2seq.transformer import check_heads
 from labelemb.terms.objective import Cap, Mix, Objective
 from labelemb.training.config import TrainingConfig
-from labelemb.training.loop import CheckpointCriterion, FitSettings
+from labelemb.training.settings import CheckpointCriterion, FitSettings
 
 ModelName = Literal["lstm", "transformer"]
 
