@@ -182,22 +182,25 @@ def _report(folders: Sequence[Path], out: Path, request: Request, analysis: Anal
 
     made = make_report(folders, out, reference=analysis.reference, alike=analysis.alike)
     say(console, made.text)
-    _answer_question(folders, analysis.reference, console)
+    _answer_question(folders, analysis, console)
     say(console, f"The page: {request.publish_report(out)}/{made.page.name}")
 
 
-def _answer_question(folders: Sequence[Path], reference: str, console: Console) -> None:
+def _answer_question(folders: Sequence[Path], analysis: Analysis, console: Console) -> None:
     """Print the comparison of label embedding with label smoothing where the reference is a third method."""
+    from labelemb.report.comparison import compare_methods
+    from labelemb.report.conclusions import conclusion_lines
     from labelemb.report.experiment import load_experiments
-    from labelemb.report.findings import findings
 
     for parent in dict.fromkeys(folder.parent for folder in folders):
         pair = [folder for folder in folders if folder.parent == parent and folder.name in QUESTION]
-        if reference not in QUESTION and len(pair) == len(QUESTION):
-            experiments, _ = load_experiments(pair)
-            for line in (line for experiment in experiments for line in findings(experiment, QUESTION[0])):
+        if analysis.reference in QUESTION or len(pair) < len(QUESTION):
+            continue
+        for experiment in load_experiments(pair)[0]:
+            comparison = compare_methods(experiment, QUESTION[0])
+            for line in conclusion_lines(comparison, analysis.alike) if comparison else []:
                 say(console, f"- {line}")
-            console.print()
+        console.print()
 
 
 COMMAND = Command(COMPARE.parser, run, split_presets)

@@ -31,13 +31,13 @@ COMMANDS = {
     "ablate": "train without each term of the label-embedding loss in turn",
     "sweep": "train a grid of options and rank it by validation data",
     "translate": "translate lines with a trained model",
-    "predict": "classify images with a trained model",
+    "predict": "classify images or texts with a trained model",
     "evaluate": "evaluate a trained model on its test data, or on other data",
     "report": "write tables, curves, heat maps and an HTML page about runs",
     "import": "import the log of another program as a run, for report and compare",
     "similar": "list the labels nearest to a label",
     "agree": "compare a learned label embedding with how often people confuse the labels",
-    "export": "write a learned label embedding as safetensors, csv, npy or for TensorBoard's projector",
+    "export": "write a trained model (onnx, torch, hf), or its label embedding (safetensors, csv, npy, TensorBoard)",
 }
 SESSION = """\
 examples:

@@ -17,8 +17,10 @@ from multiprocessing.process import BaseProcess
 
 from labelemb.training.engines.base import Outcome, perform
 
-# A fork would share the parent's thread pools and locks.
-CONTEXT = multiprocessing.get_context("spawn")
+# A fork of this process would share its thread pools and locks. The fork server has none: it has only imported torch
+# and the training loop, once for all workers.
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["labelemb.training.runner"])
 ABRUPT = "its process ended abruptly (killed, or out of memory)"
 
 
@@ -67,7 +69,7 @@ class LocalEngine:
 
 def _start(number: int, task: Callable[[], object], threads: int) -> Worker:
     connection, remote = CONTEXT.Pipe()
-    process = CONTEXT.Process(target=_serve, args=(remote, threads))
+    process = CONTEXT.Process(target=_serve, args=(remote, threads, dict(os.environ)))
     process.start()
     remote.close()
     with contextlib.suppress(OSError):  # if it is dead already, _receive will report that
@@ -100,9 +102,11 @@ def _stop(worker: Worker) -> None:
     worker.process.join()
 
 
-def _serve(connection: Connection, threads: int) -> None:
+def _serve(connection: Connection, threads: int, environment: dict[str, str]) -> None:
     """Run the tasks that arrive until the connection is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    os.environ.clear()  # the fork server's environment is that of the first call
+    os.environ.update(environment)
     _die_with_parent()
     while True:
         try:
