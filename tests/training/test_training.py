@@ -311,7 +311,7 @@ def test_multiple_runs_continue_after_failures(tmp_path: Path, capsys: pytest.Ca
     assert broken.finished
 
 
-@pytest.mark.parametrize("device", ["auto", "cpu"])
+@pytest.mark.parametrize("device", ["auto", "cpu"] if torch.cuda.is_available() else ["auto"])
 def test_multiple_runs_in_one_launch(device: str, tmp_path: Path) -> None:
     """Without an accelerator, device "auto" must also use the launched processes."""
     if device == "auto" and torch.accelerator.is_available():
