@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from labelemb.errors import ConfigError, DataError
-from labelemb.tasks.vision.datasets import DataOptions, cifar_archives, load
+from labelemb.tasks.vision.datasets import DataOptions, cifar_archives, digits, load, load_digits
 from labelemb.tasks.vision.datasets.cache import Decoded, cache_folder, cached
 from labelemb.tasks.vision.datasets.decode import decode, read_image
 from labelemb.tasks.vision.datasets.unpickle import unpickle_plain
@@ -95,6 +95,16 @@ def test_validation_split_is_fixed_and_stratified(tmp_path: Path) -> None:
     assert_same(data.test, TEST)
     whole = load("digits", None, DataOptions(validate=False))
     assert (len(whole.train), whole.valid) == (1259 + 179, None)
+
+
+def test_digits_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read from its file, and by its function where the file is not found."""
+    found = [load_digits()]
+    monkeypatch.setattr(digits, "find_spec", lambda name: None)
+    found.append(load_digits())
+    for data in found:
+        assert (len(data.train), len(data.valid or []), len(data.test)) == (1259, 179, 359)
+    assert_same(found[0].train, found[1].train)
 
 
 class TestErrors:
