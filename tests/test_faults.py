@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,7 +16,7 @@ from PIL import Image
 
 from labelemb import files
 from labelemb.cli.main import guarded
-from labelemb.files import write_atomically, write_text
+from labelemb.files import write_atomically, write_text, write_together
 from labelemb.report.export import export_embedding
 from labelemb.runs import RunFolder
 from labelemb.runs.replace import replace_folder
@@ -168,3 +169,52 @@ def test_half_a_write_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="a bug"):
         write_atomically(tmp_path / "a", fail)
     assert not list(tmp_path.iterdir())
+
+
+class Killed(BaseException):
+    """Stands for the end of the process; cleaning up is all that may follow."""
+
+
+def fill(text: str) -> Callable[[BinaryIO], object]:
+    return lambda file: file.write(text.encode())
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_files_that_belong_together(moment: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever finds the last file finds all of them, of one call, whatever the moment of a kill."""
+    names = [tmp_path / name for name in ("a", "folder/b", "last")]
+    write_together({name: fill("old") for name in names})
+    replace, left = os.replace, moment
+
+    def dying(source: Path, target: Path) -> None:
+        nonlocal left
+        if left == 0:
+            raise Killed
+        left -= 1
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", dying)
+    with suppress(Killed):
+        write_together({name: fill("new") for name in names})
+    assert not names[-1].exists() or {name.read_text() for name in names} == {"new"}
+    assert names[-1].exists() == (moment == 3)
+
+
+@pytest.mark.parametrize("to", ["npy", "tensorboard"])
+def test_a_full_disk_leaves_the_old_export_whole(to: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "labels.npy"
+    export_embedding(DenseLabelEmbedding(30), to, out)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert len(before) > 1
+    for room in (0, 100, 3000):
+        with monkeypatch.context() as patch:
+            fill_disk(patch, room)
+            with pytest.raises(OSError, match="labels"):
+                export_embedding(DenseLabelEmbedding(31), to, out)
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_complete_temporary_file_stays_until_it_is_renamed(tmp_path: Path) -> None:
+    """Another process that writes to the same folder takes no part of several files for a leftover."""
+    write_together({tmp_path / "a": fill("a"), tmp_path / "b": lambda file: write_text(tmp_path / "c", "c")})
+    assert (tmp_path / "a").read_text() == "a"

@@ -7,8 +7,8 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -52,20 +52,55 @@ def write_atomically(path: Path | str, write: Callable[[BinaryIO], object]) -> N
     Raises:
         OSError: The file cannot be written, such as on a full disk; ``filename`` is ``path``.
     """
-    path = Path(path)
-    try:
+    write_together({Path(path): write})
+
+
+def write_together(files: Mapping[Path, Callable[[BinaryIO], object]]) -> None:
+    """Write files that belong together; whoever finds the last one finds all of them, of the same call.
+
+    All temporary files are complete before the first is renamed, so that a full disk leaves the old files. The last
+    file is removed before the others are renamed: a process that is killed between two renames leaves it missing.
+
+    Args:
+        files: Path -> what writes it, as for ``write_atomically``.
+
+    Raises:
+        OSError: A file cannot be written; ``filename`` is its path.
+    """
+    with ExitStack() as stack:
+        temporaries = {path: _written(path, write, stack) for path, write in files.items()}
+        ready = [(path, temporary) for path, temporary in temporaries.items() if temporary is not None]
+        if len(ready) > 1:
+            with _naming(ready[-1][0]):
+                ready[-1][0].unlink(missing_ok=True)
+        for path, temporary in ready:
+            with _naming(path):
+                os.replace(temporary, path)
+    for folder in {path.parent for path, _ in ready}:
+        sync_folder(folder)
+
+
+def _written(path: Path, write: Callable[[BinaryIO], object], stack: ExitStack) -> Path | None:
+    """Write the temporary file of ``path``, which is locked until the stack ends; None where ``path`` is a device."""
+    with _naming(path):
         if path.exists() and not path.is_file() and not path.is_dir():
             _write(os.open(path, os.O_WRONLY), write)
-            return
+            return None
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path.parent)
         temporary, descriptor = _make_temporary(path)
-        try:
-            _write(descriptor, write, sync=True)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        sync_folder(path.parent)
+        stack.callback(temporary.unlink, missing_ok=True)
+        if fcntl is not None:  # closing the file would end the lock; Windows renames no open files, and has no locks
+            stack.callback(os.close, os.dup(descriptor))
+        _write(descriptor, write, sync=True)
+        return temporary
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name a path in the errors of the system."""
+    try:
+        yield
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 

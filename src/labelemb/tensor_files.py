@@ -1,7 +1,8 @@
 """Safetensors files: reading those of unknown origin, and writing equal content as equal bytes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -46,7 +47,19 @@ def read_tensors(path: Path, expected: str) -> tuple[dict[str, Tensor], dict[str
     if not path.is_file():
         raise DataError(str(path), expected, "not a regular file" if path.exists() else "no such file")
     try:
-        with safe_open(path, framework="pt") as file:
+        with _utf8_path(path) as name, safe_open(name, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:  # a damaged file, or one of no known kind
         raise DataError(str(path), expected, getattr(error, "strerror", None) or error) from error
+
+
+@contextmanager
+def _utf8_path(path: Path) -> Iterator[Path]:
+    """Yield a path of a file that is UTF-8, as safetensors needs it: where its own is not, that of a descriptor."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with path.open("rb") as file:
+            yield Path(f"/dev/fd/{file.fileno()}")
+    else:
+        yield path

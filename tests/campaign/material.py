@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import pkgutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -67,14 +68,11 @@ GIVEN = {"translate": b"1 2\n\n3\n", "predict text": b"red one\nblue two\n"}
 
 def import_all() -> None:
     """Import every module, and what they import when they are used, so that a forked command starts at once."""
-    for module in pkgutil.walk_packages(labelemb.__path__, "labelemb."):
-        if not module.name.startswith(("labelemb.integrations", "labelemb.__main__")):
-            importlib.import_module(module.name)
-    for name in PREPARED:
-        try:
+    modules = [module.name for module in pkgutil.walk_packages(labelemb.__path__, "labelemb.")]
+    own = [name for name in modules if not name.startswith(("labelemb.integrations", "labelemb.__main__"))]
+    for name in [*own, *PREPARED]:
+        with suppress(ModuleNotFoundError):  # of an optional package, such as ray
             importlib.import_module(name)
-        except ImportError:
-            continue
     os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     local.CONTEXT = multiprocessing.get_context("fork")  # type: ignore[assignment]  # without another import of torch
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
+from labelemb.cli.terminal import show
 from labelemb.cli.trained_model import add_groups
 from labelemb.errors import check_at_least_one
 
@@ -41,10 +42,10 @@ def run(chosen: Any) -> int:
     source, human = Path(chosen.source), Path(chosen.human)
     groups = Path(chosen.groups) if chosen.groups else None
     found = compare_with_people(source, human, groups, chosen.permutations)
-    print("\n".join(agreement_lines(found)))
+    show("\n".join(agreement_lines(found)))
     if chosen.out:
         for path in write_agreement(found, Path(chosen.out), f"{source.name}, {human.name}"):
-            print(path)
+            show(path)
     return 0
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from rich.console import Console
 
-from labelemb.cli.run_plan import Request, Variant, make_plan, run_plan, say
+from labelemb.cli.run_plan import Request, Variant, make_plan, run_plan
 from labelemb.errors import ConfigError
 from labelemb.stats.equivalence import check_margin
 from labelemb.stats.sequential import BUDGET, Look, Plan, looks_until, plan
+from labelemb.training.progress import say
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from labelemb.cli.run_plan import (
     make_plan,
     request_of,
     run_plan,
-    say,
     say_share,
     seeds_by_variant,
     variants_of,
@@ -28,6 +27,7 @@ from labelemb.runs import find_runs
 from labelemb.stats.equivalence import check_margin
 from labelemb.stats.sentences import before_training
 from labelemb.stats.sequential import BUDGET
+from labelemb.training.progress import say
 
 # Whether a learned label embedding is worth more than uniform smoothing is always part of the question.
 QUESTION = ("label_smoothing", "label_embedding")

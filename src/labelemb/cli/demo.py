@@ -7,7 +7,8 @@ from typing import Any
 from labelemb.cli import compare
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
-from labelemb.cli.run_plan import main_console, say
+from labelemb.cli.run_plan import main_console
+from labelemb.training.progress import say
 
 SEEDS = 6  # the fewest with which the paired test can reach p < 0.05
 

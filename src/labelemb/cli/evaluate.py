@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
+from labelemb.cli.pipes import copy_pipes
 from labelemb.cli.terminal import show, show_json
 from labelemb.cli.trained_model import (
     SEARCH,
@@ -226,7 +228,9 @@ def _split(model: "TrainedTranslator", chosen: Any) -> "Split":
         for name in ("src", "tgt"):
             if not getattr(chosen, name):
                 raise ConfigError(name, "a text file, since the other side is given", "none")
-        return model.split(parallel(chosen.src, chosen.tgt)())
+        with ExitStack() as stack:
+            copy_pipes(chosen, ("src", "tgt"), stack)
+            return model.split(parallel(chosen.src, chosen.tgt)())
     splits = load_corpus(model.config.corpus, data_of(chosen)).splits
     held_out = [name for name in splits if name != "train"]
     if chosen.split not in held_out:

@@ -35,7 +35,7 @@ def run(chosen: Any) -> int:
         from labelemb.tasks.export import export_model
         from labelemb.tasks.loading import load_classifier
 
-        print(
+        show(
             export_model(load_classifier(chosen.source, chosen.checkpoint), chosen.to, chosen.out and Path(chosen.out))
         )
         return 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import labelemb
 from labelemb.cli.exit_codes import BUSY, INVALID
-from labelemb.cli.terminal import abandon_output, end, prepare, show_error
+from labelemb.cli.terminal import abandon_output, end, notice, prepare, show_error
 from labelemb.errors import ConfigError, LabelembError, RunBusyError, nearest
 from labelemb.files import is_url
 from labelemb.memory import is_out_of_memory
@@ -100,7 +100,7 @@ def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:
     except SystemExit as ended:  # --help and --version
         return int(ended.code or 0)
     except KeyboardInterrupt:
-        print("stopped; the same command resumes", file=sys.stderr)
+        notice("stopped; the same command resumes")
         return 130
 
 

@@ -11,7 +11,7 @@ from docstring_parser import DocstringStyle
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
 
 from labelemb.cli.suggestions import suggest
-from labelemb.errors import ConfigError, LabelembError
+from labelemb.errors import ConfigError, LabelembError, escape_control
 
 set_parsing_settings(docstring_parse_style=DocstringStyle.GOOGLE)
 
@@ -145,6 +145,10 @@ class Parser(ArgumentParser):
                 if name == "--pretrained" and "--model" in known:
                     hint = f"--model takes {_plain(known['--model'].help)}"
                 raise UsageError(f"{name}: no such option. {hint}")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print a help text; the preset of someone else may have control characters in its comments."""
+        super()._print_message(escape_control(message or ""), file)
 
     # jsonargparse reports a value of the wrong type by a message alone; these two say which argument it was.
     def _get_values(self, action: Action, arg_strings: list[str]) -> Any:

@@ -1,16 +1,15 @@
 """``labelemb preprocess``: prepare parallel text for training."""
 
-import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
+from labelemb.cli.pipes import copy_pipes
+from labelemb.cli.terminal import notice, show
 from labelemb.errors import ConfigError
 from labelemb.tasks.seq2seq.corpus import SIDES
 from labelemb.tasks.seq2seq.preprocess import PreprocessOptions, SplitCounts, check_destination, write_corpus
@@ -61,26 +60,15 @@ def run(chosen: Any) -> int:
 
     def progress(split: str, pairs: int) -> None:
         if chosen.report_every and pairs % chosen.report_every == 0:
-            print(f"{split}: {pairs:,} pairs", file=sys.stderr)
+            notice(f"{split}: {pairs:,} pairs")
 
     with ExitStack() as stack:
-        _copy_pipes(chosen, stack)
+        copy_pipes(chosen, [f"{split}_{side}" for split in SPLITS for side in SIDES], stack)  # texts are read twice
         sources = {name: _pairs(chosen, name) for name in SPLITS}
         present = {name: pairs for name, pairs in sources.items() if pairs is not None}
         counts = write_corpus(folder, present, options, progress)
     _print_counts(counts, options, folder)
     return 0
-
-
-def _copy_pipes(chosen: Any, stack: ExitStack) -> None:
-    """Put copies in place of named pipes, such as bash's ``<(command)``: the training text is read twice."""
-    for name in (f"{split}_{side}" for split in SPLITS for side in SIDES):
-        given = getattr(chosen, name)
-        if given and Path(given).is_fifo():
-            copy = Path(stack.enter_context(TemporaryDirectory(prefix="labelemb-"))) / name
-            with open(given, "rb") as pipe, copy.open("wb") as file:
-                shutil.copyfileobj(pipe, file)
-            setattr(chosen, name, str(copy))
 
 
 def _pairs(chosen: Any, split: str) -> Pairs | None:
@@ -107,15 +95,14 @@ def _print_counts(counts: Mapping[str, SplitCounts], options: PreprocessOptions,
         for side in SIDES:
             unknown = 100 * count.unknown[side] / max(count.tokens[side], 1)
             sides.append(f"{count.tokens[side]:,} {side} tokens ({unknown:.1f} % unknown)")
-        print(f"{name}: {count.pairs:,} pairs{read}, {', '.join(sides)}")
+        show(f"{name}: {count.pairs:,} pairs{read}, {', '.join(sides)}")
     train = counts["train"]
     if train.too_long > MOSTLY * train.read:
-        print(
+        notice(
             f"WARNING: {train.too_long:,} of {train.read:,} training pairs ({100 * train.too_long / train.read:.0f} %) "
-            f"are LEFT OUT, {limits}. Raise the limits, or give 0 for no limit",
-            file=sys.stderr,
+            f"are LEFT OUT, {limits}. Raise the limits, or give 0 for no limit"
         )
-    print(f"Written to {folder}")
+    show(f"Written to {folder}")
 
 
 COMMAND = Command(parser, run)

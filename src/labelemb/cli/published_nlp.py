@@ -1,7 +1,6 @@
 """The published language scripts train.py and predict.py, their options written with two dashes."""
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -14,6 +13,7 @@ from labelemb.cli.execution import Execution
 from labelemb.cli.parser import Parser
 from labelemb.cli.published_config import read_config
 from labelemb.cli.run_plan import main_console, run_plan
+from labelemb.cli.terminal import notice, show
 from labelemb.errors import ConfigError
 from labelemb.files import write_text
 from labelemb.runs import RunFolder
@@ -45,7 +45,7 @@ def train(arguments: list[str]) -> int:
     config = Seq2SeqConfig(**{**values, **given, "restore": None if own else chosen.restore}).resolved()
     planned = PlannedRun(run, config.method, partial(recipe.check, config, run), partial(recipe.train, config, run))
     code = run_plan([planned], Execution(), main_console())
-    print(f"Written to {run.path}")
+    show(f"Written to {run.path}")
     return code
 
 
@@ -64,7 +64,7 @@ def predict(arguments: list[str]) -> int:
     folder = Path(log) / chosen.log if chosen.log else Path(chosen.restore).parent
     write_text(folder / "prediction.txt", "".join(f"{line}\n" for line in found.outputs))
     _print_scores(found)
-    print(f"Written to {folder / 'prediction.txt'}")
+    show(f"Written to {folder / 'prediction.txt'}")
     return 0
 
 
@@ -99,7 +99,7 @@ def _select_gpu(gpus: list[int]) -> None:
         visible = [device for number, device in enumerate(granted.split(",")) if number in gpus]
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible)
     if gpus and not torch.cuda.is_available():
-        print(f"WARNING: no GPU {gpus[0]} on this machine; using the CPU", file=sys.stderr)
+        notice(f"WARNING: no GPU {gpus[0]} on this machine; using the CPU")
 
 
 def _notrain(chosen: Any, run: RunFolder) -> int:
@@ -124,6 +124,6 @@ def _evaluate(chosen: Any, values: Mapping[str, Any], split: str) -> TextEvaluat
 
 
 def _print_scores(found: TextEvaluation) -> None:
-    print(f"{found.sentences} sentences  perplexity {found.perplexity:.4g}")
+    show(f"{found.sentences} sentences  perplexity {found.perplexity:.4g}")
     for name, one in found.scores.items():
-        print(f"{name} {one.value:.2f}  {one.signature}  ({one.sentences} sentences)")
+        show(f"{name} {one.value:.2f}  {one.signature}  ({one.sentences} sentences)")

@@ -16,7 +16,7 @@ from labelemb.cli.exit_codes import BUSY, FAILED
 from labelemb.cli.parser import UsageError
 from labelemb.cli.suggestions import suggest_method
 from labelemb.cli.training_options import Recipe, recipe_of
-from labelemb.errors import ConfigError, check_at_least_one, escape_control
+from labelemb.errors import ConfigError, check_at_least_one
 from labelemb.files import is_url
 from labelemb.presets import Preset, read_preset
 from labelemb.runs import RunFolder
@@ -24,6 +24,7 @@ from labelemb.tasks.text.files import KINDS as TEXT_FILES
 from labelemb.tasks.vision import datasets
 from labelemb.training.device import leave_processes
 from labelemb.training.multirun import METRICS, NotDone, PlannedRun, closing_line, run_all
+from labelemb.training.progress import say
 
 MOST_SEEDS = 10_000
 
@@ -219,7 +220,7 @@ def run_plan(plan: list[PlannedRun], execution: Execution, console: Console) -> 
     if len(left) < len(plan):
         done = seeds_by_variant(planned.run for planned in plan if planned.run.finished)
         line = f"{len(plan) - len(left)} of {len(plan)} runs were done before: {done}"
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(console, line)
     if not left:
         return 0
     for line in _shared_lines(summaries):
@@ -269,8 +270,3 @@ def seeds_by_variant(runs: Iterable[RunFolder]) -> str:
 def main_console() -> Console:
     """Return a console that is silent in all processes of a distributed run but the first."""
     return Console(quiet=os.environ.get("RANK", "0") != "0")
-
-
-def say(console: Console, text: str) -> None:
-    """Print text as it is: no colours, no markup, no wrapping."""
-    console.print(escape_control(text), highlight=False, markup=False, soft_wrap=True)

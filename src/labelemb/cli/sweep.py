@@ -17,7 +17,6 @@ from labelemb.cli.run_plan import (
     make_plan,
     request_of,
     run_plan,
-    say,
     say_share,
     variants_of,
 )
@@ -25,6 +24,7 @@ from labelemb.cli.suggestions import suggest
 from labelemb.cli.training_options import TrainingCommand, config_values
 from labelemb.errors import ConfigError
 from labelemb.methods import methods_using
+from labelemb.training.progress import say
 
 MOST_CELLS = 1000
 GRID = "KEY=VALUE,VALUE,... of options of the run, each key once"

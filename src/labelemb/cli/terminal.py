@@ -14,6 +14,11 @@ def show(text: object) -> None:
     print(escape_control(str(text)))
 
 
+def notice(text: str) -> None:
+    """Print text on stderr; control characters in it are escaped."""
+    print(escape_control(text), file=sys.stderr)
+
+
 def show_json(content: Any) -> None:
     """Print JSON; control characters in it are escaped."""
     print(escape_control(json.dumps(content, ensure_ascii=False, indent=2)))

@@ -5,10 +5,11 @@ from typing import Any
 
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
-from labelemb.cli.run_plan import main_console, make_plan, request_of, run_plan, say, variants_of
+from labelemb.cli.run_plan import main_console, make_plan, request_of, run_plan, variants_of
 from labelemb.cli.training_options import TrainingCommand
 from labelemb.errors import ConfigError
 from labelemb.training.multirun import PlannedRun
+from labelemb.training.progress import say
 
 
 def _add_arguments(parser: Parser) -> None:

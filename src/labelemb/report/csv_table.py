@@ -1,10 +1,9 @@
 """The unrounded results as CSV."""
 
-import csv
 import io
 from collections.abc import Mapping, Sequence
 
-from labelemb.csv_cells import protect
+from labelemb.csv_cells import write_rows
 from labelemb.methods import BASELINE
 from labelemb.report.experiment import Experiment
 from labelemb.report.methods import method_rank
@@ -24,17 +23,17 @@ def csv_table(experiments: Sequence[Experiment]) -> str:
     for method in methods:
         keys = _SUMMARY if method == BASELINE else (*_SUMMARY, *_REDUCTION)
         columns += [f"{method}_{key}" for key in keys]
-    writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-    writer.writerow({column: protect(column) for column in columns})
-    for experiment in experiments:
-        rows = [_error_row(experiment, selection) for selection in SELECTIONS]
-        for row in (*rows, *_score_rows(experiment)):
-            writer.writerow({key: "" if value is None else value for key, value in row.items()})
+    rows = [
+        row
+        for experiment in experiments
+        for row in (*(_error_row(experiment, selection) for selection in SELECTIONS), *_score_rows(experiment))
+    ]
+    write_rows(file, [columns, *([row.get(column) for column in columns] for row in rows)])
     return file.getvalue()
 
 
 def _error_row(experiment: Experiment, selection: Selection) -> Mapping[str, object]:
-    row: dict[str, object] = {"experiment": protect(experiment.name), "metric": selection}
+    row: dict[str, object] = {"experiment": experiment.name, "metric": selection}
     for method in experiment.groups:
         row |= {f"{method}_{key}": value for key, value in _values(experiment, method, selection).items()}
     return row
@@ -44,7 +43,7 @@ def _score_rows(experiment: Experiment) -> list[Mapping[str, object]]:
     """Return a row per score of the generated test text."""
     rows: list[Mapping[str, object]] = []
     for metric in TEXT_METRICS if experiment.is_text else ():
-        row: dict[str, object] = {"experiment": protect(experiment.name), "metric": metric.key}
+        row: dict[str, object] = {"experiment": experiment.name, "metric": metric.key}
         for method, group in experiment.groups.items():
             if summary := summarise(list(group.last(f"test_{metric.key}").values())):
                 row |= {f"{method}_n": summary.n, f"{method}_mean": summary.mean, f"{method}_sd": summary.sd}

@@ -1,9 +1,9 @@
 """Export of a learned label embedding to formats that other programs read. V labels."""
 
 import codecs
-import csv
+import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Literal, get_args
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from labelemb.csv_cells import protect
+from labelemb.csv_cells import write_rows
 from labelemb.errors import ConfigError
-from labelemb.files import write_atomically, write_text
+from labelemb.files import write_atomically, write_together
 from labelemb.report.similarity import names_of
 from labelemb.terms.embedding import LabelEmbedding
 
@@ -57,7 +57,7 @@ def export_embedding(
         The path that was written.
 
     Raises:
-        ConfigError: Unknown format.
+        ConfigError: Unknown format, or a path that fits none.
     """
     if to not in get_args(Format):
         raise ConfigError("to", " or ".join(get_args(Format)), repr(to))
@@ -70,8 +70,11 @@ def export_embedding(
         case "csv":
             write_atomically(path, lambda file: _write_csv(file, names, rows()))
         case "npy":
-            write_atomically(path, lambda file: _write_npy(file, len(names), rows()))
-            write_text(path.with_suffix(".txt"), "".join(f"{_one_line(name)}\n" for name in names))
+            if not path.name or path.suffix == ".txt":
+                raise ConfigError("out", "a file name that does not end in .txt: names go there", repr(str(path)))
+            listed = _encoded("".join(f"{_one_line(name)}\n" for name in names))
+            matrix = partial(_write_npy, size=len(names), rows=rows())
+            write_together({path.with_suffix(".txt"): listed, path: matrix})
         case _:
             _write_projector(path, names, rows(), thumbnails)
     return path
@@ -95,24 +98,27 @@ def _write_npy(file: BinaryIO, size: int, rows: Iterable[NDArray[np.float32]]) -
 
 
 def _write_csv(file: BinaryIO, names: list[str], rows: Iterable[NDArray[np.float32]]) -> None:
-    writer = csv.writer(codecs.getwriter("utf-8")(file))
-    writer.writerow(["label", *map(protect, names)])
-    for name, row in zip(names, rows, strict=True):
-        writer.writerow([protect(name), *(f"{value:.7g}" for value in row)])
+    lines = ([name, *(f"{value:.7g}" for value in row)] for name, row in zip(names, rows, strict=True))
+    write_rows(codecs.getwriter("utf-8")(file), itertools.chain([["label", *names]], lines))
 
 
 def _write_projector(
     folder: Path, names: list[str], rows: Iterable[NDArray[np.float32]], thumbnails: Tensor | None
 ) -> None:
-    """Write the files of TensorBoard's embedding projector: text, and one image with all thumbnails."""
+    """Write the files of TensorBoard's embedding projector: text, and one image with all thumbnails.
+
+    TensorBoard finds them by the configuration, which comes last.
+    """
+    files: dict[str, Callable[[BinaryIO], object]] = {}
     sprite = ""
     if thumbnails is not None:
         sheet, height, width = sprite_sheet(thumbnails)
-        write_atomically(folder / "sprite.png", lambda file: _write_png(file, sheet))
+        files["sprite.png"] = partial(_write_png, pixels=sheet)
         sprite = _SPRITE.format(width=width, height=height)
-    write_atomically(folder / "tensors.tsv", lambda file: _write_tsv(file, rows))
-    write_text(folder / "metadata.tsv", "".join(f"{_one_line(name)}\n" for name in names))
-    write_text(folder / "projector_config.pbtxt", _CONFIG.format(title="soft labels", sprite=sprite))
+    files["tensors.tsv"] = partial(_write_tsv, rows=rows)
+    files["metadata.tsv"] = _encoded("".join(f"{_one_line(name)}\n" for name in names))
+    files["projector_config.pbtxt"] = _encoded(_CONFIG.format(title="soft labels", sprite=sprite))
+    write_together({folder / name: write for name, write in files.items()})
 
 
 def _write_tsv(file: BinaryIO, rows: Iterable[NDArray[np.float32]]) -> None:
@@ -151,3 +157,7 @@ def _write_png(file: BinaryIO, pixels: Tensor) -> None:
 
 def _one_line(name: str) -> str:
     return " ".join(name.split())
+
+
+def _encoded(text: str) -> Callable[[BinaryIO], object]:
+    return lambda file: file.write(text.encode("utf-8", "backslashreplace"))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from labelemb.errors import escape_control
 from labelemb.files import write_text
 from labelemb.report.charts.style import Palette, save_chart
 from labelemb.report.comparison import compare_all, compare_methods
@@ -110,7 +111,7 @@ def make_report(
         "pairs.md": pairs_markdown(experiments),
         "pairs.tex": pairs_latex(experiments),
     }
-    tables = {name: content for name, content in tables.items() if content}
+    tables = {name: escape_control(content) for name, content in tables.items() if content}
     methods = list(dict.fromkeys(method for each in experiments for method in each.groups))
     palette = Palette(methods)
     intervals = interval_panels(compare_all(experiments, reference), palette, alike)

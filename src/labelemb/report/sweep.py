@@ -1,6 +1,5 @@
 """The result of a sweep: a table sorted by validation metric, the values as CSV, and a chart."""
 
-import csv
 import io
 import itertools
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from labelemb.csv_cells import write_rows
 from labelemb.errors import DataError
 from labelemb.files import write_text
 from labelemb.report.charts.style import INK, Chart, new_figure, rc_context, save_chart, set_labels, svg_text
@@ -115,7 +115,6 @@ def _by_seed(folder: Path, key: str) -> dict[int, float]:
 
 def _csv(keys: Sequence[str], values: Mapping[Cell, Mapping[int, float]], key: str) -> str:
     file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*keys, "seed", key])
-    writer.writerows([*cell, seed, value] for cell, seeds in values.items() for seed, value in seeds.items())
+    rows = ([*cell, seed, value] for cell, seeds in values.items() for seed, value in seeds.items())
+    write_rows(file, [[*keys, "seed", key], *rows])
     return file.getvalue()

@@ -3,17 +3,22 @@
 import io
 import json
 import logging
+import os
+import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.export import Dim
 
 from labelemb.errors import ConfigError
 from labelemb.files import write_atomically, write_text
+from labelemb.runs.replace import replace_folder
 from labelemb.tasks.text.pretrained import PretrainedEncoder, PretrainedTokenizer
 from labelemb.tasks.text.trained import TrainedTextModel
 from labelemb.tasks.vision.pretrained import PretrainedImageModel
@@ -138,10 +143,24 @@ def _export_pretrained(trained: TrainedModel | TrainedTextModel, folder: Path) -
         raise ConfigError("to", "onnx or torch: this model is none of transformers", "'hf'")
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError("out", "a new or empty folder", str(folder))
-    if isinstance(trained, TrainedModel):
-        _export_images(trained, folder)
-    else:
-        _export_texts(trained, folder)
+    with replace_folder(folder) as filled, _full_disk(folder):
+        if isinstance(trained, TrainedModel):
+            _export_images(trained, filled)
+        else:
+            _export_texts(trained, filled)
+        for file in filled.iterdir():  # safetensors lets only the user read what it writes
+            file.chmod(filled.stat().st_mode & 0o666)
+
+
+@contextmanager
+def _full_disk(folder: Path) -> Iterator[None]:
+    """Raise OSError for what safetensors raises when a file cannot be written."""
+    try:
+        yield
+    except SafetensorError as error:
+        if found := re.search(r"\(os error (\d+)\)", str(error)):
+            raise OSError(int(found[1]), os.strerror(int(found[1])), str(folder)) from error
+        raise
 
 
 def _set_labels(config: Any, label_names: Sequence[str]) -> None:

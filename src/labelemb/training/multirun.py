@@ -10,9 +10,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from labelemb.errors import escape_control
 from labelemb.files import write_text
 from labelemb.runs import Line, RunFolder
 from labelemb.training.engines import Engine, Outcome
+from labelemb.training.progress import say
 
 METRICS = ("valid_error", "test_error", "test_exact", "test_bleu", "test_rougeL")
 
@@ -87,7 +89,7 @@ def run_all(plan: Sequence[PlannedRun], engine: Engine, console: Console) -> Not
         for outcome in outcomes:
             if outcome is not None:
                 planned = left[outcome.number]
-                console.print(not_done.note(planned, outcome), highlight=False, markup=False, soft_wrap=True)
+                say(console, not_done.note(planned, outcome))
             if console.is_terminal:
                 live.update(progress_table(plan, not_done), refresh=True)
     return not_done
@@ -106,7 +108,7 @@ def progress_table(plan: Sequence[PlannedRun], not_done: NotDone) -> Table:
         row_failed = sum(planned.name in not_done.failed for planned in mine)
         mean = _mean_metric([_last_line(run) for run in done], mine[0].metrics)
         cells = (method, f"{len(done)}/{len(mine)}", ", ".join(running), str(row_failed or ""), mean)
-        table.add_row(*map(Text, cells))
+        table.add_row(*(Text(escape_control(cell)) for cell in cells))
     return table
 
 

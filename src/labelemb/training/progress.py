@@ -12,9 +12,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 from torch import Tensor
 
+from labelemb.errors import escape_control
+
 SHOWN = re.compile(
     r"(train|valid|test)_(?!nll|brier|ece|adaptive_ece|macro_f1|balanced_accuracy|aurc|accuracy_at|errors_in|hier)"
 )
+
+
+def say(console: Console, text: str) -> None:
+    """Print text as it is: no colours, no markup, no wrapping; control characters are escaped."""
+    console.print(escape_control(text), highlight=False, markup=False, soft_wrap=True)
 
 
 class TrainingProgress:
@@ -35,16 +42,19 @@ class TrainingProgress:
         self._live = shown and self._console.is_terminal and multiprocessing.parent_process() is None
         self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
         self._progress = Progress(
-            TextColumn(f"{title}  epoch {{task.fields[epoch]}}/{epochs}", table_column=Column(no_wrap=True)),
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+            TextColumn(f"epoch {{task.fields[epoch]}}/{epochs}", table_column=Column(no_wrap=True)),
             BarColumn(bar_width=12),
             TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True, min_width=5)),
-            TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+            TextColumn("{task.fields[note]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=self._console,
             disable=not self._live,
             transient=True,
         )
         total = epochs * steps_per_epoch
-        self._bar = self._progress.add_task("", total=total, completed=step, epoch=self._epoch(step), note="")
+        self._bar = self._progress.add_task(
+            escape_control(title), total=total, completed=step, epoch=self._epoch(step), note=""
+        )
         self._last = (time.monotonic(), step)
 
     def __enter__(self) -> Self:
@@ -75,7 +85,7 @@ class TrainingProgress:
         if self._live:
             metrics = [f"{key} {value:.2f}" for key, value in line.items() if SHOWN.match(key)]
             text = f"epoch {line['epoch']:3}  {'  '.join(metrics)}  {line['seconds']:.1f} s"
-            self._console.print(text, highlight=False, soft_wrap=True)
+            say(self._console, text)
 
     def _epoch(self, step: int) -> int:
         return min(step // self._steps_per_epoch + 1, self._epochs)

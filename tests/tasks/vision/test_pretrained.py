@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from torch import nn
 
 from labelemb.cli.main import main
@@ -66,6 +67,7 @@ def test_commands(kind: str, images: Path, tmp_path: Path, capsys: pytest.Captur
     trained = TrainedModel(run)
     trained.keep_temperature(1.5)
     assert main(["export", str(run.path), "--to", "hf", "--out", str(tmp_path / "hf")]) == 0
+    assert {file.stat().st_mode & 0o777 for file in (tmp_path / "hf").iterdir()} == {0o644}
     exported = transformers.AutoModelForImageClassification.from_pretrained(tmp_path / "hf").eval()
     processor = transformers.AutoImageProcessor.from_pretrained(tmp_path / "hf")
     file = images / "noon" / "0.png"
@@ -75,6 +77,30 @@ def test_commands(kind: str, images: Path, tmp_path: Path, capsys: pytest.Captur
         own = trained.logits(pixels.view(1, 16, 16, 3).permute(0, 3, 1, 2)) / 1.5
     torch.testing.assert_close(logits, own, rtol=1e-4, atol=1e-5)
     assert exported.config.id2label[int(logits.argmax())] == trained.predict([file])[0][0][0]
+
+
+@pytest.mark.parametrize(
+    "error", [SafetensorError("I/O error: No space left on device (os error 28)"), OSError(28, "x")]
+)
+def test_a_failed_export_leaves_nothing(
+    error: Exception, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = save(tmp_path / "model", "vit")
+    options = ["--dataset", f"imagefolder:{images}", "--model", f"hf:{model}", "--epochs", "1", "--device", "cpu"]
+    assert main(["train", "images", *options, "--out", str(tmp_path / "runs")]) == 0
+
+    def fail(network: nn.Module, folder: Path, **others: object) -> None:
+        (folder / "config.json").touch()
+        raise error
+
+    monkeypatch.setattr(transformers.PreTrainedModel, "save_pretrained", fail)
+    run = str(tmp_path / "runs" / "times" / "label_embedding" / "seed-0")
+    capsys.readouterr()
+    assert main(["export", run, "--to", "hf", "--out", str(tmp_path / "hf")]) == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'hf'}: expected" in said
+    assert said.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "runs"}
 
 
 def test_another_image_size(images: Path, tmp_path: Path) -> None:

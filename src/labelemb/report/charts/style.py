@@ -3,15 +3,19 @@
 import io
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter
 
+from labelemb.errors import escape_control
 from labelemb.files import write_atomically, write_text
 from labelemb.report.methods import method_color
 
@@ -116,12 +120,29 @@ def truncate(name: str, length: int = 24) -> str:
 def svg_text(figure: Figure) -> str:
     """Return a figure as SVG; equal figures give equal text."""
     buffer = io.StringIO()
+    _escape_texts(figure)
     with rc_context(), warnings.catch_warnings():
         # A script that the installed fonts lack: boxes in the PNG, correct in the SVG and on the page.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format="svg", metadata={"Date": None})
         figure.set_layout_engine("none")  # laid out: writing the PNG need not do it again
     return buffer.getvalue()
+
+
+def _escape_texts(figure: Figure) -> None:
+    """Escape control characters, and parts of file names that are not UTF-8, in all texts: fonts cannot draw them."""
+    for text in figure.findobj(Text):
+        text.set_text(escape_control(text.get_text()))
+        if "$" in text.get_text():  # matplotlib measures what it wraps as a formula, whatever "text.parse_math" says
+            text.set_wrap(False)
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        formatter = axis.get_major_formatter()
+        if isinstance(formatter, FuncFormatter):  # set_xticks names ticks by one; they become texts when they are drawn
+            formatter.func = partial(_escaped, formatter.func)
+
+
+def _escaped(name_of: Callable[..., str], value: float, position: int | None) -> str:
+    return escape_control(name_of(value, position))
 
 
 def save_chart(chart: Chart, svg: str, out: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
+from labelemb.errors import escape_control
 from labelemb.files import write_text
 from labelemb.report.charts.style import inline_svg
 from labelemb.report.labels import LabelView
@@ -32,7 +33,7 @@ _SCRIPTS = ("page.js", "charts.js", "neighbours.js")
 
 def write_page(content: PageContent, path: Path) -> None:
     """Write the page atomically."""
-    write_text(path, render_page(content))
+    write_text(path, escape_control(render_page(content)))
 
 
 def render_page(content: PageContent) -> str:

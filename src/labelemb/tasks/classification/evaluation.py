@@ -1,13 +1,12 @@
 """Evaluation of logits on labelled examples. N examples, V labels."""
 
-import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from labelemb.csv_cells import protect
+from labelemb.csv_cells import write_rows
 from labelemb.metrics.calibration import RowScores
 from labelemb.metrics.classification import balanced_accuracy, error_percent, f1_by_label, macro_f1
 from labelemb.metrics.selective import selective_figures
@@ -131,13 +130,11 @@ def predictions_csv(logits: Tensor, labels: Tensor, label_names: Sequence[str], 
     """
     count = min(top, len(label_names))
     content = io.StringIO()
-    table = csv.writer(content, lineterminator="\n")
-    table.writerow(
-        ["example", "label", *(f"predicted_{k + 1}" for k in range(count)), *(f"p_{k + 1}" for k in range(count))]
-    )
+    ranks = range(1, count + 1)
+    rows: list[list[object]] = [["example", "label", *(f"predicted_{k}" for k in ranks), *(f"p_{k}" for k in ranks)]]
     for number, (label, found) in enumerate(zip(labels.tolist(), top_labels(logits, label_names, count), strict=True)):
-        names = [protect(name) for name in (label_names[label], *(name for name, _ in found))]
-        table.writerow([number, *names, *(f"{p:.6f}" for _, p in found)])
+        rows.append([number, label_names[label], *(name for name, _ in found), *(f"{p:.6f}" for _, p in found)])
+    write_rows(content, rows)
     return content.getvalue()
 
 

@@ -146,12 +146,17 @@ def check_images(
 def for_each_chunk(do: Callable[[int], int], count: int, title: str) -> None:
     """Call ``do(start)`` for every ``CHUNK`` of ``count`` items in several threads; it returns how many it has done."""
     console = Console(stderr=True)
-    columns = (TextColumn("decoding {task.description}"), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("decoding {task.description}", markup=False),
+        BarColumn(24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with (
         Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress,
         ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
-        bar = progress.add_task(title, total=count)
+        bar = progress.add_task(escape_control(title), total=count)
         try:
             for done in pool.map(do, range(0, count, CHUNK)):
                 progress.advance(bar, done)
