@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 import torch
 import yaml
+from pyarrow import parquet
 from safetensors.torch import load, save
 
-from tests.campaign.material import COMMANDS, GIVEN, IMAGE_RUN, PAIR_RUN, RUN, TEXT_RUN
+from tests.campaign.material import COMMANDS, EXPORTED_RUN, GIVEN, IMAGE_RUN, KINDS, PAIR_RUN, RUN, TEXT_RUN
 from tests.campaign.trial import command, leftovers, problem_of
 
 JUNK: list[Any] = [
@@ -46,7 +48,14 @@ READERS: dict[str, list[list[str]]] = {
     "pairs": [COMMANDS["train pairs"], ["evaluate", PAIR_RUN], [*COMMANDS["preprocess"][:-1], "--save_data=pairs"]],
     "images/a": [COMMANDS["train images"], COMMANDS["predict"]],
     ".": [COMMANDS[name] for name in ("preprocess", "preprocess characters", "import", "import csv", "agree")]
-    + [COMMANDS["train text"]],
+    + [COMMANDS[name] for name in ("train text", "evaluate decisions", "report people")]
+    + [COMMANDS[f"train {kind}"] for kind in KINDS],
+    "images/b": [COMMANDS["train damaged"]],
+    **(
+        {EXPORTED_RUN: [COMMANDS["export hf"]], "pretrained": [COMMANDS["export hf"]]}
+        if "export hf" in COMMANDS
+        else {}
+    ),
 }
 
 
@@ -120,6 +129,16 @@ def _csv(target: Path, draw: random.Random) -> None:
     with target.open("w", newline="", errors="replace") as file:
         rows = [row for row in changed(rows, draw) or [] if isinstance(row, list)] if draw.random() < 0.9 else []
         csv.writer(file).writerows(rows)
+
+
+def _parquet(target: Path, draw: random.Random) -> None:
+    rows = changed(parquet.read_table(target).to_pylist(), draw)
+    values: list[Any] = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    try:
+        table = pyarrow.Table.from_pylist(values)
+    except (pyarrow.ArrowException, OverflowError, UnicodeError):  # values that no column can hold
+        table = pyarrow.table({"text": pyarrow.array([draw.randrange(9)] * 5), "label": pyarrow.nulls(5)})
+    parquet.write_table(table, target)
 
 
 def _text(target: Path, draw: random.Random) -> None:
@@ -198,6 +217,7 @@ CHANGES: dict[str, Callable[[Path, random.Random], None]] = {
     ".jsonl": _lines,
     ".yaml": _yaml,
     ".csv": _csv,
+    ".parquet": _parquet,
     ".pt": _checkpoint,
     ".safetensors": _safetensors,
     ".npz": _npz,

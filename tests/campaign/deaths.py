@@ -69,7 +69,7 @@ def difference(one: Path, other: Path) -> str:
     """Return the first file that differs between two folders, times aside."""
     for file in sorted(one.rglob("*")):
         twin = other / file.relative_to(one)
-        if file.is_dir() or file.name in (".lock", "signature.json"):
+        if file.is_dir() or "cache" in file.parts or file.name in (".lock", "signature.json"):
             continue
         if not twin.is_file():
             return f"no {file.relative_to(one)}"

@@ -33,7 +33,7 @@ def full(place: Path, draw: random.Random) -> tuple[str, str]:
     if draw.random() < 0.2:
         return _full_output(place, draw)
     name = draw.choice([name for name in WRITING if "--out=runs" not in COMMANDS[name]])
-    line = [word.replace("=new", "=disk/new") for word in COMMANDS[name]]
+    line = [word.replace("=new", "=disk/new").replace("//new", "//disk/new") for word in COMMANDS[name]]
     size = draw.randrange(1, 60) * 4096
     with small_disk(place / "disk", size) as mounted:
         (place / "disk").chmod(0o777)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from labelemb.cli.main import COMMANDS as VERBS
 from labelemb.cli.main import _command
-from tests.campaign.material import COMMANDS, DIGITS, GIVEN, PAIRS, WORDS
+from tests.campaign.material import COMMANDS, DIGITS, GIVEN, PAIRS, SMALL, WORDS
 from tests.campaign.trial import command, files_in, problem_of
 
 VALUES = [
@@ -19,9 +19,17 @@ STARTS = {
     **{name: line for name, line in COMMANDS.items() if " " not in name},
     "train text": ["train", *WORDS, "--out=new"],
     "train pairs": ["train", *PAIRS, "--out=new"],
+    "train url": COMMANDS["train url"],
     "predict text": COMMANDS["predict text"],
     "evaluate pairs": COMMANDS["evaluate pairs"],
     "demo": ["demo", "--epochs=0"],
+    "compare several": [
+        *("compare", "digits,digits", *SMALL, "--out=runs", "--seeds=2", "--method=cross_entropy,label_embedding")
+    ],
+    "compare auto": [
+        *("compare", *DIGITS, "--out=runs", "--method=cross_entropy,label_embedding"),
+        *("--seeds=auto", "--within=50", "--budget=6"),
+    ],
     "compare": ["compare", *DIGITS, "--out=runs", "--seed=0", "--method=cross_entropy,label_embedding"],
 }
 assert {name.split()[0] for name in STARTS} == set(VERBS)

@@ -24,26 +24,35 @@ class Tally:
     """Tries and failures of each class."""
 
     tried: Counter[str] = field(default_factory=Counter)
+    seconds: Counter[str] = field(default_factory=Counter)  # of processor time
     failures: list[str] = field(default_factory=list)
 
-    def note(self, kind: str, what: str, problem: str) -> None:
+    def note(self, kind: str, number: int, what: str, problem: str, seconds: float) -> None:
         """Count a try; ``problem`` is "" when it ended well."""
         self.tried[kind] += 1
+        self.seconds[kind] += seconds  # type: ignore[assignment]
         if problem:
-            self.failures.append(f"{kind}: {what}: {problem}")
+            self.failures.append(f"{kind}:{number}: {what}: {problem}")
             print(self.failures[-1], flush=True)
 
     def add(self, other: "Tally") -> None:
         """Add the tries and failures of another tally."""
         self.tried += other.tried
+        self.seconds += other.seconds
         self.failures += other.failures
 
-    def summary(self) -> str:
+    def summary(self, planned: int) -> str:
         """Return a line per class and one for all."""
         failed = Counter(failure.partition(":")[0] for failure in self.failures)
-        rows = [(kind, n, failed[kind]) for kind, n in self.tried.items()]
-        rows.append(("all", self.tried.total(), len(self.failures)))
-        return "\n".join(f"{kind:12} {n:5} tried {n - bad:5} passed {bad:4} failed" for kind, n, bad in rows)
+        rows = [(kind, n, failed[kind], self.seconds[kind]) for kind, n in sorted(self.tried.items())]
+        rows.append(("all", self.tried.total(), len(self.failures), self.seconds.total()))
+        lines = [
+            f"{kind:12} {n:5} tried {n - bad:5} passed {bad:4} failed  {seconds:6.0f} s of processor time"
+            for kind, n, bad, seconds in rows
+        ]
+        if left := planned - self.tried.total():
+            lines.append(f"{left} cases were not begun, for want of time")
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,7 @@ class Child:
             for file, number in ((stdin, 0), (self._out, 1), (self._err, 2)):
                 os.dup2(file.fileno(), number)
             os.chdir(folder)
+            os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
             code = _command(arguments, before)
         finally:
             os._exit(code)

@@ -19,6 +19,7 @@ from torch.export import Dim
 from labelemb.errors import ConfigError
 from labelemb.files import write_atomically, write_text
 from labelemb.runs.replace import replace_folder
+from labelemb.tasks.classification.pretrained import silence_transformers
 from labelemb.tasks.text.pretrained import PretrainedEncoder, PretrainedTokenizer
 from labelemb.tasks.text.trained import TrainedTextModel
 from labelemb.tasks.vision.pretrained import PretrainedImageModel
@@ -143,6 +144,7 @@ def _export_pretrained(trained: TrainedModel | TrainedTextModel, folder: Path) -
         raise ConfigError("to", "onnx or torch: this model is none of transformers", "'hf'")
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError("out", "a new or empty folder", str(folder))
+    silence_transformers()
     with replace_folder(folder) as filled, _full_disk(folder):
         if isinstance(trained, TrainedModel):
             _export_images(trained, filled)

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from labelemb.errors import ConfigError, DataError
+from labelemb.memory import is_out_of_memory
 from labelemb.runs import RunFolder
 
 PREFIX = "hf:"
@@ -57,18 +60,47 @@ def load_pretrained(kind: str, source: str, what: str, **options: Any) -> Any:
     """
     try:
         import transformers
-        from transformers.utils import logging as transformers_logging
     except ImportError as error:
         hint = "pip install 'labelemb[transformers]'"
         raise ConfigError("model", "the package 'transformers', for hf: models", "not installed", hint) from error
-    logging: Any = transformers_logging
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
+    silence_transformers()
     try:
         return getattr(transformers, kind).from_pretrained(source, trust_remote_code=False, **options)
     except Exception as error:  # the network, the hub and many readers can fail below
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError("model", f"{what} in {source}", reason) from error
+
+
+def build_from_config(kind: str, folder: str, **options: Any) -> Any:
+    """Build a model of transformers with random weights from a saved configuration.
+
+    Args:
+        kind: Name of the auto class.
+        folder: Folder with the configuration, which may be someone else's.
+        **options: Changes of the configuration.
+
+    Raises:
+        DataError: If the configuration cannot be read, or no model be built from it.
+    """
+    config = load_pretrained("AutoConfig", folder, "the configuration of a model", **options)
+    import transformers
+
+    try:
+        return getattr(transformers, kind).from_config(config, dtype=torch.float32, trust_remote_code=False)
+    except Exception as error:  # any value of the configuration can be wrong
+        if is_out_of_memory(error):
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(folder, "the configuration of a model", reason) from error
+
+
+def silence_transformers() -> None:
+    """Keep warnings and progress bars of transformers from the terminal."""
+    from transformers.utils import logging as transformers_logging
+
+    logging: Any = transformers_logging
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
 
 
 def encoder_folder(run: RunFolder) -> Path:

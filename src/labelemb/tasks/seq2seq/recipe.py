@@ -3,8 +3,6 @@
 from functools import lru_cache
 from pathlib import Path
 
-import torch
-
 from labelemb.errors import DataError
 from labelemb.runs import RunFolder
 from labelemb.tasks.seq2seq import iwslt15, numbers
@@ -57,8 +55,7 @@ def check(config: Seq2SeqConfig, run: RunFolder, data_folder: Path | None = None
     """
     corpus = load_corpus(config.corpus, data_folder)
     check_model_size("hidden_size", lambda: build_model(config, corpus.tokenizer))
-    with torch.device("meta"):
-        _build(config, corpus)
+    check_model_size("rank", lambda: _build(config, corpus).loss)
     check_run(config, run, corpus.digest)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from labelemb.errors import ConfigError, DataError
-from labelemb.tasks.classification.pretrained import load_pretrained
+from labelemb.tasks.classification.pretrained import build_from_config, load_pretrained
 
 Pooling = Literal["mean", "cls", "pooler"]
 SHORT = 128  # tokens up to which plain attention is used on a CPU
@@ -93,13 +93,9 @@ class PretrainedEncoder(nn.Module):
         """Build the encoder of a saved configuration with random weights.
 
         Raises:
-            DataError: If the configuration cannot be read.
+            DataError: If the configuration cannot be read or used.
         """
-        config = load_pretrained("AutoConfig", folder, "the configuration of a model")
-        import transformers
-
-        auto: Any = transformers.AutoModel
-        return cls(auto.from_config(config, dtype=torch.float32, **attention(max_length)), pooling)
+        return cls(build_from_config("AutoModel", folder, **attention(max_length)), pooling)
 
     def freeze(self, layers: int) -> None:
         """Exclude the embeddings and the lowest ``layers`` layers from training.
@@ -157,7 +153,7 @@ class PretrainedEncoder(nn.Module):
 
 
 def attention(max_length: int) -> dict[str, str]:
-    """Return the option of ``from_pretrained`` that selects the attention for texts of up to ``max_length`` tokens.
+    """Return the change of the configuration that selects the attention for texts of up to ``max_length`` tokens.
 
     On a CPU, PyTorch's fused attention takes several times as long as plain products for short texts in bfloat16
     (forward and backward, 32 texts of 16 tokens, one core with AMX: 43 against 2 ms per layer of MiniLM).

@@ -1,14 +1,16 @@
 """From a text-classification config to a finished run folder."""
 
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 from labelemb.runs import RunFolder
 from labelemb.tasks.text import data
 from labelemb.tasks.text.config import TextConfig
 from labelemb.tasks.text.data import DataOptions, TextData
+from labelemb.tasks.text.model import build_model
 from labelemb.tasks.text.task import TextTask
+from labelemb.training.model_size import check_model_size
 from labelemb.training.runner import check_run, train_run
 
 
@@ -29,6 +31,8 @@ def check(config: TextConfig, run: RunFolder, data_folder: Path | None = None) -
         DataError: If the data or the pretrained model cannot be used.
     """
     found = load_data(config.data_options, data_folder)
+    if not config.is_pretrained:
+        check_model_size("hidden_size", partial(build_model, config, len(found.label_names)))
     summary = _try_to_build(replace(config, seed=0), data_folder)
     check_run(config, run, found.digest)
     return summary

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ from labelemb.tasks.text.ngrams import NgramTokenizer
 from labelemb.tasks.text.preprocessing import Preprocessing
 from labelemb.tasks.text.pretrained import PretrainedTokenizer
 from labelemb.tasks.text.task import eval_batches
+from labelemb.training.model_size import check_model_size
 
 
 class TrainedTextModel(TrainedClassifier):
@@ -43,7 +45,9 @@ class TrainedTextModel(TrainedClassifier):
         names = self.preprocessing.label_names
         saved = str(encoder_folder(run))
         self.tokenizer: Tokenizer = PretrainedTokenizer(saved) if config.is_pretrained else NgramTokenizer()
-        super().__init__(run, names, build_model(config, len(names), saved), checkpoint, device)
+        make = partial(build_model, config, len(names), saved)
+        check_model_size(f"{run.config_file}, hidden_size", make)
+        super().__init__(run, names, make(), checkpoint, device)
 
     @torch.no_grad()
     def logits(self, lines: Sequence[str]) -> Tensor:

@@ -12,7 +12,13 @@ from torch import Tensor, nn
 
 from labelemb.errors import ConfigError, DataError
 from labelemb.losses.head_search import check_logits_unchanged, find_head
-from labelemb.tasks.classification.pretrained import HEAD_STD, PREFIX, load_pretrained, pretrained_source
+from labelemb.tasks.classification.pretrained import (
+    HEAD_STD,
+    PREFIX,
+    build_from_config,
+    load_pretrained,
+    pretrained_source,
+)
 
 TIMM = "timm:"
 DEFAULT_SIZE = 224
@@ -133,11 +139,8 @@ def build_pretrained(
         network = _call_timm("create_model", name, pretrained=saved is None, num_classes=num_labels)
         return PretrainedImageModel(network, num_labels)
     if saved is not None:
-        import transformers
-
-        auto: Any = transformers.AutoModelForImageClassification
-        config = load_pretrained("AutoConfig", saved, "the configuration of a model", num_labels=num_labels)
-        return _fitted(auto.from_config(config, dtype=torch.float32), image_shape, num_labels)
+        network = build_from_config("AutoModelForImageClassification", saved, num_labels=num_labels)
+        return _fitted(network, image_shape, num_labels)
     source = pretrained_source(model)
     network, info = load_pretrained(
         "AutoModelForImageClassification",

@@ -46,8 +46,7 @@ class TrainedModel(TrainedClassifier):
         self.preprocessing = facts = Preprocessing.read(run)
         saved = str(encoder_folder(run))
         make = partial(build_model, config.model, facts.image_shape, len(facts.label_names), config.width, saved)
-        if not config.is_pretrained:
-            check_model_size(f"{run.config_file}, width", make)
+        check_model_size(f"{run.config_file}, width", make)
         model = make()
         super().__init__(run, facts.label_names, model, checkpoint, device)
         channels_last = config.in_channels_last
