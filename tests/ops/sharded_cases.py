@@ -73,6 +73,12 @@ def losses(kind: str, labels: int, objectives: list[Objective], d: int) -> list[
         )
         for objective in objectives
     ]
+    found += [
+        lambda shard, objective=objective: LabelEmbeddingLoss(
+            d, labels, copy.deepcopy(embedding), objective, shard=shard, impl="eager", embedding_rows=0.4
+        )
+        for objective in [*PUBLISHED, Objective().without("soft")]
+    ]
     found.append(lambda shard: FrozenLabelEmbeddingLoss(embedding, 0.3, shard=shard))
     if kind == "dense":
         found += [lambda shard: LinearCrossEntropyLoss(shard=shard), lambda shard: LabelSmoothingLoss(0.2, shard=shard)]

@@ -91,6 +91,12 @@ def test_agrees_with_chunked_chunk_by_chunk() -> None:
 
 
 @needs_triton
+@pytest.mark.parametrize("form", FORMS)
+def test_a_share_of_the_rows_for_the_embedding(form: str) -> None:
+    assert_matches_eager(Case(objective=FORMS[form], embedding_rows=0.4), "fused", torch.float32)
+
+
+@needs_triton
 def test_cross_entropy() -> None:
     built = build(Case(n=10), "eager")
     fused = LinearCrossEntropyLoss(impl="fused")(built.hidden, built.head, built.targets)

@@ -32,6 +32,7 @@ class Case:
     bias: bool = True
     gain: float = 1.0
     num_items_in_batch: float | None = None
+    embedding_rows: float = 1.0
     seed: int = 0
 
 
@@ -60,7 +61,15 @@ def build(case: Case, impl: str, dtype: torch.dtype = torch.float64, chunk_bytes
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     embedding = DenseLabelEmbedding(case.v) if case.r is None else CompressedLabelEmbedding(case.v, case.r)
-    loss = LabelEmbeddingLoss(case.d, case.v, embedding, case.objective, impl=impl, chunk_bytes=chunk_bytes)  # type: ignore[arg-type]
+    loss = LabelEmbeddingLoss(
+        case.d,
+        case.v,
+        embedding,
+        case.objective,
+        impl=impl,  # type: ignore[arg-type]
+        chunk_bytes=chunk_bytes,
+        embedding_rows=case.embedding_rows,
+    )
     head = nn.Linear(case.d, case.v, bias=case.bias)
     for module in (head, loss):
         module.double()

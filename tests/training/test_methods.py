@@ -183,9 +183,11 @@ def test_config_has_the_options_of_its_method_only(tmp_path: Path) -> None:
     changed = {key: files.get(key) or 0.5 * getattr(CONFIG, key) or 0.5 for key in keys}
     assert all(changed[key] != getattr(CONFIG, key) for key in keys)
     for method in METHODS.values():
-        got = replace(CONFIG, method=method.name, **changed | {"soft_decay": 0.0}).resolved()
-        for key in keys - {"soft_decay"}:
+        learning = {"soft_decay": 0.0, "embedding_rows": 1.0}  # not with an embedding from a file
+        got = replace(CONFIG, method=method.name, **changed | learning).resolved()
+        for key in keys - learning.keys():
             assert getattr(got, key) == (changed if key in method.keys else vars(CONFIG))[key], (method.name, key)
+    assert replace(CONFIG, soft_decay=0.5, embedding_rows=0.5).resolved().embedding_rows == 0.5
     assert replace(CONFIG, soft_decay=0.5).resolved().soft_decay == 0.5
     assert replace(CONFIG, method="ols", soft_decay=0.5).resolved().soft_decay == 0
 

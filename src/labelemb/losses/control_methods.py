@@ -20,10 +20,12 @@ class ControlOptions(LabelEmbeddingOptions, FrozenEmbeddingOptions):
     """Options of ``matched_smoothing`` and ``shuffled_embedding``: those of both ways to get an embedding."""
 
     def check(self, objective: Objective) -> None:
-        """Raise ConfigError for ``soft_decay`` with an embedding from a file."""
+        """Raise ConfigError for options of learning with an embedding from a file."""
         super().check(objective)
         if self.embedding and self.soft_decay:
             raise ConfigError("soft_decay", "0 with an embedding from a file", self.soft_decay)
+        if self.embedding and self.embedding_rows != 1:
+            raise ConfigError("embedding_rows", "1 with an embedding from a file", self.embedding_rows)
 
 
 def _build(options: ControlOptions, context: LossContext, control: Control) -> Loss:

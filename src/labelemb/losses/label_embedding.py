@@ -9,7 +9,13 @@ from torch import Tensor, nn
 
 from labelemb.errors import ConfigError, check_at_least_one
 from labelemb.losses.controls import Control
-from labelemb.losses.label_embedding_checks import check_embedding, check_objective, check_options, check_sharded
+from labelemb.losses.label_embedding_checks import (
+    check_embedding,
+    check_objective,
+    check_options,
+    check_sharded,
+    check_share,
+)
 from labelemb.losses.label_shards import ShardedLoss, split_embedding
 from labelemb.losses.method import LossContext, Method, MethodOptions
 from labelemb.losses.monitor import CHECK_AFTER
@@ -25,6 +31,8 @@ from labelemb.terms.reduction import Group
 from labelemb.terms.rows import Rows
 from labelemb.terms.running_mean import RunningMeanLabelEmbedding
 from labelemb.terms.shard import LabelShard, local_linear
+
+MOST_DRAWS = 4096  # calls between two steps from which the draws of other steps come back
 
 
 class LabelEmbeddingLoss(ShardedLoss):
@@ -61,6 +69,14 @@ class LabelEmbeddingLoss(ShardedLoss):
         chunk_bytes: Memory for the buffers of "chunked" and "fused"; None: a default for the device.
         control: Optional transform of the soft targets; training of the embedding is unchanged. "eager" only.
         process_group: Data-parallel group whose rows are counted; None: the default group.
+        embedding_rows: Share of the rows, above 0 and up to 1, from which the auxiliary head and the label embedding
+            learn in training mode: the terms aux, embedding and cap are computed on ``max(1, round(share * N))`` rows
+            drawn without replacement, each weighted N / k. Their expectation, and that of their gradients, is what all
+            rows give; the embedding term in the reduction "mean" is a ratio of two such sums, exactly unbiased given a
+            row in the sample that the auxiliary head predicts right (0 without one), without class weights and with one
+            process; else up to a term of order 1 / k. The draw depends on the number of steps and of calls since the
+            last step alone (inside torch.compile: on torch's generator), so a resumed training draws the same rows.
+            Each process draws among its own rows, each micro-batch among its own.
         shard: Labels of this process (``LabelShard.of``): the head, the auxiliary head and the embedding are split by
             label, targets stay global, and ``process_group=None`` means no data parallelism. "eager" only, without a
             control or a running mean. None: this process holds all labels.
@@ -99,6 +115,7 @@ class LabelEmbeddingLoss(ShardedLoss):
         control: Control | None = None,
         process_group: Group = None,
         shard: LabelShard | None = None,
+        embedding_rows: float = 1.0,
     ) -> None:
         for name, value in (("hidden_size", hidden_size), ("num_labels", num_labels)):
             check_at_least_one(name, value)
@@ -106,6 +123,7 @@ class LabelEmbeddingLoss(ShardedLoss):
         check_embedding(embedding, num_labels)
         check_implementation(impl, chunk_bytes)
         check_options(objective, impl, control)
+        check_share(embedding_rows)
         self.use_shard(shard)
         if shard is not None:
             check_sharded(impl, objective, control)
@@ -119,7 +137,8 @@ class LabelEmbeddingLoss(ShardedLoss):
         with contextlib.nullcontext() if shard is None else shard.fork_rng():
             self.auxiliary = local_linear(hidden_size, num_labels if shard is None else shard.size)
         self.impl, self.chunk_bytes, self.control, self.process_group = impl, chunk_bytes, control, process_group
-        self.steps = self._uncounted_calls = 0
+        self.embedding_rows = embedding_rows
+        self.steps = self._uncounted_calls = self._draws = 0
         self.objective = chosen
 
     @property
@@ -147,7 +166,8 @@ class LabelEmbeddingLoss(ShardedLoss):
         check_layer("auxiliary", self.auxiliary, rows.hidden, self.auxiliary.out_features)
         self._check_steps()
         group = self.data_parallel_group
-        inputs = ObjectiveInputs(rows, head, self._current_objective, self.auxiliary, self.embedding, group)
+        sampled = self._sample(rows)
+        inputs = ObjectiveInputs(rows, head, self._current_objective, self.auxiliary, self.embedding, group, sampled)
         if self.is_sharded:
             assert self.shard is not None
             return sharded.label_embedding_loss(inputs, self.shard, sample=self.training)
@@ -185,6 +205,16 @@ class LabelEmbeddingLoss(ShardedLoss):
         if isinstance(self.embedding, RunningMeanLabelEmbedding):
             self.embedding.sync(self.process_group)
 
+    def _sample(self, rows: Rows) -> Rows | None:
+        """Return the rows to learn the embedding from; None: all."""
+        if self.embedding_rows == 1 or not self.training:
+            return None
+        if torch.compiler.is_compiling():  # which has no generators, and would guard on each step
+            return rows.sample(self.embedding_rows)
+        self._draws += 1
+        seed = (self.steps * MOST_DRAWS + self._draws) % 2**32  # torch's CPU generator takes 32 bits
+        return rows.sample(self.embedding_rows, torch.Generator().manual_seed(seed))
+
     def _check_steps(self) -> None:
         """Warn once where the objective goes by steps and training has gone on for long without any being counted."""
         if torch.compiler.is_compiling() or self.steps or not self.training:  # compiled code would guard on each step
@@ -201,7 +231,7 @@ class LabelEmbeddingLoss(ShardedLoss):
 
     def _set_steps(self, steps: int) -> None:
         """Plain numbers, not tensors: forward reads no device value."""
-        self.steps = steps
+        self.steps, self._draws = steps, 0
         now = self.objective.at(steps)
         if now != self._current_objective:  # the same object while nothing changes, so that nothing is recompiled
             self._current_objective = now
@@ -226,13 +256,17 @@ class LabelEmbeddingOptions(MethodOptions):
     Args:
         soft_decay: Share of the soft term's weight that is moved to the hard term by the end of the run, linearly from
             soft_start on; 0 disables. Needs a convex mix and an embedding that is learned.
+        embedding_rows: Share of the rows, above 0 and up to 1, from which the auxiliary head and the label embedding
+            learn; a smaller share saves time with many labels.
     """
 
     soft_decay: float = 0.0
+    embedding_rows: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.soft_decay <= 1:
             raise ConfigError("soft_decay", "a number from 0 to 1", self.soft_decay)
+        check_share(self.embedding_rows)
 
     def check(self, objective: Objective) -> None:
         """Raise ConfigError for ``soft_decay`` with a mix that is not convex."""
@@ -255,6 +289,7 @@ def build_label_embedding(
         context.ignore_index,
         impl=context.impl,
         control=control,
+        embedding_rows=options.embedding_rows,
     )
 
 

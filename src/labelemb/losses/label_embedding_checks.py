@@ -23,6 +23,12 @@ def check_options(objective: object, impl: str, control: Control | None) -> None
         raise ConfigError("impl", "eager or auto with a control", repr(impl))
 
 
+def check_share(embedding_rows: float) -> None:
+    """Check the share of the rows that the embedding learns from."""
+    if not (isinstance(embedding_rows, int | float) and 0 < embedding_rows <= 1):
+        raise ConfigError("embedding_rows", "a number above 0 and up to 1", embedding_rows)
+
+
 def check_sharded(impl: str, objective: Objective | None, control: Control | None) -> None:
     """Check that the other options allow labels in shards."""
     unsupported = {

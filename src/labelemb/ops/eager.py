@@ -34,24 +34,27 @@ def label_embedding_loss(inputs: ObjectiveInputs, control: SoftTargetTransform |
         inputs: With an auxiliary head and a label embedding.
         control: Optional transform of the soft targets; training of the embedding is unchanged.
     """
-    rows, objective, labels = inputs.rows, inputs.objective, inputs.rows.labels
+    rows, trained, objective, labels = inputs.rows, inputs.auxiliary_rows, inputs.objective, inputs.rows.labels
     assert inputs.auxiliary is not None
     logits = inputs.head(rows.hidden)  # (N, V)
-    heads = Heads.of(upcast(logits), upcast(inputs.auxiliary(rows.hidden.detach())), objective)
-    values = row_values(inputs, heads, labels, control)
-    if rows.mixed is None:
-        _observe(inputs, heads, labels, values["learnable"])
+    heads = Heads.of(upcast(logits), upcast(inputs.auxiliary(trained.hidden.detach())), objective)
+    dtype = heads.z1.dtype
+    values = row_values(inputs, heads, labels, trained.labels, control)
+    if rows.mixed is None or trained.mixed is None:
+        _observe(inputs, heads, trained.labels, values["learnable"])
     else:
-        mixed = replace(rows.mixed, weight=rows.mixed.weight.to(heads.z1.dtype))
-        others = row_values(inputs, heads, mixed.second, control)
-        share = 1.0 if rows.weights is None else rows.weights
-        _observe(inputs, heads, mixed.first, values["learnable"] * mixed.weight * share)
-        _observe(inputs, heads, mixed.second, others["learnable"] * (1 - mixed.weight) * share)
-        values = {name: mixture(value, others[name], mixed.weight) for name, value in values.items()}
+        mixed, pairs = (replace(m, weight=m.weight.to(dtype)) for m in (rows.mixed, trained.mixed))
+        seconds = row_values(inputs, heads, mixed.second, pairs.second, control)
+        share = 1.0 if trained.weights is None else trained.weights
+        _observe(inputs, heads, pairs.first, values["learnable"] * pairs.weight * share)
+        _observe(inputs, heads, pairs.second, seconds["learnable"] * (1 - pairs.weight) * share)
+        first = {name: mixed.weight if inputs.rows_of(name) is rows else pairs.weight for name in values}
+        values = {name: mixture(value, seconds[name], first[name]) for name, value in values.items()}
         labels = mixed.heavier
 
-    weights = TermWeights.of(rows, objective, heads.z1.dtype, inputs.group)
-    sums = {name: masked_sum(value, rows.mask, rows.weights) for name, value in values.items()}
+    weights = TermWeights.of(rows, objective, dtype, inputs.group)
+    owners = {name: inputs.rows_of(name) for name in values}
+    sums = {name: masked_sum(value, owners[name].mask, owners[name].weights) for name, value in values.items()}
     terms = weights.weigh(sums, weights.embedding(sums["learnable"]), sums.get("hard_without_soft"))
     return LossOutput(
         loss=attach_zero_grads(torch.stack(list(terms.values())).sum(), *unused_parameters(inputs)),
@@ -65,7 +68,7 @@ def label_embedding_loss(inputs: ObjectiveInputs, control: SoftTargetTransform |
 
 @dataclass(frozen=True)
 class Heads:
-    """What the terms need of both heads, whatever the label; shape ``(N, V)`` each.
+    """What the terms need of both heads, whatever the label; ``(N, V)``, or ``(k, V)`` for k sampled rows.
 
     Attributes:
         z1: Logits of the model.
@@ -91,7 +94,7 @@ class Heads:
 
 
 def row_values(
-    inputs: ObjectiveInputs, heads: Heads, labels: Tensor, control: SoftTargetTransform | None
+    inputs: ObjectiveInputs, heads: Heads, labels: Tensor, trained: Tensor, control: SoftTargetTransform | None
 ) -> dict[str, Tensor]:
     """Return the terms in use, before their weights, as one value per row if the rows had these labels.
 
@@ -99,29 +102,30 @@ def row_values(
         inputs: With a label embedding.
         heads: Predictions of both heads.
         labels: int64, shape ``(N,)``.
+        trained: Labels of the rows that the auxiliary head and the label embedding learn from, shape ``(k,)``.
         control: See ``label_embedding_loss``.
 
     Returns:
-        Name -> shape ``(N,)``; also "learnable", whether the auxiliary head predicts the label and the row counts, and,
-        for labels that may have no soft label yet, "hard_without_soft", the hard term where there is none.
+        Name -> shape ``(N,)`` or ``(k,)``; also "learnable", whether the auxiliary head predicts the label and the row
+        counts, and, for labels that may have no soft label yet, "hard_without_soft", the hard term where there is none.
     """
     objective, terms, embedding = inputs.objective, inputs.objective.terms, inputs.embedding
     assert embedding is not None
-    log_q = torch.log_softmax(upcast(embedding.rows(labels)), dim=1)  # (N, V)
-    learnable = is_correct(heads.z2, labels) & inputs.rows.mask
+    log_q = torch.log_softmax(upcast(embedding.rows(trained)), dim=1)  # (k, V)
+    learnable = is_correct(heads.z2, trained) & inputs.auxiliary_rows.mask
     values = {"learnable": learnable}
     if "hard" in terms:
         values["hard"] = cross_entropy(heads.log_p1, labels)
     if "soft" in terms:
-        q = log_q.exp()
+        q = log_q.exp() if inputs.sampled is None else torch.softmax(upcast(embedding.rows(labels).detach()), dim=1)
         values["soft"] = soft_cross_entropy(heads.log_p1_soft, q if control is None else control(q, labels))
     if "aux" in terms:
-        values["aux"] = cross_entropy(heads.log_p2, labels)
+        values["aux"] = cross_entropy(heads.log_p2, trained)
     if "embedding" in terms:
         teacher = distillation_targets(heads.z2, objective.tau)
         values["embedding"] = torch.where(learnable, soft_cross_entropy(log_q, teacher), 0.0)
     if "cap" in terms:
-        values["cap"] = confidence_cap(heads.log_p2, labels, objective.alpha, objective.cap)
+        values["cap"] = confidence_cap(heads.log_p2, trained, objective.alpha, objective.cap)
     if isinstance(embedding, RunningMeanLabelEmbedding):
         known = embedding.known[labels]
         if "soft" in terms:

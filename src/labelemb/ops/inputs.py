@@ -9,6 +9,8 @@ from labelemb.terms.objective import Objective
 from labelemb.terms.reduction import Group
 from labelemb.terms.rows import Rows
 
+HEAD_TERMS = ("hard", "soft")
+AUXILIARY_TERMS = ("aux", "embedding", "cap")  # those that train the auxiliary head and the label embedding
 HARD_ONLY = Objective(mix="sum", terms=frozenset({"hard"}))  # one-hot cross entropy
 
 
@@ -23,6 +25,7 @@ class ObjectiveInputs:
         auxiliary: The auxiliary head, D -> V; None for plain cross entropy.
         embedding: The label embedding; None for plain cross entropy.
         group: Processes that share the batch; None: the default group.
+        sampled: The rows that the auxiliary head and the label embedding learn from; None: all.
     """
 
     rows: Rows
@@ -31,3 +34,13 @@ class ObjectiveInputs:
     auxiliary: nn.Module | None = None
     embedding: LabelEmbedding | None = None
     group: Group = None
+    sampled: Rows | None = None
+
+    @property
+    def auxiliary_rows(self) -> Rows:
+        """The rows of the terms aux, embedding and cap."""
+        return self.rows if self.sampled is None else self.sampled
+
+    def rows_of(self, term: str) -> Rows:
+        """Return the rows that a term is computed on."""
+        return self.rows if term in (*HEAD_TERMS, "hard_without_soft") else self.auxiliary_rows

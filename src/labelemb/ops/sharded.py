@@ -108,9 +108,10 @@ class LocalLogits:
 
     @classmethod
     def all(cls, logits: list[Tensor], columns: Columns) -> "list[LocalLogits]":
-        """Subtract the largest of all labels; one all-reduce for all the logits, each of shape ``(N, C)``."""
+        """Subtract the largest of all labels; one all-reduce for all the logits, each of shape ``(rows, C)``."""
         shard, found = columns.shard, [_max(z.detach()) for z in logits]
-        largest = max_over_processes(torch.stack([value for value, _ in found]), shard)
+        tops = max_over_processes(torch.cat([value for value, _ in found]), shard)
+        largest = torch.split(tops, [len(z) for z in logits])
         result = []
         for z, top, (value, index) in zip(logits, largest, found, strict=True):
             label = columns.first_label(index) if z.shape[1] else index
@@ -150,13 +151,15 @@ class SumsOverLabels:
         self._shard, self._names, self._values = shard, list[str](), list[Tensor]()
 
     def add(self, name: str, values: Tensor) -> None:
-        """Add the sums of this process's labels, shape ``(N,)``, under a name."""
+        """Add the sums of this process's labels, one per row, under a name."""
         self._names.append(name)
         self._values.append(values)
 
     def reduce(self) -> dict[str, Tensor]:
         """Return the sums over all labels by name."""
-        return dict(zip(self._names, sum_over_processes(torch.stack(self._values), self._shard), strict=True))
+        sums = sum_over_processes(torch.cat(self._values), self._shard)
+        parts = torch.split(sums, [len(values) for values in self._values])
+        return dict(zip(self._names, parts, strict=True))
 
 
 def _max(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -188,54 +191,62 @@ def label_embedding_loss(inputs: ObjectiveInputs, shard: LabelShard, sample: boo
         shard: The labels of this process.
         sample: Whether to compute a sample of the labels only, where ``shard.sampled`` is below 1.
     """
-    rows, objective = inputs.rows, inputs.objective
-    labels, mask, row_weights, terms = rows.labels, rows.mask, rows.weights, objective.terms
+    rows, trained, objective, embedding = inputs.rows, inputs.auxiliary_rows, inputs.objective, inputs.embedding
+    terms = objective.terms
     assert inputs.auxiliary is not None
-    assert inputs.embedding is not None
-    columns = Columns.of(shard, labels, sample)
+    assert embedding is not None
+    columns = Columns.of(shard, rows.labels, sample)
     logits = columns.logits(inputs.head, copy_to_processes(rows.hidden, shard))  # (N, C)
-    second = columns.logits(inputs.auxiliary, rows.hidden.detach())
-    z1, z2, e = LocalLogits.all([logits, second, upcast(inputs.embedding.rows(labels, columns.chosen))], columns)
+    second = columns.logits(inputs.auxiliary, trained.hidden.detach())  # (k, C) of k sampled rows, or (N, C)
+    rows_of_labels = [upcast(embedding.rows(trained.labels, columns.chosen))]
+    if inputs.sampled is not None and "soft" in terms:
+        rows_of_labels.append(upcast(embedding.rows(rows.labels, columns.chosen)).detach())
+    z1, z2, e, *others = LocalLogits.all([logits, second, *rows_of_labels], columns)
+    target = others[0] if others else e  # (N, C), where the soft term is in use
 
     t, tau = objective.soft_temperature, objective.tau
     local = SumsOverLabels(shard)
-    _add_prediction(local, "z1", z1, labels)
-    _add_prediction(local, "z2", z2, labels)
+    _add_prediction(local, "z1", z1, rows.labels)
+    _add_prediction(local, "z2", z2, trained.labels)
     local.add("e", e.exp().sum(1))
     if "soft" in terms:
         if t != 1:
             local.add("z1 / t", z1.exp(t).sum(1))
-        local.add("q z1", (e.exp().detach() * z1.shifted).sum(1))
+        if others:
+            local.add("target", target.exp().sum(1))
+        local.add("q z1", (target.exp().detach() * z1.shifted).sum(1))
     if "embedding" in terms:
         teacher = z2.exp(tau).detach()
         local.add("z2 / tau", teacher.sum(1))
         local.add("teacher e", (teacher * e.shifted).sum(1))
     s = local.reduce()
-    learnable = _is_correct(s, "z2") & mask  # (N,)
+    learnable = _is_correct(s, "z2") & trained.mask
 
-    sums: dict[str, Tensor] = {}
+    row_values: dict[str, Tensor] = {}
     if "hard" in terms:
-        sums["hard"] = masked_sum(s["z1"].log() - s["z1[y]"], mask, row_weights)
+        row_values["hard"] = s["z1"].log() - s["z1[y]"]
     if "soft" in terms:
-        student = s["z1" if t == 1 else "z1 / t"].log() - s["q z1"] / (t * s["e"].detach())
-        sums["soft"] = masked_sum(student, mask, row_weights)
-    log_p2 = s["z2[y]"] - s["z2"].log()  # (N,)
+        mass = s["target" if others else "e"].detach()
+        row_values["soft"] = s["z1" if t == 1 else "z1 / t"].log() - s["q z1"] / (t * mass)
+    log_p2 = s["z2[y]"] - s["z2"].log()
     if "aux" in terms:
-        sums["aux"] = masked_sum(-log_p2, mask, row_weights)
+        row_values["aux"] = -log_p2
     if "embedding" in terms:
         distilled = s["e"].log() - s["teacher e"] / s["z2 / tau"].detach()
-        sums["embedding"] = masked_sum(distilled, learnable, row_weights)
+        row_values["embedding"] = torch.where(learnable, distilled, 0.0)
     if "cap" in terms:
         excess = log_p2.exp() - objective.alpha
-        sums["cap"] = masked_sum(excess.relu() if objective.cap == "hinge" else excess.abs(), mask, row_weights)
+        row_values["cap"] = excess.relu() if objective.cap == "hinge" else excess.abs()
 
+    owners = {name: inputs.rows_of(name) for name in row_values}
+    sums = {name: masked_sum(value, owners[name].mask, owners[name].weights) for name, value in row_values.items()}
     weights = TermWeights.of(rows, objective, logits.dtype, inputs.group)
-    values = weights.weigh(sums, weights.embedding(total_weight(learnable, row_weights)))
+    values = weights.weigh(sums, weights.embedding(total_weight(learnable, trained.weights)))
     return LossOutput(
         loss=attach_zero_grads(torch.stack(list(values.values())).sum(), *unused_parameters(inputs)),
         terms={name: value.detach() for name, value in values.items()},
-        correct=(_is_correct(s, "z1") & mask).sum(),
-        count=mask.sum(),
+        correct=(_is_correct(s, "z1") & rows.mask).sum(),
+        count=rows.mask.sum(),
         logits=logits.detach(),
         weights=objective.weights,
     )

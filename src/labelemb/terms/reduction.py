@@ -1,7 +1,7 @@
 """Masked sums, counts over the data-parallel group, and the factors that turn sums over rows into terms."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -98,6 +98,10 @@ class TermWeights:
         row = row_scale(rows, dtype, group)
         cap = torch.full_like(row, world_size(group)) if objective.reduction == "mean" else row
         return cls(row, cap, objective, group)
+
+    def without(self, *names: str) -> "TermWeights":
+        """Return the same factors for an objective without the named terms."""
+        return replace(self, objective=self.objective.without(*names))
 
     def embedding(self, learnable: Tensor) -> Tensor:
         """Return the factor of the embedding term.

@@ -64,3 +64,41 @@ class Rows:
         total = first + second
         mixed = replace(self.mixed, weight=torch.where(total > 0, first / total, share))
         return replace(self, weights=total, mixed=mixed)
+
+    def sample(self, share: float, generator: torch.Generator | None = None) -> "Rows":
+        """Return ``max(1, round(share * N))`` random rows, drawn without replacement; see ``subset``.
+
+        Ignored rows are drawn like others: how many there are is known on the device only.
+
+        Args:
+            share: Share of the rows, above 0 and up to 1.
+            generator: A CPU generator; None: torch's global one.
+
+        Example:
+            >>> rows = Rows.flatten(torch.zeros(8, 2), torch.arange(8), -100).sample(0.25)
+            >>> rows.labels.shape, rows.weights
+            (torch.Size([2]), tensor([4., 4.]))
+        """
+        total = len(self.labels)
+        count = min(max(1, round(share * total)), total)
+        return self.subset(torch.randperm(total, generator=generator)[:count].to(self.labels.device))
+
+    def subset(self, chosen: Tensor) -> "Rows":
+        """Return k of the N rows, each with N / k times its weight: a random subset has the sums of all on average.
+
+        Args:
+            chosen: int64, shape ``(k,)``, each row at most once.
+        """
+        dtype = torch.promote_types(self.hidden.dtype, torch.float32)
+        factor = len(self.labels) / max(len(chosen), 1)
+        weights = torch.full((len(chosen),), factor, dtype=dtype, device=self.labels.device)
+        mixed = self.mixed
+        return Rows(
+            hidden=self.hidden[chosen],
+            labels=self.labels[chosen],
+            mask=self.mask[chosen],
+            index=None if self.index is None else self.index[chosen],
+            mixed=mixed and MixedTargets(mixed.first[chosen], mixed.second[chosen], mixed.weight[chosen]),
+            num_items_in_batch=self.num_items_in_batch,
+            weights=weights if self.weights is None else weights * self.weights[chosen],
+        )

@@ -137,9 +137,12 @@ def _placed(task: Seq2SeqTask) -> Seq2SeqTask:
     return task
 
 
-@pytest.mark.parametrize("save_interval", [None, 6])
-def test_resumed_run_equals_uninterrupted_run(config: Seq2SeqConfig, save_interval: int | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("save_interval", "embedding_rows"), [(None, 1.0), (6, 0.5)])
+def test_resumed_run_equals_uninterrupted_run(
+    config: Seq2SeqConfig, save_interval: int | None, embedding_rows: float, tmp_path: Path
+) -> None:
     config = replace(config, dropout=0.3, eval_interval=3, save_interval=save_interval, epochs=4, soft_start=5)
+    config = replace(config, embedding_rows=embedding_rows)
     whole = RunFolder(tmp_path / "whole")
     train(config, whole)
     program = (

@@ -16,13 +16,14 @@ from labelemb.ops.chunked.layers import ChunkLinear
 from labelemb.ops.chunked.row_kernels import BlockLabels, RowKernels
 from labelemb.ops.precomputed_grads import Gradient
 from labelemb.terms.reduction import TermWeights
+from labelemb.terms.rows import Rows
 
 
 @dataclass(frozen=True)
 class ChunkLayers:
-    """The layers of the objective; plain cross entropy has the head alone."""
+    """The layers of the objective, or of the terms of one pass; plain cross entropy has the head alone."""
 
-    head: ChunkLinear
+    head: ChunkLinear | None
     auxiliary: ChunkLinear | None
     embedding: ChunkEmbedding | None
 
@@ -50,17 +51,24 @@ class BatchPass:
     """Goes through the chunks of a batch; the layers accumulate the gradients of their parameters.
 
     Attributes:
+        rows: Those that are not ignored, sorted.
         correct1: bool, shape ``(N,)``: whether the head predicts the label of each sorted row.
         correct2: The same for the auxiliary head.
         hidden_gradient: Shape ``(N, D)``, or None where the hidden state needs none.
     """
 
     def __init__(
-        self, layers: ChunkLayers, rows: SortedRows, hidden: Tensor, weights: TermWeights, needs_hidden_grad: bool
+        self,
+        rows: Rows,
+        layers: ChunkLayers,
+        dtype: torch.dtype,
+        weights: TermWeights,
+        needs_hidden_grad: bool = False,
     ) -> None:
-        """hidden: shape ``(N, D)``, sorted as the rows are, in the dtype of the matrix products."""
-        self._layers, self._rows, self._hidden = layers, rows, hidden
-        self._objective = weights.objective
+        """Sort the rows; dtype: of the matrix products; weights: their objective has the terms to compute."""
+        self.rows = SortedRows.of(rows)
+        self._layers, self._objective = layers, weights.objective
+        self._hidden = hidden = rows.hidden.detach()[self.rows.order].to(dtype)
         self._cap_ratio = weights.cap / weights.row  # gradients of rows share the factor ``row``
         self._wide = weights.row.dtype
         self._log_p1, self._log_p2, self._soft = hidden.new_zeros(3, len(hidden), dtype=self._wide).unbind()
@@ -70,7 +78,7 @@ class BatchPass:
 
     def sums(self) -> dict[str, Tensor]:
         """Return name -> sum over the rows of each term, scalar; of no meaning for a term that is off."""
-        first = torch.zeros_like(self._rows.labels)
+        first = torch.zeros_like(self.rows.labels)
         cap = confidence_cap(self._log_p2[:, None], first, self._objective.alpha, self._objective.cap)
         return {
             "hard": -self._weighted(self._log_p1).sum(),
@@ -82,7 +90,7 @@ class BatchPass:
 
     def _weighted(self, values: Tensor, rows: slice = slice(None)) -> Tensor:
         """Return values of rows, shape ``(n,)`` or ``(n, V)``, times the rows' weights, where they have any."""
-        weights = self._rows.weights
+        weights = self.rows.weights
         if weights is None:
             return values
         weights = weights[rows].to(values.dtype)
@@ -90,16 +98,22 @@ class BatchPass:
 
     def run(self, kernels: RowKernels, chunk_bytes: int) -> None:
         """Go through the rows in chunks whose buffers take ``chunk_bytes``."""
-        self._kernels, num_labels = kernels, self._layers.head.num_labels
+        self._kernels, num_labels = kernels, self._num_labels
         row_bytes, group_bytes = num_labels * self._hidden.dtype.itemsize, 0
         if self._layers.embedding is not None and self._uses("soft", "embedding"):
             row_bytes = max(row_bytes, num_labels * self._layers.embedding.dtype.itemsize)
             group_bytes = num_labels * self._wide.itemsize
-        chunks = plan_chunks(self._rows.group.tolist(), row_bytes, group_bytes, chunk_bytes)
+        chunks = plan_chunks(self.rows.group.tolist(), row_bytes, group_bytes, chunk_bytes)
         largest = max((chunk.num_rows * row_bytes + chunk.num_groups * group_bytes for chunk in chunks), default=0)
         arena = Arena(num_labels, largest + ALIGNMENT, self._hidden.device)
         for chunk in chunks:
             self._process(chunk, arena, chunk.num_rows * row_bytes)
+
+    @property
+    def _num_labels(self) -> int:
+        layer = self._layers.head or self._layers.auxiliary
+        assert layer is not None
+        return layer.num_labels
 
     def _uses(self, *names: str) -> bool:
         """Return whether any of the named terms is in use."""
@@ -120,14 +134,15 @@ class BatchPass:
             self._auxiliary(chunk, z, auxiliary, sums if self._uses("embedding") else None)
         if embedding is not None and sums is not None:
             self._embedding(chunk, arena.carve(chunk.num_groups, embedding.dtype), embedding, sums)
-        self._head(chunk, z, sums if self._uses("soft") else None)
+        if self._layers.head is not None:
+            self._head(chunk, z, self._layers.head, sums if self._uses("soft") else None)
 
     def _blocks(self, chunk: Chunk) -> Iterator[tuple[slice, slice, BlockLabels]]:
         """Cut a chunk into blocks of rows for the kernels: each within the chunk, within the batch, and its labels."""
         first = chunk.rows.start
         for block in self._kernels.blocks(chunk.num_rows):
             rows = slice(first + block.start, first + block.stop)
-            yield block, rows, BlockLabels(self._rows.labels[rows], self._rows.group[rows] - chunk.groups.start)
+            yield block, rows, BlockLabels(self.rows.labels[rows], self.rows.group[rows] - chunk.groups.start)
 
     def _auxiliary(self, chunk: Chunk, z: Tensor, auxiliary: ChunkLinear, sums: Tensor | None) -> None:
         """Terms aux and cap; adds softmax(z2 / tau) of the correct rows to ``sums`` (u, V) by label."""
@@ -162,13 +177,13 @@ class BatchPass:
 
     def _embedding(self, chunk: Chunk, e: Tensor, embedding: ChunkEmbedding, sums: Tensor) -> None:
         """Term embedding; turns ``sums`` (u, V) into softmax(e). e: (u, V), buffer for the logits."""
-        labels = self._rows.distinct[chunk.groups]
+        labels = self.rows.distinct[chunk.groups]
         counts = sums.new_zeros(len(sums))
         if self._uses("embedding"):
-            group = self._rows.group[chunk.rows] - chunk.groups.start
+            group = self.rows.group[chunk.rows] - chunk.groups.start
             counts.index_add_(0, group, self._weighted(self.correct2[chunk.rows].to(counts.dtype), chunk.rows))
-            if self._rows.weights is not None:  # the same for all rows of a label
-                weights = self._rows.weights[chunk.rows].to(sums.dtype)
+            if self.rows.weights is not None:  # the same for all rows of a label
+                weights = self.rows.weights[chunk.rows].to(sums.dtype)
                 sums.mul_(sums.new_ones(len(sums)).index_copy_(0, group, weights)[:, None])
         trains = embedding.trains and self._uses("embedding")
         embedding.logits(labels, e)
@@ -180,9 +195,9 @@ class BatchPass:
         if trains:
             embedding.add_weight_gradient(e, labels)
 
-    def _head(self, chunk: Chunk, z: Tensor, q: Tensor | None) -> None:
+    def _head(self, chunk: Chunk, z: Tensor, head: ChunkLinear, q: Tensor | None) -> None:
         """Terms hard and soft. q: (u, V), softmax of the embedding's rows; None where the soft term is off."""
-        head, hidden, objective = self._layers.head, self._hidden[chunk.rows], self._objective
+        hidden, objective = self._hidden[chunk.rows], self._objective
         trains = (head.trains or self.hidden_gradient is not None) and self._uses("hard", "soft")
         weights = tuple(objective.weights[name] if self._uses(name) else 0.0 for name in ("hard", "soft"))
         temperature = objective.soft_temperature
@@ -195,7 +210,7 @@ class BatchPass:
             self._log_p1[rows], self.correct1[rows] = stats.log_p, stats.correct
             if trains or q is not None:
                 self._soft[rows], dz = self._kernels.head_gradient(z[block], stats, at, q, (weights[0], weights[1]))
-                if trains and self._rows.weights is not None:
+                if trains and self.rows.weights is not None:
                     dz = z[block].copy_(self._weighted(dz, rows))
                 if trains:
                     head.add_bias_gradient(dz)

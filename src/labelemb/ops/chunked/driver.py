@@ -14,18 +14,17 @@ e, q and de exist for distinct labels only. docs/large-vocabulary-design.md has 
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from labelemb.ops.chunked.batch_pass import BatchPass, ChunkLayers
-from labelemb.ops.chunked.chunks import SortedRows
 from labelemb.ops.chunked.embeddings import chunk_embedding
 from labelemb.ops.chunked.layers import ChunkLinear
 from labelemb.ops.chunked.row_kernels import RowKernels
 from labelemb.ops.chunked.torch_kernels import TorchRowKernels
-from labelemb.ops.inputs import ObjectiveInputs
+from labelemb.ops.inputs import AUXILIARY_TERMS, HEAD_TERMS, ObjectiveInputs
 from labelemb.ops.precomputed_grads import Gradient, with_precomputed_grads
 from labelemb.terms.output import LossOutput
 from labelemb.terms.reduction import TermWeights, total_weight
@@ -62,23 +61,34 @@ class Chunked:
         wide = torch.promote_types(dtype, torch.float32)
         weights = TermWeights.of(rows, inputs.objective, wide, inputs.group)
         layers = _layers(inputs, dtype)
+        assert layers.head is not None
         num_labels, hidden = layers.head.num_labels, rows.hidden.detach()
         needs_hidden_grad = torch.is_grad_enabled() and rows.hidden.requires_grad
         on_device = torch.cuda.device(device) if device.type == "cuda" else nullcontext()  # where kernels are launched
         with torch.no_grad(), torch.autocast(device.type, enabled=False), on_device:
-            sorted_rows = SortedRows.of(rows)
-            batch = BatchPass(layers, sorted_rows, hidden[sorted_rows.order].to(dtype), weights, needs_hidden_grad)
             kernels = self.row_kernels(num_labels, wide, device)
-            batch.run(kernels, self.chunk_bytes or default_chunk_bytes(len(hidden) * num_labels, device.type))
-            embedding_weight = weights.embedding(total_weight(batch.correct2, sorted_rows.weights))
-            terms = weights.weigh(batch.sums(), embedding_weight)
+            chunk_bytes = self.chunk_bytes or default_chunk_bytes(len(hidden) * num_labels, device.type)
+            if inputs.sampled is None:
+                batch = trained = BatchPass(rows, layers, dtype, weights, needs_hidden_grad)
+                batch.run(kernels, chunk_bytes)
+            else:
+                trained = BatchPass(inputs.sampled, replace(layers, head=None), dtype, weights.without(*HEAD_TERMS))
+                trained.run(kernels, chunk_bytes)
+                batch = BatchPass(
+                    rows, replace(layers, auxiliary=None), dtype, weights.without(*AUXILIARY_TERMS), needs_hidden_grad
+                )
+                batch.run(kernels, chunk_bytes)
+            own_sums, sums = batch.sums(), trained.sums()
+            sums |= {name: own_sums[name] for name in HEAD_TERMS}
+            embedding_weight = weights.embedding(total_weight(trained.correct2, trained.rows.weights))
+            terms = weights.weigh(sums, embedding_weight)
             total = torch.stack(list(terms.values())).sum()
             hidden_gradient = None
             if batch.hidden_gradient is not None:
                 spread = torch.zeros_like(hidden, dtype=wide)
-                spread.index_copy_(0, sorted_rows.order, batch.hidden_gradient)
+                spread.index_copy_(0, batch.rows.order, batch.hidden_gradient)
                 hidden_gradient = Gradient(spread, weights.row)
-        tensors, gradients = layers.gradients(weights.row, embedding_weight, sorted_rows.distinct)
+        tensors, gradients = layers.gradients(weights.row, embedding_weight, trained.rows.distinct)
         return LossOutput(
             loss=with_precomputed_grads(total, [rows.hidden, *tensors], [hidden_gradient, *gradients]),
             terms=terms,
