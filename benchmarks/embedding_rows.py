@@ -23,7 +23,8 @@ from labelemb.tasks.seq2seq.config import Seq2SeqConfig
 from labelemb.tasks.seq2seq.corpus import Corpus
 from labelemb.tasks.seq2seq.task import Seq2SeqTask
 from labelemb.training.device import make_accelerator
-from labelemb.training.loop import FitSettings, RunningSums, TrainState
+from labelemb.training.settings import FitSettings
+from labelemb.training.state import RunningSums, TrainState
 
 PRESET = "iwslt15-en-vi-small"
 ONE_HOT = "one-hot"
