@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from labelemb.errors import DataError
+from labelemb.report.charts.style import Palette
 from labelemb.report.checks import comparability_warnings
 from labelemb.report.experiment import Convergence, load_experiments
+from labelemb.report.panels import curve_panels
 from labelemb.stats.paired import PairedDifference, paired_difference, summarise
 from tests.report.conftest import WriteRun, write
 
@@ -93,6 +95,17 @@ def test_convergence_is_the_median_of_the_first_epochs(write_run: WriteRun, runs
     assert task.convergence("label_embedding") == Convergence(epoch=3.0, error=2.0, epochs=3, n=3)  # of 2, 3 and never
     assert task.convergence("frozen_embedding") == Convergence(epoch=math.inf, error=2.0, epochs=3, n=3)
     assert task.convergence("cross_entropy") is None
+
+
+def test_a_test_error_at_the_end_alone_is_no_curve(write_run: WriteRun, runs: Path) -> None:
+    for method in ("cross_entropy", "label_embedding"):
+        run = write_run(method, 0, test=[3.0, 2.0], valid=[3.0, 2.0])
+        first, last = run.history()
+        run.write_history([{key: value for key, value in first.items() if key != "test_error"}, last])
+    (task,), _ = load_experiments([runs])
+    assert task.convergence("label_embedding") is None
+    errors = curve_panels(task, Palette(list(task.groups)))[0]
+    assert [choice.name for choice in errors.choices] == ["validation error, %", "training error, %"]
 
 
 def test_unfinished_runs_enter_no_figure(write_run: WriteRun, runs: Path) -> None:

@@ -116,14 +116,14 @@ class Experiment:
         return list(dict.fromkeys(str(note) for note in notes if note))
 
     def convergence(self, method: str) -> Convergence | None:
-        """Return how soon a method reaches the final error of the baseline, None when either has no test error.
+        """Return how soon a method reaches the final error of the baseline, None when either has no test curve.
 
         This describes the test curves; nothing is selected by it.
         """
         baseline = self.groups[BASELINE].summary("last") if BASELINE in self.groups else None
-        curves = [curve for run in self.groups[method].runs if (curve := run.curve("test_error"))]
+        curves = [curve for run in self.groups[method].runs if len(curve := run.curve("test_error")) > 1]
         if method == BASELINE or baseline is None or not curves or self.is_text:
-            return None  # the test set of a text task is evaluated once, at the end
+            return None  # many tasks evaluate the test set once, at the end
         found = [epochs_until(curve, baseline.mean) for curve in curves]
         firsts = [math.inf if epoch is None else epoch for epoch in found]
         epochs = max(run.epochs_done for run in self.groups[method].runs)

@@ -199,9 +199,11 @@ def _curves(group: Group, quantity: Quantity) -> Curves | None:
 
 
 def _error_quantities(experiment: Experiment) -> list[Quantity]:
-    """Return the quantities of the first panel; the test set of a text task is evaluated once and has no curve."""
+    """Return the quantities of the first panel; a test set that is evaluated only at the end has no curve."""
     if not experiment.is_text:
-        return [_TEST, *_TRAINING]
+        runs = [run for group in experiment.groups.values() for run in group.runs]
+        only_at_end = all(len(run.curve(_TEST.key)) <= 1 < len(run.history) for run in runs)
+        return list(_TRAINING) if only_at_end else [_TEST, *_TRAINING]
     primary = experiment.primary_metric
     metrics = [primary, *(metric for metric in TEXT_METRICS if metric not in (primary,) and metric.key != "error")]
     return [*(Quantity(f"valid_{metric.key}", f"validation {metric.title}") for metric in metrics), *_TRAINING]
