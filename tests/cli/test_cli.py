@@ -38,6 +38,7 @@ ROOT = Path(__file__).parents[2]
         ("train digits --soft_start 9999 --soft_decay 1", r"soft_start: expected fewer steps than the run has \(780\)"),
         ("train digits --soft_decay 1 --mix sum", "mix: expected convex, for soft_decay, got sum"),
         ("train digits --soft_decay 2", "soft_decay: expected a number from 0 to 1, got 2"),
+        ("train digits --embedding_rows 0", "embedding_rows: expected a number above 0 and up to 1, got 0"),
         ("train digits --seed 1 --seeds 3", "seed: give --seed N .* or --seeds N"),
         ("train digits --jobs 0", "jobs: expected a whole number >= 1, got 0"),
         ("train digits --shard 3/2", "shard: expected I/N with I from 1 to N, such as 2/8, got '3/2'"),

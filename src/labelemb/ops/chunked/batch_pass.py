@@ -176,23 +176,27 @@ class BatchPass:
         return weight
 
     def _embedding(self, chunk: Chunk, e: Tensor, embedding: ChunkEmbedding, sums: Tensor) -> None:
-        """Term embedding; turns ``sums`` (u, V) into softmax(e). e: (u, V), buffer for the logits."""
+        """Term embedding; turns ``sums`` (u, V) into softmax(e) where the soft term needs it. e: (u, V), a buffer."""
         labels = self.rows.distinct[chunk.groups]
+        if not self._uses("embedding"):
+            torch.softmax(embedding.logits(labels, e), 1, dtype=sums.dtype, out=sums)
+            return
         counts = sums.new_zeros(len(sums))
-        if self._uses("embedding"):
-            group = self.rows.group[chunk.rows] - chunk.groups.start
-            counts.index_add_(0, group, self._weighted(self.correct2[chunk.rows].to(counts.dtype), chunk.rows))
-            if self.rows.weights is not None:  # the same for all rows of a label
-                weights = self.rows.weights[chunk.rows].to(sums.dtype)
-                sums.mul_(sums.new_ones(len(sums)).index_copy_(0, group, weights)[:, None])
-        trains = embedding.trains and self._uses("embedding")
+        group = self.rows.group[chunk.rows] - chunk.groups.start
+        counts.index_add_(0, group, self._weighted(self.correct2[chunk.rows].to(counts.dtype), chunk.rows))
+        if self.rows.weights is not None:  # the same for all rows of a label
+            weights = self.rows.weights[chunk.rows].to(sums.dtype)
+            sums.mul_(sums.new_ones(len(sums)).index_copy_(0, group, weights)[:, None])
+        if not self._uses("soft") and counts.device.type == "cpu":  # a GPU would have to wait for the count
+            taught = counts.nonzero().squeeze(1)  # a label without a row to learn from adds nothing
+            labels, counts, sums, e = labels[taught], counts[taught], sums[taught], e[: len(taught)]
         embedding.logits(labels, e)
-        for block in self._kernels.blocks(chunk.num_groups):
+        for block in self._kernels.blocks(len(labels)):
             values, de = self._kernels.embedding_gradient(e[block], sums[block], counts[block], embedding.rectified)
             self._distilled += values.sum()
-            if trains:
+            if embedding.trains:
                 embedding.add_bias_gradient(de)
-        if trains:
+        if embedding.trains:
             embedding.add_weight_gradient(e, labels)
 
     def _head(self, chunk: Chunk, z: Tensor, head: ChunkLinear, q: Tensor | None) -> None:
