@@ -20,7 +20,7 @@ def add_execution(parser: Parser) -> None:
     """Add the options that ``execution_of`` reads."""
     jobs = "runs at a time, each in a process of its own; without it 1, or with ray as many as there is room for"
     parser.add_argument("--jobs", type=int, help=jobs)
-    text = "threads per run; without it 1 with --jobs or ray, else all cores"
+    text = "threads per run; without it the preset's, or 1 with --jobs or ray, else all cores"
     parser.add_argument("--threads", type=int, help=text)
     text = "where runs are trained: processes of this machine, or the machines of a Ray cluster"
     parser.add_argument("--engine", type=Literal["local", "ray"], default="local", help=text)
@@ -60,6 +60,12 @@ class Execution:
     def in_this_process(self, runs: int) -> bool:
         """Return whether so many runs are trained one after another in this process."""
         return self.engine == "local" and (runs == 1 or _is_launched())
+
+    @property
+    def summary(self) -> str:
+        """One line on the threads of a run; "" where it has all the cores."""
+        number = self.threads or (1 if (self.jobs or 1) > 1 or self.engine == "ray" else None)
+        return "" if number is None else f"{number} thread{'s' * (number > 1)} per run; --threads N for another number"
 
     def set_threads(self) -> None:
         """Set the threads of this process."""

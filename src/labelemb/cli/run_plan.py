@@ -223,7 +223,7 @@ def run_plan(plan: list[PlannedRun], execution: Execution, console: Console) -> 
         say(console, line)
     if not left:
         return 0
-    for line in _shared_lines(summaries):
+    for line in filter(None, [*_shared_lines(summaries), execution.summary]):
         say(console, line)
     if not execution.in_this_process(len(left)):
         return _summarize(run_all(plan, execution.engine_for(len(left)), console), len(plan), console)

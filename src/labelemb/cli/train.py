@@ -26,6 +26,7 @@ example:
   digits: 1,797 images, 10 labels; train 1,259, valid 179, test 359; 122 to 128 per label in train
   images of 8x8 pixels, 1 channel
   model mlp: 288,010 parameters; batch size 50, 26 steps per epoch, 30 epochs; cpu, fp32
+  1 thread per run; --threads N for another number
   digits/cross_entropy/seed-0  valid_error 1.68 %  test_error 2.79 %  (last epoch; 48 s)
   digits/label_embedding/seed-0  valid_error 0.00 %  test_error 1.11 %  (last epoch; 55 s)
   digits/cross_entropy/seed-1  valid_error 1.68 %  test_error 3.06 %  (last epoch; 25 s)

@@ -90,7 +90,7 @@ class TrainingCommand:
         values = config_values(config, preset.values, f"preset {preset.name}")
         own = {"seed", "method"} if self.method or self.methods == "none" else {"seed"}  # --seeds may replace the seed
         values = {key: value for key, value in values.items() if key not in own}
-        parser.set_defaults(values)
+        parser.set_defaults(values | {"threads": preset.threads})
         return parser
 
     def _parser(self, description: str, methods: Sequence[str], seed: int) -> Parser:

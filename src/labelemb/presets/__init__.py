@@ -17,13 +17,15 @@ class Preset:
         name: Name on the command line and of the run folders.
         task: The task that trains it: vision, text or seq2seq.
         text: The YAML file as it is, comments included.
-        values: Its keys, without ``task``.
+        values: Its keys, without ``task`` and ``threads``.
+        threads: Threads per run unless ``--threads`` says otherwise; None: no preference.
     """
 
     name: str
     task: str
     text: str
     values: dict[str, Any]
+    threads: int | None = None
 
     @property
     def summary(self) -> str:
@@ -41,7 +43,7 @@ def read_preset(name: str) -> Preset:
     """Read a preset of the package by name, or a YAML file of the user's own by path.
 
     Raises:
-        ConfigError: The name is unknown, or the file is not a mapping with a task.
+        ConfigError: The name is unknown, or the file is not a mapping with a task, or its ``threads`` no whole number.
         DataError: The file cannot be read.
     """
     own = name.endswith((".yaml", ".yml"))
@@ -56,4 +58,7 @@ def read_preset(name: str) -> Preset:
         expected = f"a mapping in {file} with 'task: vision', 'task: text' or 'task: seq2seq'"
         got = f"task {values.get('task')!r}" if isinstance(values, dict) else type(values).__name__
         raise ConfigError("preset", expected, got)
-    return Preset(Path(name).stem if own else name, values.pop("task"), text, values)
+    task, threads = values.pop("task"), values.pop("threads", None)
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise ConfigError("threads", f"a whole number >= 1 in {file}", repr(threads))
+    return Preset(Path(name).stem if own else name, task, text, values, threads)
