@@ -3,8 +3,9 @@
 n rows and u distinct labels of a chunk, N rows of the batch that are not ignored, V labels, D hidden size.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -13,10 +14,25 @@ from labelemb.functional import confidence_cap
 from labelemb.ops.chunked.chunks import ALIGNMENT, Arena, Chunk, SortedRows, plan_chunks
 from labelemb.ops.chunked.embeddings import ChunkEmbedding
 from labelemb.ops.chunked.layers import ChunkLinear
+from labelemb.ops.chunked.parts import cut_by_label, in_parts
 from labelemb.ops.chunked.row_kernels import BlockLabels, RowKernels
 from labelemb.ops.precomputed_grads import Gradient
 from labelemb.terms.reduction import TermWeights
 from labelemb.terms.rows import Rows
+
+
+class Biased(Protocol):
+    """A layer that may have a bias."""
+
+    @property
+    def trains_bias(self) -> bool:
+        """Whether there is the gradient of a bias to accumulate."""
+
+    def add_bias_gradient(self, sums: Tensor) -> None:
+        """Accumulate column sums of a gradient, shape ``(V,)``."""
+
+
+BlockWork = Callable[[RowKernels, slice, slice, BlockLabels], Tensor | None]  # block in the chunk and in the batch
 
 
 @dataclass(frozen=True)
@@ -96,14 +112,15 @@ class BatchPass:
         weights = weights[rows].to(values.dtype)
         return values * (weights if values.dim() == 1 else weights[:, None])
 
-    def run(self, kernels: RowKernels, chunk_bytes: int) -> None:
-        """Go through the rows in chunks whose buffers take ``chunk_bytes``."""
+    def run(self, kernels: Sequence[RowKernels], chunk_bytes: int) -> None:
+        """Go through the rows in chunks whose buffers take ``chunk_bytes``; row kernels for each thread of row work."""
         self._kernels, num_labels = kernels, self._num_labels
+        self._group_list = self.rows.group.tolist()
         row_bytes, group_bytes = num_labels * self._hidden.dtype.itemsize, 0
         if self._layers.embedding is not None and self._uses("soft", "embedding"):
             row_bytes = max(row_bytes, num_labels * self._layers.embedding.dtype.itemsize)
             group_bytes = num_labels * self._wide.itemsize
-        chunks = plan_chunks(self.rows.group.tolist(), row_bytes, group_bytes, chunk_bytes)
+        chunks = plan_chunks(self._group_list, row_bytes, group_bytes, chunk_bytes)
         largest = max((chunk.num_rows * row_bytes + chunk.num_groups * group_bytes for chunk in chunks), default=0)
         arena = Arena(num_labels, largest + ALIGNMENT, self._hidden.device)
         for chunk in chunks:
@@ -137,28 +154,54 @@ class BatchPass:
         if self._layers.head is not None:
             self._head(chunk, z, self._layers.head, sums if self._uses("soft") else None)
 
-    def _blocks(self, chunk: Chunk) -> Iterator[tuple[slice, slice, BlockLabels]]:
-        """Cut a chunk into blocks of rows for the kernels: each within the chunk, within the batch, and its labels."""
+    def _each_block(self, chunk: Chunk, layer: ChunkLinear, work: BlockWork) -> None:
+        """Do the work of each block of a chunk's rows; its results, gradients, make the layer's bias gradient."""
         first = chunk.rows.start
-        for block in self._kernels.blocks(chunk.num_rows):
-            rows = slice(first + block.start, first + block.stop)
-            yield block, rows, BlockLabels(self.rows.labels[rows], self.rows.group[rows] - chunk.groups.start)
+
+        def do(kernels: RowKernels, block: slice) -> Tensor | None:
+            rows = _shift(block, first)
+            at = BlockLabels(self.rows.labels[rows], self.rows.group[rows] - chunk.groups.start)
+            return work(kernels, block, rows, at)
+
+        self._do_blocks(cut_by_label(self._group_list[chunk.rows], len(self._kernels)), layer, do)
+
+    def _do_blocks(
+        self, parts: Sequence[slice], layer: Biased, do: Callable[[RowKernels, slice], Tensor | None]
+    ) -> None:
+        """Do the blocks of each part one after another, the parts side by side."""
+
+        def column_sums(number: int, part: slice) -> Tensor | None:
+            kernels, total = self._kernels[number], None
+            for block in kernels.blocks(part.stop - part.start):
+                gradient = do(kernels, _shift(block, part.start))
+                if gradient is not None and layer.trains_bias:  # while it is in the caches and not yet rounded
+                    sums = gradient.sum(0, dtype=self._wide)
+                    total = sums if total is None else total.add_(sums)
+            return total
+
+        for total in in_parts(column_sums, parts):
+            if total is not None:
+                layer.add_bias_gradient(total)
 
     def _auxiliary(self, chunk: Chunk, z: Tensor, auxiliary: ChunkLinear, sums: Tensor | None) -> None:
         """Terms aux and cap; adds softmax(z2 / tau) of the correct rows to ``sums`` (u, V) by label."""
         hidden = self._hidden[chunk.rows]
         trains = auxiliary.trains and self._uses("aux", "cap")
         auxiliary.logits(hidden, z)
-        for block, rows, at in self._blocks(chunk):
-            stats = self._kernels.statistics(z[block], at.labels, self._objective.tau if sums is not None else None)
+
+        def work(kernels: RowKernels, block: slice, rows: slice, at: BlockLabels) -> Tensor | None:
+            stats = kernels.statistics(z[block], at.labels, self._objective.tau if sums is not None else None)
             assert stats.log_p is not None
             assert stats.correct is not None
             self._log_p2[rows], self.correct2[rows] = stats.log_p, stats.correct
             if sums is not None:
-                self._kernels.add_softmax_by_label(z[block], stats, at, stats.correct, sums)
-            if trains:
-                weight = self._weighted(self._auxiliary_weight(stats.log_p), rows)
-                auxiliary.add_bias_gradient(self._kernels.auxiliary_gradient(z[block], stats, at, weight))
+                kernels.add_softmax_by_label(z[block], stats, at, stats.correct, sums)
+            if not trains:
+                return None
+            weight = self._weighted(self._auxiliary_weight(stats.log_p), rows)
+            return kernels.auxiliary_gradient(z[block], stats, at, weight)
+
+        self._each_block(chunk, auxiliary, work)
         if trains:
             auxiliary.add_weight_gradient(z, hidden)
 
@@ -191,11 +234,14 @@ class BatchPass:
             taught = counts.nonzero().squeeze(1)  # a label without a row to learn from adds nothing
             labels, counts, sums, e = labels[taught], counts[taught], sums[taught], e[: len(taught)]
         embedding.logits(labels, e)
-        for block in self._kernels.blocks(len(labels)):
-            values, de = self._kernels.embedding_gradient(e[block], sums[block], counts[block], embedding.rectified)
-            self._distilled += values.sum()
-            if embedding.trains:
-                embedding.add_bias_gradient(de)
+        values = torch.zeros_like(counts)
+
+        def work(kernels: RowKernels, block: slice) -> Tensor:
+            values[block], de = kernels.embedding_gradient(e[block], sums[block], counts[block], embedding.rectified)
+            return de
+
+        self._do_blocks(cut_by_label(range(len(labels)), len(self._kernels)), embedding, work)
+        self._distilled += values.sum()
         if embedding.trains:
             embedding.add_weight_gradient(e, labels)
 
@@ -206,19 +252,26 @@ class BatchPass:
         weights = tuple(objective.weights[name] if self._uses(name) else 0.0 for name in ("hard", "soft"))
         temperature = objective.soft_temperature
         head.logits(hidden, z)
-        for block, rows, at in self._blocks(chunk):
+
+        def work(kernels: RowKernels, block: slice, rows: slice, at: BlockLabels) -> Tensor | None:
             tempered = q is not None and temperature != 1
-            stats = self._kernels.statistics(z[block], at.labels, temperature if tempered else None)
+            stats = kernels.statistics(z[block], at.labels, temperature if tempered else None)
             assert stats.log_p is not None
             assert stats.correct is not None
             self._log_p1[rows], self.correct1[rows] = stats.log_p, stats.correct
-            if trains or q is not None:
-                self._soft[rows], dz = self._kernels.head_gradient(z[block], stats, at, q, (weights[0], weights[1]))
-                if trains and self.rows.weights is not None:
-                    dz = z[block].copy_(self._weighted(dz, rows))
-                if trains:
-                    head.add_bias_gradient(dz)
+            if not trains and q is None:
+                return None
+            self._soft[rows], dz = kernels.head_gradient(z[block], stats, at, q, (weights[0], weights[1]))
+            if not trains:
+                return None
+            return dz if self.rows.weights is None else z[block].copy_(self._weighted(dz, rows))
+
+        self._each_block(chunk, head, work)
         if trains:
             head.add_weight_gradient(z, hidden)
             if self.hidden_gradient is not None:
                 self.hidden_gradient[chunk.rows] = head.input_gradient(z)
+
+
+def _shift(part: slice, start: int) -> slice:
+    return slice(start + part.start, start + part.stop)

@@ -66,7 +66,7 @@ class Chunked:
         needs_hidden_grad = torch.is_grad_enabled() and rows.hidden.requires_grad
         on_device = torch.cuda.device(device) if device.type == "cuda" else nullcontext()  # where kernels are launched
         with torch.no_grad(), torch.autocast(device.type, enabled=False), on_device:
-            kernels = self.row_kernels(num_labels, wide, device)
+            kernels = [self.row_kernels(num_labels, wide, device) for _ in range(self._threads(device))]
             chunk_bytes = self.chunk_bytes or default_chunk_bytes(len(hidden) * num_labels, device.type)
             if inputs.sampled is None:
                 batch = trained = BatchPass(rows, layers, dtype, weights, needs_hidden_grad)
@@ -96,6 +96,10 @@ class Chunked:
             count=rows.mask.sum(),
             weights=inputs.objective.weights,
         )
+
+    def _threads(self, device: torch.device) -> int:
+        """Return how many threads share the row work: torch's on a CPU; a GPU does all rows of a chunk at once."""
+        return torch.get_num_threads() if device.type == "cpu" and self.row_kernels is TorchRowKernels else 1
 
 
 def default_chunk_bytes(num_logits: int, device: str) -> int:

@@ -36,8 +36,12 @@ class ChunkEmbedding(Protocol):
     def add_weight_gradient(self, de: Tensor, labels: Tensor) -> None:
         """Accumulate the gradients of all parameters but a bias from de, ``(u, V)``."""
 
-    def add_bias_gradient(self, de: Tensor) -> None:
-        """Accumulate the gradient of a bias, where there is one, from some rows of de."""
+    @property
+    def trains_bias(self) -> bool:
+        """Whether there is the gradient of a bias to accumulate."""
+
+    def add_bias_gradient(self, sums: Tensor) -> None:
+        """Accumulate the gradient of a bias, where there is one, from column sums of de, shape ``(V,)``."""
 
     def gradients(self) -> list[Tensor | None]:
         """Return the accumulated gradients of ``tensors``; the first has a row per label, 0 for labels not added."""
@@ -47,6 +51,7 @@ class ChunkDense:
     """Rows of E, looked up."""
 
     rectified = False
+    trains_bias = False
 
     def __init__(self, embedding: DenseLabelEmbedding, dtype: torch.dtype, trains: bool) -> None:
         weight = embedding.weight
@@ -69,7 +74,7 @@ class ChunkDense:
         if self._gradient is not None:
             self._gradient.index_add_(0, labels, de.to(self._gradient.dtype))
 
-    def add_bias_gradient(self, de: Tensor) -> None:
+    def add_bias_gradient(self, sums: Tensor) -> None:
         """See ChunkEmbedding."""
 
     def gradients(self) -> list[Tensor | None]:
@@ -105,9 +110,14 @@ class ChunkCompressed:
         if self._gradient is not None:
             self._gradient.index_add_(0, labels, self._decoder.input_gradient(de).to(self._gradient.dtype))
 
-    def add_bias_gradient(self, de: Tensor) -> None:
+    @property
+    def trains_bias(self) -> bool:
         """See ChunkEmbedding."""
-        self._decoder.add_bias_gradient(de)
+        return self._decoder.trains_bias
+
+    def add_bias_gradient(self, sums: Tensor) -> None:
+        """See ChunkEmbedding."""
+        self._decoder.add_bias_gradient(sums)
 
     def gradients(self) -> list[Tensor | None]:
         """See ChunkEmbedding."""

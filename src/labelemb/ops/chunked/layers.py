@@ -74,10 +74,15 @@ class ChunkLinear:
             add_product(self._weight_gradient, dz.t(), x, keep=not self._fresh)
             self._fresh = False
 
-    def add_bias_gradient(self, dz: Tensor) -> None:
-        """Accumulate the column sums of some rows of dz, while they are in the caches and not yet rounded."""
+    @property
+    def trains_bias(self) -> bool:
+        """Whether there is the gradient of a bias to accumulate."""
+        return self._bias_gradient is not None
+
+    def add_bias_gradient(self, sums: Tensor) -> None:
+        """Accumulate the column sums of some rows of dz, shape ``(V,)``."""
         if self._bias_gradient is not None:
-            self._bias_gradient.add_(dz.sum(0, dtype=self._bias_gradient.dtype))
+            self._bias_gradient.add_(sums)
 
     def gradients(self) -> list[Tensor | None]:
         """Return the accumulated gradients of ``tensors``; zero when nothing was added."""

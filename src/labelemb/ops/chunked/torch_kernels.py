@@ -12,7 +12,7 @@ from torch import Tensor
 from labelemb.ops.chunked.row_kernels import BlockLabels, Statistics
 
 LOG2_E = 1 / math.log(2)
-CPU_BLOCK_BYTES = 1 << 20  # of fp32 per scratch buffer: small enough for the caches, large enough to keep calls few
+CPU_BLOCK_BYTES = 1 << 19  # of fp32 per scratch buffer: small enough for the caches, large enough to keep calls few
 GPU_BLOCK_BYTES = 1 << 25
 
 
