@@ -37,8 +37,9 @@ def power_chart(name: str, experiment: str, result: MethodResult, tests: int) ->
         axes.text(paired.n, 1.01, f"{paired.n} so far", size=8, color=MUTED, transform=top, va="bottom")
         axes.set_ylim(0, 102)
         axes.set_xlim(0, seeds[-1])
-        axes.legend(frameon=False, title="true difference", loc="best")
         set_labels(axes, f"{title}\n", "paired seeds", "probability to show it, %")
+        # Below the axes: the curves rise through every corner, depending on the spread.
+        axes.legend(frameon=False, title="true difference", ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.24))
     return Chart(name, figure, f"Power by number of seeds, {title}: {_described(paired.sd, paired.n, tests)}.")
 
 
