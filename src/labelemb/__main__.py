@@ -2,7 +2,7 @@
 
 import sys
 
-from labelemb.cli import main
+from labelemb_command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,5 +1,6 @@
 """Atomic writes: a file is there whole or not at all."""
 
+import errno
 import hashlib
 import io
 import os
@@ -134,6 +135,8 @@ def _remove_abandoned(path: str, host: str) -> None:
 
 def _make_temporary(path: Path) -> tuple[Path, int]:
     """Create a temporary file beside ``path`` and lock it; return its path and descriptor."""
+    if not path.name:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     while True:
         temporary = path.with_name(f".{path.name}.{_HOST}.{secrets.token_hex(8)}.partial")

@@ -13,11 +13,9 @@ from pathlib import Path
 
 import torch
 
-from tests.campaign.material import COMMANDS, GIVEN
+from tests.campaign.material import COMMANDS, GIVEN, draw_writing
 from tests.campaign.trial import Child, End, command, leftovers, problem_of
 
-# What writes files: a name of COMMANDS.
-WRITING = [name for name, line in COMMANDS.items() if any("new" in word or word == "--out=runs" for word in line)]
 EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "shutil.rmtree", "os.link")
 TIMES = re.compile(r'"(seconds|\w+_per_second)": [0-9.e+-]+|<script.*?</script>|\d+\.?\d* s\b|[0-9.,]+ \w+ per second')
 
@@ -46,7 +44,7 @@ def dying(operations: int) -> Callable[[], None]:
 
 def kills(place: Path, draw: random.Random) -> tuple[str, str]:
     """Kill a command before some of its file operations, then let it run: the files are those of one never killed."""
-    name = draw.choice(WRITING)
+    name = draw_writing(draw)
     whole, killed = place, place.parent / "killed"
     subprocess.run(["cp", "-r", str(place), str(killed)], check=True)
     line, given = COMMANDS[name], GIVEN.get(name, b"")
@@ -95,7 +93,7 @@ def _equal(one: object, other: object) -> bool:
 
 def pairs(place: Path, draw: random.Random) -> tuple[str, str]:
     """Run a command twice at the same time in one folder, with a kill of one of them at times."""
-    name = draw.choice(WRITING)
+    name = draw_writing(draw)
     line, given = COMMANDS[name], GIVEN.get(name, b"")
     first = Child(line, place, given)
     time.sleep(draw.uniform(0, 2))

@@ -8,10 +8,9 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.campaign.material import COMMANDS, GIVEN
+from tests.campaign.material import COMMANDS, GIVEN, WRITING, draw_writing
 from tests.campaign.trial import Child, End, command, files_in, leftovers, problem_of
 
-WRITING = [name for name, line in COMMANDS.items() if any("new" in word or word == "--out=runs" for word in line)]
 NOBODY = 65534
 
 
@@ -32,7 +31,7 @@ def full(place: Path, draw: random.Random) -> tuple[str, str]:
     """Write to a disk that becomes full, or to an output that is; the message says so and names the file."""
     if draw.random() < 0.2:
         return _full_output(place, draw)
-    name = draw.choice([name for name in WRITING if "--out=runs" not in COMMANDS[name]])
+    name = draw_writing(draw, [name for name in WRITING if "--out=runs" not in COMMANDS[name]])
     line = [word.replace("=new", "=disk/new").replace("//new", "//disk/new") for word in COMMANDS[name]]
     size = draw.randrange(1, 60) * 4096
     with small_disk(place / "disk", size) as mounted:
@@ -70,7 +69,7 @@ def _left(left: list[str]) -> str:
 
 def forbidden(place: Path, draw: random.Random) -> tuple[str, str]:
     """Run as a user who may not write a folder, or not read a file."""
-    name = draw.choice(list(COMMANDS))
+    name = draw.choice([*COMMANDS]) if draw.random() < 0.5 else draw_writing(draw)
     for file in (place, *place.rglob("*")):
         file.chmod(0o777 if file.is_dir() else 0o666)
     kind = draw.choice(["folders", "file", "output"])

@@ -7,6 +7,8 @@ import json
 import multiprocessing
 import os
 import pkgutil
+import random
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -84,9 +86,21 @@ COMMANDS: dict[str, list[str]] = {
 if find_spec("transformers"):
     COMMANDS["train pretrained"] = ["train", *PRETRAINED, "--out=new"]
     COMMANDS["export hf"] = ["export", EXPORTED_RUN, "--to=hf", "--out=new"]
+# Those that write files; some of them train several runs, or draw charts, which takes 10 times as long.
+WRITING = [name for name, line in COMMANDS.items() if any("new" in word or word == "--out=runs" for word in line)]
+SLOW = {name for name in WRITING if name.split()[0] in ("report", "agree", "compare", "ablate", "sweep")}
+
+
+def draw_writing(draw: random.Random, names: Sequence[str] = WRITING) -> str:
+    """Return the name of a command that writes files; a slow one in a fifth of the cases."""
+    slow = draw.random() < 0.2
+    return draw.choice([name for name in names if (name in SLOW) == slow])
+
+
 # Imported before a process becomes a user who may not read the files of Python.
 PREPARED = [
     "transformers.models.vit",
+    "xml.etree.ElementTree",
     "transformers.models.auto",
     "fsspec.implementations.local",
     "pyarrow.parquet",
@@ -147,15 +161,15 @@ def _write_data(folder: Path) -> None:
     parquet.write_table(pyarrow.Table.from_pylist(texts), folder / "words.parquet")
     if "export hf" in COMMANDS:
         _write_pretrained(folder / "pretrained")
-    random = np.random.default_rng(0)
+    numbers = np.random.default_rng(0)
     for label in ("a", "b"):
         (folder / "images" / label).mkdir(parents=True)
         for number in range(20):
-            image = random.integers(256, size=(9, 9, 3), dtype=np.uint8)
+            image = numbers.integers(256, size=(9, 9, 3), dtype=np.uint8)
             Image.fromarray(image).save(folder / "images" / label / f"{number}.png")
     digits = [str(digit) for digit in range(10)]
     with (folder / "human.csv").open("w", newline="") as file:
-        rows = [[name, *random.random(10).round(3)] for name in digits]
+        rows = [[name, *numbers.random(10).round(3)] for name in digits]
         csv.writer(file).writerows([["", *digits], *rows])
     (folder / "groups.csv").write_text("".join(f"{digit},{'odd' if int(digit) % 2 else 'even'}\n" for digit in digits))
     log = [{"epoch": float(n), "step": 10 * n, "eval_accuracy": 0.5 + n / 20, "eval_loss": 1 / n} for n in range(1, 6)]

@@ -37,7 +37,7 @@ assert {name.split()[0] for name in STARTS} == set(VERBS)
 
 def options_of(line: list[str]) -> list[Action]:
     """Return the options of a command that take a value."""
-    parser = _command(line[0]).parser(line[1:])
+    parser = _command(line[0]).parser([line[1].partition(",")[0], *line[2:]] if line[1:] else [])
     return [action for action in parser._actions if action.option_strings and action.nargs != 0]
 
 

@@ -10,6 +10,8 @@ from labelemb.cli.terminal import show
 from labelemb.cli.trained_model import add_groups
 from labelemb.errors import check_at_least_one
 
+MOST_PERMUTATIONS = 10**6
+
 
 def parser(arguments: Sequence[str]) -> Parser:
     """Return the parser."""
@@ -36,7 +38,7 @@ Files, labels matched by name:
 
 def run(chosen: Any) -> int:
     """Print the agreement, and write it with its pictures where --out is given."""
-    check_at_least_one("permutations", chosen.permutations)
+    check_at_least_one("permutations", chosen.permutations, MOST_PERMUTATIONS)
     from labelemb.report.agreement import agreement_lines, compare_with_people, write_agreement
 
     source, human = Path(chosen.source), Path(chosen.human)

@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
-from labelemb.cli.run_plan import Request, Variant, make_plan, run_plan
-from labelemb.errors import ConfigError
+from labelemb.cli.run_plan import MOST_SEEDS, Request, Variant, make_plan, run_plan
+from labelemb.errors import ConfigError, check_at_least_one
 from labelemb.stats.equivalence import check_margin
 from labelemb.stats.sequential import BUDGET, Look, Plan, looks_until, plan
 from labelemb.training.progress import say
@@ -49,6 +49,7 @@ def auto_seeds_of(chosen: Any) -> AutoSeeds | None:
     if chosen.shard is not None:
         raise ConfigError("shard", "a number of --seeds beside it", chosen.shard)
     rule = AutoSeeds(within, BUDGET if budget is None else budget)
+    check_at_least_one("budget", rule.budget, MOST_SEEDS)
     looks_until(rule.budget)
     check_margin(within)
     return rule

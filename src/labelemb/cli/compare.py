@@ -95,11 +95,12 @@ def split_presets(arguments: Sequence[str]) -> list[list[str]]:
     command = arguments.index("compare")
     listed = find_preset(arguments[command + 1 :])
     names = list(dict.fromkeys(filter(None, (name.strip() for name in (listed or "").split(",")))))
-    if listed is None or len(names) < 2:
+    if listed is None or not names:
         return [list(arguments)]
-    if given := next((argument for argument in arguments if argument.partition("=")[0] == "--name"), None):
-        raise ConfigError("name", f"a single preset beside {given}", repr(listed), "Each preset has its own folder")
     place = arguments.index(listed, command + 1)
+    given = next((argument for argument in arguments if argument.partition("=")[0] == "--name"), None)
+    if given and len(names) > 1:
+        raise ConfigError("name", f"a single preset beside {given}", repr(listed), "Each preset has its own folder")
     return [[*arguments[:place], name, *arguments[place + 1 :]] for name in names]
 
 

@@ -6,6 +6,7 @@ Exit codes: 0 success, 1 a run failed, 2 invalid input, 3 another process is tra
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from labelemb.cli.terminal import abandon_output, end, notice, prepare, show_err
 from labelemb.errors import ConfigError, LabelembError, RunBusyError, nearest
 from labelemb.files import is_url
 from labelemb.memory import is_out_of_memory
+from labelemb_command import stop
 
 if TYPE_CHECKING:
     from labelemb.cli.command import Command
@@ -123,7 +125,14 @@ def _run(arguments: list[str]) -> int:
         )
     split = _command(name).split if name else None
     chosen = [_parse(each, name) for each in (split(arguments) if split else [arguments])]
+    _let_commands_clean_up()
     return _command(chosen[0].command).run(*(one[one.command] for one in chosen))
+
+
+def _let_commands_clean_up() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt from now on; until here it ended the process at once."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is stop:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _parse(arguments: list[str], name: str | None) -> Any:

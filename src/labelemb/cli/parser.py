@@ -11,7 +11,7 @@ from docstring_parser import DocstringStyle
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
 
 from labelemb.cli.suggestions import suggest
-from labelemb.errors import ConfigError, LabelembError, escape_control
+from labelemb.errors import Choices, ConfigError, LabelembError, escape_control
 
 set_parsing_settings(docstring_parse_style=DocstringStyle.GOOGLE)
 
@@ -104,7 +104,9 @@ class Parser(ArgumentParser):
             raise ConfigError(f"{source}: {error.argument}", error.expected, error.got, error.hint) from error
 
     def validate(self, namespace: Namespace, *more: Any, **settings: Any) -> None:
-        """Check a parsed command line. Raises ConfigError for a required argument that is missing."""
+        """Check a parsed command line. Raises ConfigError for a number out of range, or a missing required argument."""
+        with Choices() as choices:
+            choices.expect_numbers({action.dest: namespace.get(action.dest) for action in self._actions})
         for action in self._actions:
             if action.required and action is not self._subcommands_action and namespace.get(action.dest) in (None, []):
                 raise ConfigError(action.dest, str(action.help), "none", f"{self.prog} --help shows the arguments")

@@ -10,7 +10,7 @@ from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
 from labelemb.cli.pipes import copy_pipes
 from labelemb.cli.terminal import notice, show
-from labelemb.errors import ConfigError
+from labelemb.errors import LARGEST_INT, ConfigError
 from labelemb.tasks.seq2seq.corpus import SIDES
 from labelemb.tasks.seq2seq.preprocess import PreprocessOptions, SplitCounts, check_destination, write_corpus
 from labelemb.tasks.seq2seq.text_io import Pairs, is_lcsts, lcsts, parallel
@@ -54,6 +54,8 @@ def run(chosen: Any) -> int:
     """Prepare the corpus and print its counts."""
     if not chosen.save_data:
         raise ConfigError("save_data", "a folder to write", "none")
+    if not 0 <= chosen.report_every <= LARGEST_INT:
+        raise ConfigError("report_every", f"a whole number from 0 to {LARGEST_INT:,}", chosen.report_every)
     options = PreprocessOptions(**{field.name: getattr(chosen, field.name) for field in fields(PreprocessOptions)})
     folder = Path(chosen.save_data)
     check_destination(folder)

@@ -7,6 +7,7 @@ from typing import Any
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
 from labelemb.cli.trained_model import add_checkpoint, add_search, load_translator, search_settings
+from labelemb.errors import check_at_least_one
 
 
 def parser(arguments: Sequence[str]) -> Parser:
@@ -33,6 +34,7 @@ def run(chosen: Any) -> int:
     from labelemb.tasks.seq2seq.text_io import decoded
     from labelemb.tasks.seq2seq.trained import PREFETCH_BATCHES
 
+    check_at_least_one("batch_size", chosen.batch_size)
     model = load_translator(chosen)
     settings, lines = search_settings(model, chosen), decoded(sys.stdin.buffer, "stdin")
     # At a terminal, answer each line at once.

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 else:
     AllMethodOptions = dataclass(frozen=True)(type("AllMethodOptions", tuple(option_classes()), {}))
 
+MOST_PIECES = 10_000  # micro-batches per step
 T = TypeVar("T", bound="DataclassInstance")
 
 
@@ -125,6 +126,7 @@ class TrainingConfig(AllMethodOptions):
         interval = self.eval_interval
         choices.expect(interval is None or interval >= 1, "eval_interval", "a whole number >= 1, or null", interval)
         pieces, most = self.gradient_accumulation_steps, self.batch_size
+        choices.expect(pieces <= MOST_PIECES, "gradient_accumulation_steps", f"at most {MOST_PIECES:,}", pieces)
         choices.expect(pieces <= most, "gradient_accumulation_steps", f"at most batch_size ({most})", pieces)
         choices.expect(
             self.patience is None or self.patience >= 1, "patience", "a whole number >= 1, or null", self.patience

@@ -99,6 +99,7 @@ class Seq2SeqConfig(TrainingConfig):
         for name in ("rank", "save_interval", "feedforward"):
             value = getattr(self, name)
             choices.expect(value is None or value >= 1, name, "a whole number >= 1, or null", value)
+        choices.expect(self.heads >= 1, "heads", "a whole number >= 1", self.heads)
         choices.expect(self.limit >= 0, "limit", "a whole number >= 0", self.limit)
         choices.expect_one_of("batch_type", self.batch_type, get_args(BatchType))
         for name in self.score_names:

@@ -1,5 +1,6 @@
 """Configuration of image-classification runs."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, get_args
@@ -11,6 +12,7 @@ from labelemb.tasks.vision import datasets
 from labelemb.tasks.vision.augmentation import Augment, AugmentOptions, AutoAugment
 from labelemb.tasks.vision.datasets import DataOptions
 from labelemb.tasks.vision.datasets.cifar_archives import Level
+from labelemb.tasks.vision.datasets.decode import MAX_PIXELS
 from labelemb.tasks.vision.models import MODELS
 from labelemb.tasks.vision.pretrained import input_spec, is_pretrained
 from labelemb.terms.objective import Reduction
@@ -18,8 +20,8 @@ from labelemb.training.optimizers import OptimizerSettings
 
 SCRATCH_RATES = (1e-3, None, None)
 
-
 CHANNEL_BLOCK = 8
+LARGEST_SIDE = math.isqrt(MAX_PIXELS)
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class VisionConfig(ClassificationConfig):
         for name in ("width", "image_size", "images_per_label"):
             value = getattr(self, name)
             choices.expect(value is None or value >= 1, name, "a whole number >= 1, or null", value)
+        size = self.image_size
+        choices.expect(size is None or size <= LARGEST_SIDE, "image_size", f"at most {LARGEST_SIDE:,}", size)
         for name in ("mixup", "cutmix"):
             value = getattr(self, name)
             choices.expect(0 <= value < float("inf"), name, "a number >= 0", value)
