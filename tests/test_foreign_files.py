@@ -14,6 +14,7 @@ import pytest
 from labelemb import array_files
 from labelemb.array_files import read_arrays
 from labelemb.errors import DataError
+from labelemb.tasks.vision.datasets.mnist import parse_idx
 from labelemb.tensor_files import read_tensors
 from tests.campaign.readers import READERS, mutated
 
@@ -75,3 +76,11 @@ def test_valid_and_changed_bytes(name: str, tmp_path: Path) -> None:
 def test_no_files(read: Callable[[Path, str], object], path: str) -> None:
     with pytest.raises(DataError, match=f"{path}: expected a file, got"):
         read(Path(path), "a file")
+
+
+@pytest.mark.parametrize("lengths", [[2**23, 2**25, 2**25], [2**32 - 1] * 8, [1] * 9, [2, 2, 3], [1] * 255])
+def test_lengths_of_idx_files(lengths: list[int]) -> None:
+    """Their product must not be taken modulo 2**64."""
+    content = struct.pack(f">BBBB{len(lengths)}I", 0, 0, 8, len(lengths), *lengths)
+    with pytest.raises(DataError, match="IDX file"):
+        parse_idx(content + b"\0" * (len(lengths) > 8))

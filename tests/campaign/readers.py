@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import FunctionType
 
 import numpy as np
 import torch
@@ -155,6 +156,10 @@ def main() -> None:
     """Fuzz one reader with atheris."""
     import atheris
 
+    for module in [module for name, module in sys.modules.items() if name.startswith("labelemb.")]:
+        for value in vars(module).values():  # which branches are taken guides the mutations
+            if isinstance(value, FunctionType) and value.__module__ == module.__name__:
+                atheris.instrument_func(value)
     reader = READERS[sys.argv.pop(1)]
     folder = Path(tempfile.mkdtemp())
     seeds = folder / "seeds"

@@ -79,6 +79,25 @@ def test_pipes_are_read_once(content: bytes, folder: Path, capsys: pytest.Captur
     assert "train: 4 pairs, 12 src tokens" in said.out if content else "train_src: expected lines of text" in said.err
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_one_process_may_write_to_two_pipes(order: tuple[int, int], folder: Path) -> None:
+    """It writes one whole text before the other: more than a pipe holds, so both must be read at the same time."""
+    names = ("source", "target")
+    for name in names:
+        os.mkfifo(name)
+
+    def feed() -> None:
+        with open(names[order[0]], "wb") as first, open(names[order[1]], "wb") as second:
+            second.write(b"a b\n" * 50_000)
+            second.flush()
+            first.write(b"c d\n" * 50_000)
+
+    threading.Thread(target=feed, daemon=True).start()
+    command = "preprocess --train_src source --train_tgt target --valid_src held.en --valid_tgt held.vi --save_data out"
+    assert main(command.split()) == 0
+    assert len(Corpus.open("out").splits["train"]) == 50_000
+
+
 def test_a_loud_warning_when_most_pairs_go(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = (
         "preprocess --train_src long.en --train_tgt train.vi --valid_src held.en --valid_tgt held.vi --save_data out"

@@ -1,6 +1,7 @@
 """MNIST (LeCun, Cortes, Burges) from its four IDX files, gzipped or not, or a download."""
 
 import hashlib
+import math
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ FILES = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 LARGEST = 2**26  # bytes of a file
+MOST_AXES = 8
 SOURCE = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 VALIDATION_IMAGES = 5_000  # the first ones of the training set, as published
 
@@ -68,10 +70,12 @@ def parse_idx(content: bytes) -> Tensor:
     if len(content) < 4 or content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * content[3]:
         raise DataError("IDX file", "the header 0, 0, 8, number of axes, lengths", content[:4])
     axes = content[3]
+    if axes > MOST_AXES:
+        raise DataError("IDX file", f"at most {MOST_AXES} axes", axes)
     shape = [int.from_bytes(content[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(axes)]
     values = np.frombuffer(content[4 + 4 * axes :], dtype=np.uint8)
-    if values.size != np.prod(shape):
-        raise DataError("IDX file", f"{np.prod(shape)} bytes for shape {tuple(shape)}", values.size)
+    if values.size != math.prod(shape):
+        raise DataError("IDX file", f"{math.prod(shape)} bytes for shape {tuple(shape)}", values.size)
     return torch.from_numpy(values.reshape(shape).copy())
 
 
