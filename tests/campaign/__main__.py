@@ -87,6 +87,8 @@ def _work(
             following.value += 1
         if place_in_line >= len(cases):
             break
+        if place_in_line and place_in_line % 250 == 0:
+            print(f"{place_in_line} of {len(cases)} cases", flush=True)
         name, number = cases[place_in_line]
         before = _processor_seconds()
         with tempfile.TemporaryDirectory(dir=base, prefix="case-", ignore_cleanup_errors=True) as folder:

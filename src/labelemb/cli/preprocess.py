@@ -32,8 +32,8 @@ examples:
 def parser(arguments: Sequence[str]) -> Parser:
     """Return the parser."""
     made = Parser(
-        "Prepare parallel text (UTF-8, one sentence per line, plain or gzipped) for training. The folder is written "
-        "completely or not at all.",
+        "Prepare parallel text (UTF-8, one sentence per line, plain or gzipped) for training. Named pipes, such as "
+        "bash's <(command), are read at the same time and once. The folder is written completely or not at all.",
         SESSION,
         usage="labelemb preprocess --train_src FILE --train_tgt FILE --valid_src FILE --valid_tgt FILE --save_data DIR",
     )

@@ -7,7 +7,7 @@ from typing import Any
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
 from labelemb.cli.trained_model import add_checkpoint, add_search, load_translator, search_settings
-from labelemb.errors import check_at_least_one
+from labelemb.errors import check_at_least_one, escape_control
 
 
 def parser(arguments: Sequence[str]) -> Parser:
@@ -40,7 +40,8 @@ def run(chosen: Any) -> int:
     # At a terminal, answer each line at once.
     size, prefetch = (1, 1) if sys.stdin.isatty() else (chosen.batch_size, PREFETCH_BATCHES)
     for line in model.translate(lines, settings, size, chosen.unk, prefetch):
-        sys.stdout.buffer.write(f"{line}\n".encode())
+        shown = escape_control(line) if sys.stdout.isatty() else line  # words of a corpus may be anything
+        sys.stdout.buffer.write(f"{shown}\n".encode())
         sys.stdout.buffer.flush()
     return 0
 

@@ -133,3 +133,20 @@ def test_labels_must_occur_in_training(tmp_path: Path) -> None:
     one = write_csv(tmp_path / "c.csv", [(f"text {number}", "x") for number in range(30)])
     with pytest.raises(DataError, match=r"two labels or more, got 1 \(x\)"):
         load(DataOptions(f"csv:{one}"))
+
+
+def test_only_texts_and_labels_of_a_data_set_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images in other columns are not decoded: their readers may start other programs, Ghostscript for EPS files."""
+    datasets = pytest.importorskip("datasets")
+    postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"
+    features = datasets.Features(
+        text=datasets.Value("string"), label=datasets.ClassLabel(names=["x", "y"]), image=datasets.Image()
+    )
+    rows = {"text": ["a", "b"], "label": [0, 1], "image": [{"bytes": postscript, "path": "a.png"}] * 2}
+    found = datasets.Dataset.from_dict(rows, features=features)
+    monkeypatch.setattr(datasets, "load_dataset", lambda name: {"train": found})
+    assert files.read_hub("made-up", Columns()) == {"train": [("a", "x"), ("b", "y")]}
+    with pytest.raises(DataError, match="texts or numbers in column 'image', got Image"):
+        files.read_hub("made-up", Columns(text="image"))
+    with pytest.raises(DataError, match="a column 'body', got columns text, label, image"):
+        files.read_hub("made-up", Columns(text="body", label="body"))

@@ -154,8 +154,17 @@ def _parquet_rows(path: Path, columns: Columns) -> Iterator[tuple[str, Mapping[s
 
 
 def _hub_rows(rows: Any, columns: Columns, source: str) -> Iterator[Row]:
-    names = getattr(rows.features.get(columns.label), "names", None)
-    for number, row in enumerate(rows):
+    """Yield the rows of a split; no other column is read: ``datasets`` would decode images and sounds in it."""
+    from datasets import ClassLabel, Value
+
+    wanted = (columns.text, columns.label)
+    if missing := [name for name in wanted if name not in rows.features]:
+        _row(dict.fromkeys(name for name in rows.features if name not in missing), columns, source)
+    for name in wanted:
+        if not isinstance(feature := rows.features[name], Value | ClassLabel):
+            raise DataError(source, f"texts or numbers in column '{name}'", type(feature).__name__)
+    names = getattr(rows.features[columns.label], "names", None)
+    for number, row in enumerate(rows.select_columns(list(dict.fromkeys(wanted)))):
         if names is not None and isinstance(row.get(columns.label), int):
             row = {**row, columns.label: names[row[columns.label]]}
         yield _row(row, columns, f"{source}, row {number}")
