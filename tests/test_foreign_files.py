@@ -15,6 +15,7 @@ from labelemb import array_files
 from labelemb.array_files import read_arrays
 from labelemb.errors import DataError
 from labelemb.tasks.vision.datasets.mnist import parse_idx
+from labelemb.tasks.vision.datasets.unpickle import unpickle_plain
 from labelemb.tensor_files import read_tensors
 from tests.campaign.readers import READERS, mutated
 
@@ -84,3 +85,10 @@ def test_lengths_of_idx_files(lengths: list[int]) -> None:
     content = struct.pack(f">BBBB{len(lengths)}I", 0, 0, 8, len(lengths), *lengths)
     with pytest.raises(DataError, match="IDX file"):
         parse_idx(content + b"\0" * (len(lengths) > 8))
+
+
+@pytest.mark.parametrize("put", [b"r\xff\xff\xff\x7f", b"rTTTT", b"p999999999\n", b"q\xff", b"p-1\n"])
+def test_numbers_of_objects_in_pickles(put: bytes) -> None:
+    """The unpickler of C makes room for as many objects as the largest number: 43 bytes took 22 GB."""
+    with pytest.raises(DataError, match="object -?[0-9]+ after 0 others"):
+        unpickle_plain(b")" + put + b".", "batch")

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import pickletools
 from typing import Any
 
 import numpy as np
@@ -27,12 +28,24 @@ def unpickle_plain(content: bytes, name: str) -> Any:
         DataError: If the content is not a pickle, or contains anything else.
     """
     try:
+        _check_memo(content)
         return _ArrayResolver().resolve(_PlainUnpickler(io.BytesIO(content), encoding="bytes").load())
     except DataError:
         raise
     except Exception as error:  # the unpickler raises many types for damaged pickles
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(name, "a pickle of plain values and uint8 arrays", reason) from error
+
+
+def _check_memo(content: bytes) -> None:
+    """Raise ValueError for objects that are not numbered one after another.
+
+    The unpickler makes room for as many objects as the largest number: gigabytes for a pickle of a few bytes.
+    """
+    numbers: list[Any] = [argument for opcode, argument, _ in pickletools.genops(content) if "PUT" in opcode.name]
+    for stored, number in enumerate(numbers, start=1):  # Python 2 begins with 1
+        if not 0 <= number <= stored:
+            raise ValueError(f"object {number} after {stored - 1} others")
 
 
 class _PlainUnpickler(pickle.Unpickler):
