@@ -90,6 +90,7 @@ CONTENTS: dict[str, Callable[[], bytes]] = {
     "an array of objects": lambda: _npy("{'descr':'|O','fortran_order':False,'shape':(1,)}") + pickle.dumps([_Runs()]),
     "an archive with a pickle": lambda: _zip({"archive/data.pkl": pickle.dumps(_Runs()), "archive/version": b"3"}),
     "a pickle": lambda: pickle.dumps({b"data": _Runs(), b"labels": [_Runs()]}),
+    "a pickle with many objects": lambda: b")rTTTT.",
     "CIFAR": lambda: _tar(
         {f"x/{name}": pickle.dumps(BATCH) for name in ("data_batch_1", "test_batch", "batches.meta")}
     ),

@@ -153,7 +153,7 @@ def _command(arguments: Sequence[str], before: Callable[[], object] | None) -> i
     sys.argv = ["labelemb", *arguments]
     before_fork = sys.stdin, sys.stdout, sys.stderr  # closed when nothing refers to them, with descriptors 0 to 2
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", errors="backslashreplace")
-    most = 2**36
+    most = 2**34
     resource.setrlimit(resource.RLIMIT_AS, (most, most))  # a last resort for the machine
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 5))
     try:
