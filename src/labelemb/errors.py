@@ -125,10 +125,10 @@ class Choices:
     def __init__(self) -> None:
         self._errors: list[ConfigError] = []
 
-    def expect(self, fine: bool, argument: str, expected: str, got: object) -> None:
+    def expect(self, fine: bool, argument: str, expected: str, got: object, hint: str = "") -> None:
         """Add an error unless ``fine``."""
         if not fine:
-            self._errors.append(ConfigError(argument, expected, got))
+            self._errors.append(ConfigError(argument, expected, got, hint))
 
     def expect_one_of(self, argument: str, value: object, known: Sequence[object]) -> None:
         """Add an error unless ``value`` is one of the known values."""

@@ -11,7 +11,7 @@ from labelemb.errors import ConfigError
 
 
 def _add_arguments(parser: Parser) -> None:
-    parser.add_argument("--report", type=str, help="folder for the report; without it OUT/NAME-ablation/report")
+    parser.add_argument("--report", type=str, help="folder for the report; default: OUT/NAME-ablation/report")
 
 
 ABLATE = TrainingCommand(

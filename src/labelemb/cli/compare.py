@@ -34,12 +34,22 @@ QUESTION = ("label_smoothing", "label_embedding")
 
 
 def _add_arguments(parser: Parser) -> None:
-    text = "method that each of the others is compared with; without it the first"
+    text = "method that each of the others is compared with; default: the first"
     parser.add_argument("--reference", type=str, help=text)
-    parser.add_argument("--report", type=str, help="folder for the report; without it OUT/NAME/report")
-    parser.add_argument("--alike", type=float, help="largest difference in points that counts as none")
-    parser.add_argument("--within", type=float, help="the same for --seeds auto, which stops when all is decided")
-    parser.add_argument("--budget", type=int, help=f"most seeds per method for --seeds auto; without it {BUDGET}")
+    parser.add_argument("--report", type=str, help="folder for the report; default: OUT/NAME/report")
+    parser.add_argument(
+        "--alike",
+        type=float,
+        help="test for equivalence, too: largest difference in percentage points that counts as none",
+    )
+    parser.add_argument(
+        "--within",
+        type=float,
+        help="the same margin for --seeds auto, which adds seeds until each comparison is decided",
+    )
+    parser.add_argument(
+        "--budget", type=int, help=f"maximum number of seeds per method for --seeds auto; default: {BUDGET}"
+    )
 
 
 COMPARE = TrainingCommand(

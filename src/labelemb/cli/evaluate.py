@@ -58,21 +58,27 @@ def parser(arguments: Sequence[str]) -> Parser:
         "  $ labelemb evaluate runs/numbers-en-vi/label_embedding/seed-0 --checkpoint bleu\n"
         "  500 sentences  perplexity 1.002\n  exact 99.60  nrefs:1|case:mixed|tok:none|whole lines\n  ...",
     )
-    made.add_argument("run", type=str, help="a run folder; of a translation run also a checkpoint in one")
-    data = "folder with the data; without it LABELEMB_DATA; for a model of own images a folder of images per label"
+    made.add_argument("run", type=str, help="a run folder; for a translation run also a checkpoint in it")
+    data = (
+        "folder with the data, or for a model of your own images a folder of images per label; default: LABELEMB_DATA"
+    )
     made.add_argument("--data", type=str, help=data)
     add_checkpoint(made, "last, or best by validation data; of a translation run also best by a score, such as bleu")
     made.add_argument("--json", action="store_true", help="print JSON")
     images = made.add_argument_group("options of classification runs")
     images.add_argument(
-        "--dataset", type=str, help="another data set; imagefolder:PATH, hub:ID and csv:PATH are allowed"
+        "--dataset",
+        type=str,
+        help="another data set, with the labels matched by name, such as imagefolder:PATH, hub:ID or csv:PATH",
     )
     calibrate = (
-        "divide the logits by the temperature that minimises the NLL of the validation data; the error stays, "
+        "divide the logits by the temperature that minimizes the NLL of the validation data; the error stays, "
         "NLL and ECE (expected calibration error) change; predict and export use it from then on"
     )
     images.add_argument("--calibrate", action="store_true", help=calibrate)
-    predictions = "CSV file to write: number, true label, the five most probable labels and their probabilities"
+    predictions = (
+        "CSV file to write: index of the example, true label, the five most probable labels and their probabilities"
+    )
     images.add_argument("--predictions", type=str, help=predictions)
     add_groups(images)
     decide = (
@@ -81,10 +87,10 @@ def parser(arguments: Sequence[str]) -> Parser:
     )
     images.add_argument("--decide", type=str, default=DECISIONS[0], help=decide)
     text = made.add_argument_group("options of translation runs")
-    text.add_argument("--src", type=str, help="source text; without it the test text of the run's own corpus")
+    text.add_argument("--src", type=str, help="source text; default: the test text of the run's own corpus")
     text.add_argument("--tgt", type=str, help="reference text")
     text.add_argument("--split", type=str, default=TEXT_OPTIONS["split"], help="of the run's own corpus: test or valid")
-    text.add_argument("--eval_metrics", type=str, help="scores, separated by commas; without it those of the run")
+    text.add_argument("--eval_metrics", type=str, help="scores, separated by commas; default: those of the run")
     add_search(text)
     text.add_argument("--output", type=str, help="file for the output lines")
     return made

@@ -18,14 +18,14 @@ MOST = 1024
 
 def add_execution(parser: Parser) -> None:
     """Add the options that ``execution_of`` reads."""
-    jobs = "runs at a time, each in a process of its own; without it 1, or with ray as many as there is room for"
+    jobs = "runs at a time, each in a process of its own; default: 1, with ray as many as the cluster has room for"
     parser.add_argument("--jobs", type=int, help=jobs)
-    text = "threads per run; without it the preset's, or 1 with --jobs or ray, else all cores"
+    text = "threads per run; default: that of the preset, or 1 with --jobs or ray, else all cores"
     parser.add_argument("--threads", type=int, help=text)
     text = "where runs are trained: processes of this machine, or the machines of a Ray cluster"
     parser.add_argument("--engine", type=Literal["local", "ray"], default="local", help=text)
     parser.add_argument("--gpus", type=float, help="GPUs per run with ray, such as 0.25 for four runs per GPU")
-    text = "train the I-th of N equal shares of the runs, from 1 on: for a job array without ray"
+    text = "train only the I-th of N equal shares of the runs, I from 1 to N: for a job array"
     parser.add_argument("--shard", type=str, metavar="I/N", help=text)
 
 

@@ -19,13 +19,17 @@ def parser(arguments: Sequence[str]) -> Parser:
         f"examples:\n  $ labelemb export {run} --to csv\n  labels.csv\n"
         f"  $ labelemb export {run} --to tensorboard\n  projector, for tensorboard --logdir projector",
     )
-    made.add_argument("source", type=str, help="a run folder with labels.safetensors in it, or such a file")
+    made.add_argument("source", type=str, help="a run folder, or for a label embedding its file labels.safetensors")
     text = "label embedding: safetensors, csv, npy or tensorboard; classifier: onnx, torch (torch.export) or hf"
     made.add_argument("--to", type=str, default="csv", help=text)
-    made.add_argument("--out", type=str, help="file to write; for tensorboard and hf a folder")
+    made.add_argument("--out", type=str, help="file to write, or for tensorboard and hf a folder")
     add_checkpoint(made, "of a classifier: last, or best on the validation data")
     made.add_argument("--logits", action="store_true", help="csv, npy: E itself instead of the soft labels softmax(E)")
-    made.add_argument("--data", type=str, help="for tensorboard: folder with the data; without it LABELEMB_DATA")
+    made.add_argument(
+        "--data",
+        type=str,
+        help="tensorboard: folder with the data, for thumbnails; default: the environment variable LABELEMB_DATA",
+    )
     return made
 
 

@@ -139,7 +139,10 @@ def _parse(arguments: list[str], name: str | None) -> Any:
     """Return the parsed options of a command line; ``--help`` and ``--version`` end here."""
     from labelemb.cli.parser import Parser
 
-    description = f"labelemb {labelemb.__version__}: soft labels that a network learns while it trains"
+    description = (
+        f"labelemb {labelemb.__version__}: train classifiers and translation models on learned soft labels, "
+        "and compare methods"
+    )
     parser = Parser(description, SESSION, usage="labelemb COMMAND [options]", prog="labelemb")
     parser.add_argument("--version", action="version", version=f"labelemb {labelemb.__version__}", help="print version")
     commands = parser.add_subcommands(dest="command", title="commands", description="", metavar="COMMAND")

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from argparse import SUPPRESS, Action
 from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
@@ -30,18 +31,23 @@ class UsageError(LabelembError):
 
 
 class HelpFormatter(DefaultHelpFormatter):
-    """Keep the line breaks of example sessions; state a type, or the choices, once and in words."""
+    """Keep the line breaks of example sessions; state a type, or the choices, once and in words.
+
+    A default that is not a value, as in ``"threads per run; default: all cores"``, is shown where values are.
+    """
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return "\n".join(indent + line for line in text.splitlines())
 
     def _get_help_string(self, action: Action) -> str:
-        text = _plain(action.help)
+        text, _, default = _plain(action.help).partition("; default: ")
         notes = []
         if _hint(action) not in (None, str, str | None) and not _choices(action):
             notes.append(expected_value(_hint(action)))
         if action.option_strings and action.default not in (None, SUPPRESS, "", []) and action.nargs != 0:
-            notes.append("default: %(default)s")
+            default = str(action.default).lower() if isinstance(action.default, bool) else "%(default)s"
+        if default:
+            notes.append(f"default: {default}")
         return f"{text} ({'; '.join(notes)})" if notes else text
 
 
@@ -177,8 +183,14 @@ def expected_value(hint: Any) -> str:
 
 
 def _plain(text: str | None) -> str:
-    """Return a docstring's text for a terminal: no markup, no full stop."""
-    return (text or "").replace("``", "").rstrip(".")
+    """Return a docstring's text for a terminal: no markup, no full stop, lower case at the start as elsewhere.
+
+    Example:
+        >>> _plain("Momentum of ``sgd``."), _plain("CutMix parameter."), _plain("CSV file.")
+        ('momentum of sgd', 'CutMix parameter', 'CSV file')
+    """
+    plain = (text or "").replace("``", "").rstrip(".")
+    return plain[:1].lower() + plain[1:] if re.match(r"[A-Z][a-z]+\b", plain) else plain
 
 
 def _hint(action: Action) -> Any:

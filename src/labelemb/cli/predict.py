@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def parser(arguments: Sequence[str]) -> Parser:
     """Return the parser."""
     made = Parser(
-        "Classify images, or the lines of the standard input, with a trained model: print the most probable labels.",
+        "Classify images, or texts from standard input, with a trained model: print the most probable labels.",
         "example:\n  $ labelemb predict runs/cifar10-small/label_embedding/seed-0 cat.png ship.png\n"
         "  cat.png   cat 56.0 %  dog 30.9 %  frog 3.1 %\n  ship.png  ship 84.0 %  automobile 7.5 %  airplane 6.1 %\n"
         "  $ labelemb predict runs/intents/label_embedding/seed-0 < lines.txt",
@@ -28,9 +28,9 @@ def parser(arguments: Sequence[str]) -> Parser:
         type=str,
         nargs="*",
         default=[],
-        help="image files, or folders of them; texts are read from the standard input, one a line",
+        help="image files, or folders of them; a text model reads one text per line from standard input",
     )
-    made.add_argument("--top", type=int, default=3, help="labels per image")
+    made.add_argument("--top", type=int, default=3, help="labels per image or text")
     add_checkpoint(made, "last, or best: of the epoch with the lowest validation error")
     made.add_argument("--json", action="store_true", help="print JSON")
     return made

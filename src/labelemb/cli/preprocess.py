@@ -15,7 +15,7 @@ from labelemb.tasks.seq2seq.corpus import SIDES
 from labelemb.tasks.seq2seq.preprocess import PreprocessOptions, SplitCounts, check_destination, write_corpus
 from labelemb.tasks.seq2seq.text_io import Pairs, is_lcsts, lcsts, parallel
 
-SPLITS = ("train", "valid", "test")
+SPLITS = {"train": "training", "valid": "validation", "test": "test"}  # in option names -> in words
 FLAGS = {"lower": "lower-case", "char": "characters as tokens, on both sides", "share": "one vocabulary for both sides"}
 MIN_RATING = 3  # human ratings of LCSTS: validation and test sets have the pairs from 3 up, as published
 MOSTLY = 0.5  # share of left-out pairs above which the user is warned
@@ -37,9 +37,9 @@ def parser(arguments: Sequence[str]) -> Parser:
         SESSION,
         usage="labelemb preprocess --train_src FILE --train_tgt FILE --valid_src FILE --valid_tgt FILE --save_data DIR",
     )
-    for split in SPLITS:
+    for split, title in SPLITS.items():
         for side, name in zip(SIDES, ("source", "target"), strict=True):
-            text = f"{split} text, {name} side" + (", or a file of the LCSTS release" if side == "src" else "")
+            text = f"{title} text, {name} side" + (", or a file of the LCSTS release" if side == "src" else "")
             made.add_argument(f"--{split}_{side}", type=str, help=text)
     made.add_argument("--save_data", type=str, help="folder to write")
     every = "report progress on stderr every so many pairs; 0: never"

@@ -72,7 +72,7 @@ def _parser(program: str, what: str) -> Parser:
     session = f"example:\n  $ python3 {program} -gpus 0 -config lcsts.yaml -unk -score emb ..."
     parser = Parser(what, session, usage=f"{program} -config FILE [options]", prog=program)
     parser.add_argument("--config", type=str, required=True, help="YAML file with the published keys")
-    parser.add_argument("--gpus", type=int, nargs="+", default=[], help="number of the GPU; without it the CPU")
+    parser.add_argument("--gpus", type=int, nargs="+", default=[], help="number of the GPU; default: the CPU")
     parser.add_argument("--unk", action="store_true", help="copy unknown words from the source, by attention")
     for name in ("score", "loss"):
         parser.add_argument(f"--{name}", type=str, default="", help="emb: label embedding; '': cross entropy")

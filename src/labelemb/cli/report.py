@@ -20,14 +20,18 @@ def parser(arguments: Sequence[str]) -> Parser:
     )
     made.add_argument("folders", type=str, nargs="+", help="folders with runs at or below them")
     made.add_argument("--out", type=str, default="report", help="folder for the report")
-    made.add_argument("--labels", type=str, help="labels in the heat maps, separated by commas; without it all")
+    made.add_argument("--labels", type=str, help="labels in the heat maps, separated by commas; default: all")
     made.add_argument("--order", type=str, default="cluster", help="order of the labels: cluster or given")
-    reference = "method that the others are compared with; without it cross_entropy, or the first"
+    reference = "method that the others are compared with; default: cross_entropy, or the first"
     made.add_argument("--reference", type=str, help=reference)
     human = "what people confuse, .csv or .npz as for agree: compares the learned label embeddings with it"
     made.add_argument("--human", type=str, help=human)
     add_groups(made)
-    made.add_argument("--alike", type=float, help="largest difference in points that counts as none")
+    made.add_argument(
+        "--alike",
+        type=float,
+        help="test for equivalence, too: largest difference in percentage points that counts as none",
+    )
     return made
 
 

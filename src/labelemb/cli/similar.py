@@ -19,10 +19,12 @@ def parser(arguments: Sequence[str]) -> Parser:
         "  0.1406  2\n  0.1065  9\n  0.0630  8\n"
         "  $ labelemb similar runs/iwslt15-en-vi/label_embedding/seed-0 --frequent 20",
     )
-    made.add_argument("source", type=str, help="a run folder with labels.safetensors in it, or such a file")
+    made.add_argument("source", type=str, help="a run folder, or its file labels.safetensors")
     made.add_argument("label", type=str, nargs="?", help="name of the label")
     made.add_argument("--top", type=int, default=5, help="number of labels to list")
-    frequent = "for a vocabulary, in place of a label: the N most frequent words of letters alone, one line each"
+    frequent = (
+        "instead of a label, for a vocabulary: the labels nearest to each of the N most frequent words (letters only)"
+    )
     made.add_argument("--frequent", type=int, help=frequent)
     return made
 

@@ -37,10 +37,10 @@ OTHER_WAYS = {
 
 def _add_arguments(parser: Parser) -> None:
     parser.add_argument("grid", type=str, nargs="*", default=[], help=f"{GRID}, for example tau=1,2 beta=0.25,0.5")
-    parser.add_argument("--metric", type=str, help="validation metric to rank by; without it the one that matters most")
     parser.add_argument(
-        "--report", type=str, help="folder for table and figure; without it OUT/NAME-sweep-METHOD/report"
+        "--metric", type=str, help="validation metric to rank by; default: the one that selects best.pt"
     )
+    parser.add_argument("--report", type=str, help="folder for table and figure; default: OUT/NAME-sweep-METHOD/report")
 
 
 SWEEP = TrainingCommand(

@@ -28,9 +28,11 @@ def add_groups(parser: Any) -> None:
 
 def add_search(parser: Any) -> None:
     """Add the options of the search for an output; those that are not given are the run's."""
-    parser.add_argument("--beam_size", type=int, help="beam size, 1: greedy; without it as configured for the run")
-    parser.add_argument("--max_length", type=int, help="maximum number of output tokens; without it as for the run")
-    penalty = "exponent of the length that scores are divided by; without it as for the run"
+    parser.add_argument("--beam_size", type=int, help="beam size, 1: greedy; default: as configured for the run")
+    parser.add_argument(
+        "--max_length", type=int, help="maximum number of output tokens; default: as configured for the run"
+    )
+    penalty = "exponent of the length that scores are divided by; default: as configured for the run"
     parser.add_argument("--length_penalty", type=float, help=penalty)
 
 

@@ -83,10 +83,10 @@ class TrainingCommand:
         description = self.description.format(preset=preset.name, summary=preset.summary)
         parser = self._parser(description, config.methods, preset.values.get("seed", 0))
         add_config(parser, config, show_all="--help-all" in arguments)
-        for task, other in RECIPES.items():
-            parser.others |= {
-                f"--{field.name}": f"{task} presets, not of {preset.name}" for field in fields(other.config)
-            }
+        for other in RECIPES.values():
+            for field in fields(other.config):
+                tasks = [each for each, recipe in RECIPES.items() if field.name in recipe.config.defaults()]
+                parser.others[f"--{field.name}"] = f"{' and '.join(tasks)} presets, not of {preset.name}"
         values = config_values(config, preset.values, f"preset {preset.name}")
         own = {"seed", "method"} if self.method or self.methods == "none" else {"seed"}  # --seeds may replace the seed
         values = {key: value for key, value in values.items() if key not in own}
@@ -102,16 +102,17 @@ class TrainingCommand:
             several = "; several: separated by commas" if self.methods == "several" else ""
             text = f"{', '.join(methods)}{several}"
             parser.add_argument("--method", type=str, default=self.method or "label_embedding", help=text)
-        parser.add_argument("--seed", type=int, help=f"seed of a single run; without it {seed}")
+        parser.add_argument("--seed", type=int, help=f"seed of a single run; default: {seed}")
         kind: Any = int | Literal["auto"] if self.auto_seeds else int
         auto = "; auto: as many as --within needs" if self.auto_seeds else ""
         parser.add_argument("--seeds", type=kind, help=f"run seeds 0 to N-1{auto}")
         add_execution(parser)
-        parser.add_argument("--data", type=str, help="folder with the data, or its parent; without it LABELEMB_DATA")
+        data = "folder with the data, or its parent; default: the environment variable LABELEMB_DATA, else a download"
+        parser.add_argument("--data", type=str, help=data)
         parser.add_argument(
             "--out", type=str, default="runs", help="folder or URL for the run folders OUT/NAME/METHOD/seed-N"
         )
-        text = "NAME in the run folders; without it the name of the preset, or of your own data"
+        text = "NAME in the run folders; default: the name of the preset, or of your own data"
         parser.add_argument("--name", type=str, help=text)
         return parser
 

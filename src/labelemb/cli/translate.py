@@ -22,9 +22,7 @@ def parser(arguments: Sequence[str]) -> Parser:
     made.add_argument("run", type=str, help="a run folder, or a checkpoint in one")
     add_checkpoint(made, "of a run folder: last, best (lowest validation perplexity), or best by a score, such as bleu")
     add_search(made)
-    made.add_argument(
-        "--unk", type=bool, help="copy unknown words from the source; without it as configured for the run"
-    )
+    made.add_argument("--unk", type=bool, help="copy unknown words from the source; default: as configured for the run")
     made.add_argument("--batch_size", type=int, default=64, help="sentences per batch; changes the speed alone")
     return made
 

@@ -49,7 +49,12 @@ def read_preset(name: str) -> Preset:
     own = name.endswith((".yaml", ".yml"))
     if not own and name not in preset_names():
         known = preset_names()
-        raise ConfigError("preset", f"one of {', '.join(known)}, or a YAML file", repr(name), nearest(name, known))
+        path, hint = Path(name).expanduser(), nearest(name, known)
+        if path.suffix in (".csv", ".tsv", ".jsonl", ".parquet"):
+            hint = f"Your own texts: labelemb train text --dataset {path.suffix[1:]}:{name}"
+        elif path.is_dir():
+            hint = f"Your own images: labelemb train images --dataset imagefolder:{name}"
+        raise ConfigError("preset", f"one of {', '.join(known)}, or a YAML file", repr(name), hint)
     expected = "a readable YAML file"
     file = Path(name) if own else resources.files(__package__) / f"{name}.yaml"
     text = read_bounded(file, expected) if isinstance(file, Path) else file.read_text(encoding="utf-8")

@@ -69,10 +69,10 @@ class TrainingConfig(AllMethodOptions):
         terms: Comma-separated terms of the label-embedding loss: hard, soft, aux, embedding, cap.
         eval_interval: Optimizer steps between evaluations; null: once per epoch.
         impl: Implementation of the loss: ``auto``, ``eager``, ``chunked`` or ``fused``.
-        patience: Stop after this many evaluations without a better validation figure, the one that selects best.pt;
-            null: train all epochs.
+        patience: Stop after this many evaluations without an improvement of the validation metric that selects
+            best.pt; null: train all epochs.
         precision: ``fp32``, ``bf16`` or ``fp16`` (autocast); ``auto``: bf16 where the hardware supports it.
-        device: ``auto`` or ``cpu``.
+        device: ``auto`` (a GPU if there is one) or ``cpu``.
         sharding: How several processes (torchrun) share the weights: ``none``: each has all of them (DDP); ``fsdp``:
             weights, gradients and optimizer state are split between steps (PyTorch's ``fully_shard``).
         tracker: Experiment tracker that Accelerate knows (tensorboard, wandb, ...), or ``none``.

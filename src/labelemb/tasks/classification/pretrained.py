@@ -38,7 +38,9 @@ def pretrained_source(model: str) -> str:
     path = Path(source).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise DataError("model", "a folder with config.json, as save_pretrained writes it", f"{path} without it")
+            raise DataError(
+                "model", "a folder with config.json, as save_pretrained writes it", f"{str(path)!r} without it"
+            )
         return str(path)
     if source.count("/") > 1 or source.startswith((".", "/", "~")):
         raise DataError("model", "a folder with a pretrained model, or an id of the hub", f"no such folder: {source}")

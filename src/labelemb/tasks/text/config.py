@@ -24,7 +24,7 @@ class TextConfig(ClassificationConfig):
     The options shared by all tasks are documented in ``TrainingConfig`` and ``ClassificationConfig``.
 
     Args:
-        dataset: Labelled texts: ``csv:PATH``, ``tsv:PATH``, ``jsonl:PATH``, ``parquet:PATH`` or ``hub:ID``.
+        dataset: Labeled texts: ``csv:PATH``, ``tsv:PATH``, ``jsonl:PATH``, ``parquet:PATH`` or ``hub:ID``.
         valid_file: Validation file; null: a stratified tenth of the training texts.
         test_file: Test file; null: the hub's test split, else a stratified fifth of the training texts.
         text_column: Column with the text.
@@ -77,7 +77,8 @@ class TextConfig(ClassificationConfig):
         if self.dataset:
             choices.include(lambda: data.check_form(self.dataset))
         known = self.model == EMBEDDED or (self.is_pretrained and len(self.model) > len(PREFIX))
-        choices.expect(known, "model", f"{EMBEDDED} or hf:DIR_OR_ID", repr(self.model))
+        hint = f"A pretrained encoder: {PREFIX}{self.model}" if ":" not in self.model else ""
+        choices.expect(known, "model", f"{EMBEDDED} or hf:DIR_OR_ID", repr(self.model), hint)
         choices.expect_one_of("pooling", self.pooling, get_args(Pooling))
         for name in ("hidden_size", "max_length"):
             choices.expect(getattr(self, name) >= 1, name, "a whole number >= 1", getattr(self, name))

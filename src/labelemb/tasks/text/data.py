@@ -183,4 +183,6 @@ def check_form(dataset: str) -> None:
     """Raise ConfigError if the name of a data set has another form; suggest ``csv:`` for the path of a CSV file."""
     if not is_known(dataset):
         kind = kind_of(Path(dataset), "")
-        raise ConfigError("dataset", NAMES, repr(dataset), f"Write {kind}:{dataset}" if kind else "")
+        raise ConfigError(
+            "dataset", NAMES, repr(dataset) if dataset else "none", f"Write {kind}:{dataset}" if kind else ""
+        )

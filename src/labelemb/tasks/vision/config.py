@@ -33,7 +33,7 @@ class VisionConfig(ClassificationConfig):
     Args:
         dataset: ``digits``, ``mnist``, ``cifar10`` or ``cifar100``; ``imagefolder:PATH`` or ``hub:ID`` for own images.
         label_level: Labels of CIFAR-100: ``fine`` (100) or ``coarse`` (20).
-        image_size: Side length that own images are centre-cropped and resized to; null: that of the pretrained model,
+        image_size: Side length that own images are center-cropped and resized to; null: that of the pretrained model,
             else 32.
         validate: Whether to hold out a stratified tenth of the training images for validation; null: as published
             for a named data set, true for own images.
@@ -95,7 +95,8 @@ class VisionConfig(ClassificationConfig):
         choices.expect_one_of("auto_augment", self.auto_augment, get_args(AutoAugment))
         self.augment_options.check_values(choices)
         known = self.model in MODELS or self.is_pretrained
-        choices.expect(known, "model", f"{', '.join(MODELS)}, hf:DIR_OR_ID or timm:NAME", repr(self.model))
+        hint = f"A pretrained model: hf:{self.model} or timm:{self.model}" if ":" not in self.model else ""
+        choices.expect(known, "model", f"{', '.join(MODELS)}, hf:DIR_OR_ID or timm:NAME", repr(self.model), hint)
         for name in ("width", "image_size", "images_per_label"):
             value = getattr(self, name)
             choices.expect(value is None or value >= 1, name, "a whole number >= 1, or null", value)
