@@ -62,5 +62,5 @@ def test_onnx(trained: Case, tmp_path: Path) -> None:
 
 def test_models_of_other_kinds_are_refused(trained: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(trained[0]), "--to", "hf", "--out", str(tmp_path / "m")]) == 2
-    assert "to: expected onnx or torch: this model is none of transformers" in capsys.readouterr().err
+    assert "to: expected onnx or torch: this is not a model of transformers" in capsys.readouterr().err
     assert not (tmp_path / "m").exists()

@@ -49,12 +49,12 @@ def parser(arguments: Sequence[str]) -> Parser:
     """Return the parser."""
     made = Parser(
         "Evaluate a trained model on its own test data, or on other data: classification error and calibration, or "
-        "the scores of a text's outputs.",
+        "the scores of generated text.",
         "examples:\n  $ labelemb evaluate runs/digits/label_embedding/seed-0\n"
         "  359 images  error 1.11 %  top-5 error 0.00 %  nll 0.424  ECE 32.26 %\n"
         "  macro-F1 98.88 %  balanced accuracy 98.88 %\n"
         "  AURC 0.01 %  accuracy at 80 % coverage 100.00 %\n"
-        "  most often wrong: 8 5.7 %, 4 2.8 %, 3 2.7 %, 0 0.0 %, 1 0.0 %\n"
+        "  most often wrong: 8 5.7 %, 4 2.8 %, 3 2.7 %\n"
         "  $ labelemb evaluate runs/numbers-en-vi/label_embedding/seed-0 --checkpoint bleu\n"
         "  500 sentences  perplexity 1.002\n  exact 99.60  nrefs:1|case:mixed|tok:none|whole lines\n  ...",
     )
@@ -140,9 +140,20 @@ def _evaluate_classifier(chosen: Any) -> int:
     show(f"AURC {found.aurc:.2f} %  accuracy at 80 % coverage {found.accuracy_at_80:.2f} %")
     for name, one in severity.items():
         show(_severity_line(name, one))
-    worst = sorted(found.errors_by_label.items(), key=lambda pair: -pair[1])[:WORST]
-    show("most often wrong: " + ", ".join(f"{name} {error:.1f} %" for name, error in worst))
+    if worst := _worst(found.errors_by_label):
+        show("most often wrong: " + ", ".join(f"{name} {error:.1f} %" for name, error in worst))
     return 0
+
+
+def _worst(errors: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Return the labels with the largest errors, and those alone that have any.
+
+    Example:
+        >>> _worst({"cat": 0.0, "dog": 5.0, "owl": 20.0})
+        [('owl', 20.0), ('dog', 5.0)]
+    """
+    wrong = {name: error for name, error in errors.items() if error}
+    return sorted(wrong.items(), key=lambda pair: -pair[1])[:WORST]
 
 
 def _test_logits(model: "TrainedModel | TrainedTextModel", chosen: Any) -> "tuple[Tensor, Tensor, str]":

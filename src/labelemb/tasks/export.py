@@ -141,7 +141,7 @@ def _export_pretrained(trained: TrainedModel | TrainedTextModel, folder: Path) -
     encoder = getattr(model, "encoder", None)
     known = model.is_transformers if isinstance(model, PretrainedImageModel) else isinstance(encoder, PretrainedEncoder)
     if not known:
-        raise ConfigError("to", "onnx or torch: this model is none of transformers", "'hf'")
+        raise ConfigError("to", "onnx or torch: this is not a model of transformers", "'hf'")
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError("out", "a new or empty folder", str(folder))
     silence_transformers()
