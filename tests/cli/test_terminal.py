@@ -62,3 +62,28 @@ def test_exported_cells_are_no_formulas_and_names_come_back(labels: Path, tmp_pa
         header, *rows = csv.reader(file)
     assert not [cell for cell in [*header, *(row[0] for row in rows)] if cell.startswith(("=", "+", "-", "@"))]
     assert read_soft_labels(tmp_path / "x.csv", HOSTILE).shape == (len(HOSTILE), len(HOSTILE))
+
+
+INTERRUPTED = """
+import os, signal, sys
+
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[2]:
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                sum(range(1000))
+            except BaseException:  # some packages ignore whatever an import of theirs raises
+                pass
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where pytest runs in the background
+sys.meta_path.insert(0, Interrupted())
+from labelemb_command import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("module", ["torch", "labelemb.cli.parser"])
+def test_ctrl_c_while_packages_are_imported(module: str) -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED, "list", module], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "stopped\n")
