@@ -11,6 +11,7 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -287,7 +288,8 @@ def surroundings(place: Path, draw: random.Random) -> tuple[str, str]:
     if kind == "pipe":
         os.mkfifo(place / "pipe")
         content = draw.choice([b"a b\n" * 100, b"", (place / "train.src").read_bytes()])
-        threading.Thread(target=_feed, args=(place / "pipe", content), daemon=True).start()
+        other_end = (_drain, ()) if option in OUTPUTS else (_feed, (content,))
+        threading.Thread(target=other_end[0], args=(place / "pipe", *other_end[1]), daemon=True).start()
     if kind == "loop":
         (place / "loop").symlink_to("loop")
     if at:
@@ -299,9 +301,14 @@ def surroundings(place: Path, draw: random.Random) -> tuple[str, str]:
 VARIABLES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LABELEMB_DATA", "XDG_CACHE_HOME", "HOME", "COLUMNS", "TERM", "TMPDIR")
 
 
+OUTPUTS = ("--out", "--output", "--predictions", "--report", "--save_data")  # written to: a pipe needs a reader
+
+
+def _drain(pipe: Path) -> None:
+    with suppress(OSError):
+        pipe.read_bytes()
+
+
 def _feed(pipe: Path, content: bytes) -> None:
-    try:
-        with pipe.open("wb") as file:
-            file.write(content)
-    except OSError:
-        return
+    with suppress(OSError):
+        pipe.write_bytes(content)

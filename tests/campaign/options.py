@@ -56,6 +56,7 @@ def options(place: Path, draw: random.Random) -> tuple[str, str]:
     problem = problem_of(end)
     if end.code is None and any(file.endswith("history.jsonl") for file in files_in(place) - before):
         problem = ""  # it trains, for as long as it was told to
-    if not problem and end.code == 2 and (new := files_in(place) - before):
+    diverged = "NaN in " in end.said  # the run had begun
+    if not problem and end.code == 2 and not diverged and (new := files_in(place) - before):
         problem = f"refused, but left {sorted(new)[:3]}: {end.said[:200]}"
     return f"{' '.join(arguments)[:400]!r}", problem

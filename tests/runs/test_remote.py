@@ -8,8 +8,9 @@ import fsspec
 import pytest
 
 from labelemb.cli.main import main
+from labelemb.errors import DataError
 from labelemb.runs import RunFolder
-from labelemb.runs.remote import StagedRun
+from labelemb.runs.remote import StagedRun, download
 
 TRAIN = [
     "train",
@@ -70,3 +71,15 @@ def test_urls_that_cannot_be_used(capsys: pytest.CaptureFixture[str]) -> None:
     ):
         assert main([*TRAIN, "--out", url]) == 2
         assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/../../outside", "..\\outside"])
+def test_files_outside_of_the_folder_are_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys of an object store can be anything."""
+    files = type(fsspec.filesystem("memory"))
+    monkeypatch.setattr(files, "exists", lambda files, path: True)
+    monkeypatch.setattr(files, "find", lambda files, root: [f"{root}/{name}"])
+    monkeypatch.setattr(files, "cat_file", lambda files, path: b"content")
+    with pytest.raises(DataError, match="names of files below it"):
+        download("memory://hostile", tmp_path / "copy")
+    assert not list(tmp_path.iterdir())

@@ -160,7 +160,8 @@ def check_values(hidden: Tensor, targets: Tensor, num_labels: int, ignore_index:
         raise DataError("targets", expected, int(targets[wrong].flatten()[0]))
     broken = hidden.detach().isnan().any(dim=-1) & mask
     if broken.any():
-        raise DataError("hidden", "no NaN in rows that are not ignored", f"NaN in {int(broken.sum())} rows")
+        hint = "Where training has diverged, a lower learning rate or a maximum norm of the gradients helps"
+        raise DataError("hidden", "no NaN in rows that are not ignored", f"NaN in {int(broken.sum())} rows", hint)
 
 
 def check_mixed_values(hidden: Tensor, mixed: MixedTargets, num_labels: int, ignore_index: int) -> None:

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 import fsspec
 
-from labelemb.errors import ConfigError, DataError
+from labelemb.errors import ConfigError, DataError, LabelembError
 from labelemb.files import cache_folder, is_url, write_atomically
 from labelemb.runs.folder import RunFolder
 
@@ -44,12 +44,16 @@ def download(url: str, folder: Path, checkpoints: bool = True) -> set[Path]:
 
     Raises:
         ConfigError: The URL cannot be read.
+        DataError: A file would be copied to another place than below the folder.
     """
     copied = set()
     with _named("URL"):
         files, root = fsspec.core.url_to_fs(url)
         for path in files.find(root) if files.exists(root) else []:
-            local = folder / path[len(root) :].lstrip("/")
+            name = PurePosixPath(path[len(root) :].lstrip("/"))
+            if ".." in name.parts or "\\" in str(name):  # keys of an object store can be anything
+                raise DataError(url, "names of files below it", str(name))
+            local = folder / name
             if checkpoints or not local.match(CHECKPOINTS):
                 write_atomically(local, partial(_write, content=files.cat_file(path)))
                 copied.add(local)
@@ -127,6 +131,8 @@ def _named(argument: str) -> Iterator[Any]:
     """Raise ConfigError for whatever fsspec and the file systems behind it raise."""
     try:
         yield
+    except LabelembError:
+        raise
     except Exception as error:
         hint = "Each kind of URL needs its package, such as s3fs for s3://"
         raise ConfigError(argument, "a URL that fsspec can use", f"{type(error).__name__}: {error}", hint) from error
