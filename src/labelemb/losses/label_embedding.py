@@ -11,6 +11,7 @@ from labelemb.errors import ConfigError, check_at_least_one
 from labelemb.losses.controls import Control
 from labelemb.losses.label_embedding_checks import (
     check_embedding,
+    check_filter,
     check_objective,
     check_options,
     check_sharded,
@@ -69,6 +70,14 @@ class LabelEmbeddingLoss(ShardedLoss):
         chunk_bytes: Memory for the buffers of "chunked" and "fused"; None: a default for the device.
         control: Optional transform of the soft targets; training of the embedding is unchanged. "eager" only.
         process_group: Data-parallel group whose rows are counted; None: the default group.
+        filter_eps: Leaves small gradients out, for trained models, whose predictions are peaked ("chunked" and "fused";
+            cut cross entropy, arXiv 2411.09009, does so): with p - t the gradient of a row's logits before the mean,
+            t its target, labels for which its entries are smaller than this number in all rows of a chunk are left out
+            of the gradients of both weights and of the hidden state. So an entry of the gradient of a row h_i of the
+            hidden state is off by at most ``filter_eps * sum_j |W_j|``, of the gradient of a weight W_j by at most
+            ``filter_eps * sum_i |h_i|``, both times the factor of the mean over rows; for the auxiliary head with a cap
+            that is a sum over rows without that factor. Biases, the label embedding and the value are exact, and so is
+            all where "auto" chooses "eager". None: nothing is left out.
         embedding_rows: Share of the rows, above 0 and up to 1, from which the auxiliary head and the label embedding
             learn in training mode: the terms aux, embedding and cap are computed on ``max(1, round(share * N))`` rows
             drawn without replacement, each weighted N / k. Their expectation, and that of their gradients, is what all
@@ -116,6 +125,7 @@ class LabelEmbeddingLoss(ShardedLoss):
         process_group: Group = None,
         shard: LabelShard | None = None,
         embedding_rows: float = 1.0,
+        filter_eps: float | None = None,
     ) -> None:
         for name, value in (("hidden_size", hidden_size), ("num_labels", num_labels)):
             check_at_least_one(name, value)
@@ -124,9 +134,10 @@ class LabelEmbeddingLoss(ShardedLoss):
         check_implementation(impl, chunk_bytes)
         check_options(objective, impl, control)
         check_share(embedding_rows)
+        check_filter(filter_eps, impl)
         self.use_shard(shard)
         if shard is not None:
-            check_sharded(impl, objective, control)
+            check_sharded(impl, objective, control, filter_eps)
         self.hidden_size = hidden_size
         chosen = objective if objective is not None else Objective.vision()
         if embedding is None:
@@ -137,7 +148,7 @@ class LabelEmbeddingLoss(ShardedLoss):
         with contextlib.nullcontext() if shard is None else shard.fork_rng():
             self.auxiliary = local_linear(hidden_size, num_labels if shard is None else shard.size)
         self.impl, self.chunk_bytes, self.control, self.process_group = impl, chunk_bytes, control, process_group
-        self.embedding_rows = embedding_rows
+        self.embedding_rows, self.filter_eps = embedding_rows, filter_eps
         self.steps = self._uncounted_calls = self._draws = 0
         self.objective = chosen
 
@@ -184,6 +195,7 @@ class LabelEmbeddingLoss(ShardedLoss):
             rows.hidden.device,
             self.chunk_bytes,
             decays=self.objective.soft_end is not None,
+            filter_eps=self.filter_eps,
         )
         if backend is None:
             return label_embedding_loss(inputs, self.control)

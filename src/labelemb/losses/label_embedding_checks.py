@@ -29,15 +29,30 @@ def check_share(embedding_rows: float) -> None:
         raise ConfigError("embedding_rows", "a number above 0 and up to 1", embedding_rows)
 
 
-def check_sharded(impl: str, objective: Objective | None, control: Control | None) -> None:
+def check_filter(filter_eps: float | None, impl: str) -> None:
+    """Check the size of gradients that are left out, and that the implementation does so."""
+    if filter_eps is None:
+        return
+    if not (isinstance(filter_eps, int | float) and 0 <= filter_eps < 1):
+        raise ConfigError("filter_eps", "a number from 0 to below 1, or None", filter_eps)
+    if impl == "eager":
+        raise ConfigError("filter_eps", "None with impl 'eager'", filter_eps)
+
+
+def check_sharded(
+    impl: str, objective: Objective | None, control: Control | None, filter_eps: float | None = None
+) -> None:
     """Check that the other options allow labels in shards."""
     unsupported = {
         f"impl {impl!r}": impl not in ("auto", "eager"),
         "a running mean": objective is not None and objective.embedding_update == "running_mean",
         "a control": control is not None,
+        "filter_eps": filter_eps is not None,
     }
     if found := [name for name, given in unsupported.items() if given]:
-        raise ConfigError("shard", "None, or impl eager or auto without running mean and control", ", ".join(found))
+        raise ConfigError(
+            "shard", "None, or impl eager or auto without running mean, control and filter_eps", ", ".join(found)
+        )
 
 
 def check_objective(objective: Objective, impl: str, embedding: LabelEmbedding) -> None:

@@ -31,7 +31,13 @@ def check_implementation(impl: str, chunk_bytes: int | None) -> None:
 
 
 def select_backend(
-    impl: str, num_labels: int, device: torch.device, chunk_bytes: int | None, *, decays: bool = False
+    impl: str,
+    num_labels: int,
+    device: torch.device,
+    chunk_bytes: int | None,
+    *,
+    decays: bool = False,
+    filter_eps: float | None = None,
 ) -> "Chunked | None":
     """Return the chunked implementation to use, or None for eager.
 
@@ -43,6 +49,7 @@ def select_backend(
         device: Device of the hidden state.
         chunk_bytes: Memory for the buffers of a chunk; None: a default for the device.
         decays: Whether weights of terms change from step to step; the fused kernels are compiled for fixed ones.
+        filter_eps: See ``Chunked``.
     """
     if impl == "auto":
         fused = device.type == "cuda" and has_triton() and not decays
@@ -52,10 +59,10 @@ def select_backend(
     from labelemb.ops.chunked.driver import Chunked  # imports torch's compiler, to be kept out of graphs
 
     if impl == "chunked":
-        return Chunked(chunk_bytes=chunk_bytes)
+        return Chunked(chunk_bytes=chunk_bytes, filter_eps=filter_eps)
     from labelemb.ops.triton import TritonRowKernels  # imports triton
 
-    return Chunked(TritonRowKernels, chunk_bytes)
+    return Chunked(TritonRowKernels, chunk_bytes, filter_eps)
 
 
 def is_plain_linear(layer: nn.Module) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 from labelemb.functional import confidence_cap
 from labelemb.ops.chunked.chunks import ALIGNMENT, Arena, Chunk, SortedRows, plan_chunks
 from labelemb.ops.chunked.embeddings import ChunkEmbedding
-from labelemb.ops.chunked.layers import ChunkLinear
+from labelemb.ops.chunked.layers import ChunkLinear, significant_columns
 from labelemb.ops.chunked.parts import cut_by_label, in_parts
 from labelemb.ops.chunked.row_kernels import BlockLabels, RowKernels
 from labelemb.ops.precomputed_grads import Gradient
@@ -112,9 +112,15 @@ class BatchPass:
         weights = weights[rows].to(values.dtype)
         return values * (weights if values.dim() == 1 else weights[:, None])
 
-    def run(self, kernels: Sequence[RowKernels], chunk_bytes: int) -> None:
-        """Go through the rows in chunks whose buffers take ``chunk_bytes``; row kernels for each thread of row work."""
-        self._kernels, num_labels = kernels, self._num_labels
+    def run(self, kernels: Sequence[RowKernels], chunk_bytes: int, filter_eps: float | None = None) -> None:
+        """Go through the rows in chunks.
+
+        Args:
+            kernels: Row kernels for each thread of row work.
+            chunk_bytes: Memory for the buffers of a chunk.
+            filter_eps: See ``significant_columns``.
+        """
+        self._kernels, num_labels, self._filter_eps = kernels, self._num_labels, filter_eps
         self._group_list = self.rows.group.tolist()
         row_bytes, group_bytes = num_labels * self._hidden.dtype.itemsize, 0
         if self._layers.embedding is not None and self._uses("soft", "embedding"):
@@ -203,7 +209,11 @@ class BatchPass:
 
         self._each_block(chunk, auxiliary, work)
         if trains:
-            auxiliary.add_weight_gradient(z, hidden)
+            eps = self._filter_eps
+            if eps is not None and self._uses("cap"):  # a sum over rows outweighs means over them
+                eps *= max(1.0, float(self._cap_ratio))
+            columns = significant_columns(z, eps)
+            auxiliary.add_weight_gradient(z if columns is None else z[:, columns], hidden, columns)
 
     def _auxiliary_weight(self, log_p: Tensor) -> Tensor:
         """One factor per row of p2 - onehot y: the cap's gradient, c * p2[y] * (onehot y - p2), is a multiple of it.
@@ -268,9 +278,11 @@ class BatchPass:
 
         self._each_block(chunk, head, work)
         if trains:
-            head.add_weight_gradient(z, hidden)
+            columns = significant_columns(z, self._filter_eps)
+            dz = z if columns is None else z[:, columns]
+            head.add_weight_gradient(dz, hidden, columns)
             if self.hidden_gradient is not None:
-                self.hidden_gradient[chunk.rows] = head.input_gradient(z)
+                self.hidden_gradient[chunk.rows] = head.input_gradient(dz, columns)
 
 
 def _shift(part: slice, start: int) -> slice:

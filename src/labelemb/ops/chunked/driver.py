@@ -42,10 +42,13 @@ class Chunked:
         row_kernels: Makes the row kernels from (V, dtype of sums, device).
         chunk_bytes: Memory for all buffers of a chunk together; None: ``default_chunk_bytes``. A chunk has at least one
             row, whatever that takes.
+        filter_eps: Columns of a chunk's gradients dz1 and dz2 whose entries are all smaller are left out of the matrix
+            products with them; None: none.
     """
 
     row_kernels: Callable[[int, torch.dtype, torch.device], RowKernels] = TorchRowKernels
     chunk_bytes: int | None = None
+    filter_eps: float | None = None
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def label_embedding_loss(self, inputs: ObjectiveInputs) -> LossOutput:
@@ -70,14 +73,14 @@ class Chunked:
             chunk_bytes = self.chunk_bytes or default_chunk_bytes(len(hidden) * num_labels, device.type)
             if inputs.sampled is None:
                 batch = trained = BatchPass(rows, layers, dtype, weights, needs_hidden_grad)
-                batch.run(kernels, chunk_bytes)
+                batch.run(kernels, chunk_bytes, self.filter_eps)
             else:
                 trained = BatchPass(inputs.sampled, replace(layers, head=None), dtype, weights.without(*HEAD_TERMS))
-                trained.run(kernels, chunk_bytes)
+                trained.run(kernels, chunk_bytes, self.filter_eps)
                 batch = BatchPass(
                     rows, replace(layers, auxiliary=None), dtype, weights.without(*AUXILIARY_TERMS), needs_hidden_grad
                 )
-                batch.run(kernels, chunk_bytes)
+                batch.run(kernels, chunk_bytes, self.filter_eps)
             own_sums, sums = batch.sums(), trained.sums()
             sums |= {name: own_sums[name] for name in HEAD_TERMS}
             embedding_weight = weights.embedding(total_weight(trained.correct2, trained.rows.weights))
