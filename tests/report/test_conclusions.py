@@ -36,7 +36,7 @@ def compared(write_run: WriteRun, runs: Path, gain: float, spread: float, seeds:
         (-1.0, 0.2, "worse by 1 (0.86 to 1.14) points"),
         (0.0, 0.1, "alike within 0.2 points"),
         (0.1, 0.05, "better by 0.1 (0.06 to 0.14) points, but alike within 0.2 points"),
-        (0.1, 0.3, "more seeds would decide"),
+        (0.1, 0.3, "more seeds would probably decide"),
     ],
 )
 def test_a_line_per_method(write_run: WriteRun, runs: Path, gain: float, spread: float, said: str) -> None:

@@ -71,7 +71,7 @@ def more_seeds(difference: PairedDifference, margin: float | None = None, tests:
 
     Example:
         >>> more_seeds(PairedDifference(0.15, -0.02, 0.32, 8, 0.09, 0.2))
-        '8 more seeds would decide'
+        '8 more seeds would probably decide'
     """
     least = seeds_for_any_finding(tests)
     if difference.sd is None or difference.n < 3:
@@ -85,7 +85,7 @@ def more_seeds(difference: PairedDifference, margin: float | None = None, tests:
     if not possible or min(possible) > MOST_WORTH_NAMING:
         return f"even {MOST_WORTH_NAMING} seeds would hardly decide"
     more = max(min(possible) - difference.n, 1)
-    return f"{more} more {'seed' if more == 1 else 'seeds'} would decide"
+    return f"{more} more {'seed' if more == 1 else 'seeds'} would probably decide"
 
 
 def power_sentence(difference: PairedDifference, sizes: Sequence[float] = SIZES, tests: int = 1) -> str:
