@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one small workload; writes no file")
     parser.add_argument("--rounds", type=int, help="measured rounds (default 7; 30 with --quick)")
     parser.add_argument("--rows", type=int, nargs="*", help="only workloads with these numbers of rows")
-    parser.add_argument("--weights", choices=["random", "trained"], help="only workloads with these weights")
+    parser.add_argument("--weights", choices=["random", "trained", "peaked"], help="only workloads with these weights")
     parser.add_argument("--only", choices=TABLES, help="only this table")
     parser.add_argument("--threads", type=int, help="torch threads; with 1, CPU time is measured")
     parser.add_argument("--without", nargs="*", default=[], help="programs to skip")

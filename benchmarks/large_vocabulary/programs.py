@@ -27,6 +27,7 @@ class Program:
 def programs(device: str, quick: bool) -> dict[str, Program]:
     """Return the programs that this machine can run. The first is the reference of the ratios."""
     args = {"eager": library("eager"), "chunked": library("chunked")}
+    args["chunked, filter_eps 2^-12"] = library("chunked", filter_eps=2**-12)
     args |= {"eager, bf16": library("eager", bf16=True), "chunked, bf16": library("chunked", bf16=True)}
     if not quick:
         args["torch.compile(eager)"] = Program(compiled)
@@ -47,16 +48,17 @@ def programs(device: str, quick: bool) -> dict[str, Program]:
     return args
 
 
-def library(impl: Implementation, plain: bool = False, bf16: bool = False) -> Program:
+def library(impl: Implementation, plain: bool = False, bf16: bool = False, filter_eps: float | None = None) -> Program:
     """Return a loss of this library as a program."""
-    step = cross_entropy if plain else label_embedding
-    return Program(lambda problem: partial(step, problem, impl, bf16), plain, bf16)
+    if plain:
+        return Program(lambda problem: partial(cross_entropy, problem, impl, bf16), plain, bf16)
+    return Program(lambda problem: partial(label_embedding, problem, impl, bf16, filter_eps), plain, bf16)
 
 
-def label_embedding(problem: Problem, impl: Implementation, bf16: bool) -> None:
+def label_embedding(problem: Problem, impl: Implementation, bf16: bool, filter_eps: float | None = None) -> None:
     """Take one step of the label-embedding loss."""
     problem.zero_grad()
-    problem.loss.impl = impl
+    problem.loss.impl, problem.loss.filter_eps = impl, filter_eps
     with torch.autocast(problem.hidden.device.type, torch.bfloat16, enabled=bf16):
         out = problem.loss(problem.hidden, problem.head, problem.targets)
     out.loss.backward()
