@@ -79,7 +79,9 @@ def test_no_files(read: Callable[[Path, str], object], path: str) -> None:
         read(Path(path), "a file")
 
 
-@pytest.mark.parametrize("lengths", [[2**23, 2**25, 2**25], [2**32 - 1] * 8, [1] * 9, [2, 2, 3], [1] * 255])
+@pytest.mark.parametrize(
+    "lengths", [[2**23, 2**25, 2**25], [2**32 - 1] * 8, [1] * 9, [0, *[2**32 - 1] * 7], [2, 2, 3], [1] * 255]
+)
 def test_lengths_of_idx_files(lengths: list[int]) -> None:
     """Their product must not be taken modulo 2**64."""
     content = struct.pack(f">BBBB{len(lengths)}I", 0, 0, 8, len(lengths), *lengths)

@@ -51,7 +51,7 @@ def kills(place: Path, draw: random.Random) -> tuple[str, str]:
     moments = [draw.choice([draw.randrange(1, 12), draw.randrange(1, 60)]) for _ in range(draw.choice([1, 1, 2, 3]))]
     for moment in moments:
         end = command(line, killed, given, before=dying(moment))
-        if end.code not in (0, -signal.SIGKILL):
+        if end.code not in (0, -signal.SIGKILL) and _again(name, end):
             return f"{name} killed at {moments}", problem_of(end) or f"exit code {end.code}: {end.said[:200]}"
     ends = [command(line, folder, given) for folder in (whole, killed)]
     problem = problem_of(ends[1]) or ("" if ends[1].code == 0 else _again(name, ends[1])) or difference(whole, killed)

@@ -76,7 +76,10 @@ def parse_idx(content: bytes) -> Tensor:
     values = np.frombuffer(content[4 + 4 * axes :], dtype=np.uint8)
     if values.size != math.prod(shape):
         raise DataError("IDX file", f"{math.prod(shape)} bytes for shape {tuple(shape)}", values.size)
-    return torch.from_numpy(values.reshape(shape).copy())
+    try:
+        return torch.from_numpy(values.reshape(shape).copy())
+    except ValueError as error:  # no values, and lengths beside the 0 that no array can have
+        raise DataError("IDX file", "lengths of an array", tuple(shape)) from error
 
 
 def _read(name: str, folder: Path | None) -> bytes:
