@@ -125,10 +125,10 @@ def _yaml(target: Path, draw: random.Random) -> None:
 
 
 def _csv(target: Path, draw: random.Random) -> None:
-    rows = list(csv.reader(io.StringIO(target.read_text())))
+    rows = changed(list(csv.reader(io.StringIO(target.read_text()))), draw)
+    kept = [row for row in rows if isinstance(row, list)] if isinstance(rows, list) and draw.random() < 0.9 else []
     with target.open("w", newline="", errors="replace") as file:
-        rows = [row for row in changed(rows, draw) or [] if isinstance(row, list)] if draw.random() < 0.9 else []
-        csv.writer(file).writerows(rows)
+        csv.writer(file).writerows(kept)
 
 
 def _parquet(target: Path, draw: random.Random) -> None:
@@ -192,8 +192,13 @@ def _safetensors(target: Path, draw: random.Random) -> None:
     other = tensors(content[key], draw)
     if other.layout == torch.strided and other.numel() < 10**6:
         content[key] = other.contiguous()
-    metadata = {str(name): str(value) for name, value in dict(changed(header["__metadata__"], draw) or {}).items()}
-    target.write_bytes(save(content, {k.encode(errors="replace").decode(): v for k, v in metadata.items()}))
+    metadata = changed(header["__metadata__"], draw)
+    pairs = metadata.items() if isinstance(metadata, dict) else ()
+    target.write_bytes(save(content, {_encodable(name): _encodable(value) for name, value in pairs}))
+
+
+def _encodable(value: object) -> str:
+    return str(value).encode(errors="replace").decode()
 
 
 def _npz(target: Path, draw: random.Random) -> None:

@@ -59,8 +59,9 @@ def kills(place: Path, draw: random.Random) -> tuple[str, str]:
 
 
 def _again(name: str, end: End) -> str:
-    """Return what is wrong with a command that refuses to run again: an import that was finished does."""
-    return "" if name.startswith("import") and "a folder without a run" in end.said else end.said
+    """Return what is wrong with a command that refuses to run again: a finished import or export to a folder does."""
+    refusals = {"import": "a folder without a run", "export hf": "a new or empty folder"}
+    return "" if any(name.startswith(kind) and says in end.said for kind, says in refusals.items()) else end.said
 
 
 def difference(one: Path, other: Path) -> str:
