@@ -14,10 +14,26 @@ def stop(number: int, frame: FrameType | None) -> None:
     os._exit(130)
 
 
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, so that a command can clean up; within an import end the process at once."""
+    outer = frame
+    while outer is not None:
+        if outer.f_code.co_filename.startswith("<frozen importlib"):
+            stop(number, frame)
+        outer = outer.f_back
+    raise KeyboardInterrupt
+
+
 def main() -> int:
-    """Run the command line; ``labelemb.cli.main`` handles Ctrl-C from when a command begins."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not in the background, where it is ignored
+    """Run the command line; ``labelemb.cli.main`` uses ``interrupt`` from when a command begins."""
+    handled = (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )  # not in the background: there it is ignored
+    if handled:
         signal.signal(signal.SIGINT, stop)
     from labelemb.cli import main as run
 
-    return run()
+    code = run()
+    if handled:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command is done: its exit code stands
+    return code

@@ -87,3 +87,44 @@ sys.exit(main())
 def test_ctrl_c_while_packages_are_imported(module: str) -> None:
     done = subprocess.run([sys.executable, "-c", INTERRUPTED, "list", module], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, "stopped\n")
+
+
+LATE = """
+import os, signal, sys, labelemb_command
+
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "colorsys":
+            os.kill(os.getpid(), signal.SIGINT)
+            sum(range(1000))
+
+signal.signal(signal.SIGINT, labelemb_command.interrupt)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    sum(range(1000))
+except KeyboardInterrupt:
+    print("raised")
+sys.stdout.flush()
+sys.meta_path.insert(0, Interrupted())
+import colorsys
+"""
+
+
+def test_ctrl_c_raises_but_in_an_import_of_a_command() -> None:
+    done = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "raised\n", "stopped\n")
+
+
+DONE = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where pytest runs in the background
+from labelemb_command import main
+code = main()
+os.kill(os.getpid(), signal.SIGINT)
+sys.exit(code)
+"""
+
+
+def test_ctrl_c_after_the_end_does_not_change_the_exit_code() -> None:
+    done = subprocess.run([sys.executable, "-c", DONE, "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

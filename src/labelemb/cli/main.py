@@ -17,7 +17,7 @@ from labelemb.cli.terminal import abandon_output, end, notice, prepare, show_err
 from labelemb.errors import ConfigError, LabelembError, RunBusyError, nearest
 from labelemb.files import is_url
 from labelemb.memory import is_out_of_memory
-from labelemb_command import stop
+from labelemb_command import interrupt, stop
 
 if TYPE_CHECKING:
     from labelemb.cli.command import Command
@@ -132,7 +132,7 @@ def _run(arguments: list[str]) -> int:
 def _let_commands_clean_up() -> None:
     """Let Ctrl-C raise KeyboardInterrupt from now on; until here it ended the process at once."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is stop:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, interrupt)
 
 
 def _parse(arguments: list[str], name: str | None) -> Any:
