@@ -1,15 +1,18 @@
 """Files of labelled texts: every format gives the same rows; invalid files give a one-line error."""
 
 import gzip
+import io
 import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from labelemb.errors import DataError, LabelembError
 from labelemb.tasks.text import files
 from labelemb.tasks.text.data import DataOptions, load
-from labelemb.tasks.text.files import Columns, read_file
+from labelemb.tasks.text.files import LINE, Columns, read_file
 from tests.tasks.text.conftest import sentences, write_csv
 
 ROWS = [('a, "quoted" text', "x"), ("two\u2028lines", "y"), ("café", "x")]
@@ -150,3 +153,8 @@ def test_only_texts_and_labels_of_a_data_set_are_read(monkeypatch: pytest.Monkey
         files.read_hub("made-up", Columns(text="image"))
     with pytest.raises(DataError, match="a column 'body', got columns text, label, image"):
         files.read_hub("made-up", Columns(text="body", label="body"))
+
+
+@given(st.text(alphabet='a,"\r\n\x0b\u2028', max_size=12))
+def test_lines_are_those_of_an_open_file(content: str) -> None:
+    assert [found[0] for found in LINE.finditer(content)] == list(io.StringIO(content, newline=""))
