@@ -155,8 +155,7 @@ class PretrainedEncoder(nn.Module):
 def attention(max_length: int) -> dict[str, str]:
     """Return the change of the configuration that selects the attention for texts of up to ``max_length`` tokens.
 
-    On a CPU, PyTorch's fused attention takes several times as long as plain products for short texts in bfloat16
-    (forward and backward, 32 texts of 16 tokens, one core with AMX: 43 against 2 ms per layer of MiniLM).
+    On a CPU, PyTorch's fused attention takes several times as long as plain products for short texts in bfloat16.
     """
     return {} if torch.accelerator.is_available() or max_length > SHORT else {"attn_implementation": "eager"}
 
