@@ -1,15 +1,19 @@
 """Runs of other programs: recorded by hand, and imported from their logs."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 from labelemb.cli import main
-from labelemb.errors import ConfigError, DataError
+from labelemb.errors import ConfigError, DataError, LabelembError
 from labelemb.report import make_report
 from labelemb.runs import Recorder, RunFolder
 from labelemb.runs.importers import read_log
+from labelemb.runs.predictions import read_predictions
 
 
 def test_recorded_runs_are_compared(tmp_path: Path) -> None:
@@ -124,3 +128,39 @@ def test_what_is_no_log(name: str, content: str, says: str, tmp_path: Path, caps
     )
     assert says in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_logits_give_the_metrics_and_the_predictions(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    logits, labels = torch.randn(40, 5), torch.randint(5, (40,))
+    with Recorder(tmp_path, "a", "b", 0, label_names=list("vwxyz")) as recorder:
+        recorder.log(1, logits={"valid": (-logits, labels), "test": (-logits, labels)})
+        recorder.log(2, logits={"test": (logits, labels)}, valid_error=50.0)
+    line = recorder.run.history()[-1]
+    assert line["test_error"] == pytest.approx(100 * (logits.argmax(1) != labels).double().mean().item())
+    assert line["test_nll"] == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), rel=1e-5)
+    assert {"test_ece", "test_macro_f1", "test_aurc", "test_balanced_accuracy", "valid_error"} <= line.keys()
+    found = read_predictions(recorder.run.predictions_file)
+    assert found.keys() == {"last/test"}
+    assert found["last/test"].predicted.tolist() == logits.argmax(1).tolist()
+    assert list(recorder.run.errors_by_label()["test"]) == list("vwxyz")
+
+
+@pytest.mark.parametrize(
+    ("split", "logits", "labels", "says"),
+    [
+        ("train", torch.zeros(2, 3), torch.zeros(2, dtype=torch.long), "logits: expected valid or test"),
+        ("test", torch.zeros(2, 4), torch.zeros(2, dtype=torch.long), "expected shape (N, 3), N >= 1, got (2, 4)"),
+        ("test", torch.zeros(0, 3), torch.zeros(0, dtype=torch.long), "N >= 1, got (0, 3)"),
+        ("test", torch.zeros(2, 3), torch.zeros(3, dtype=torch.long), "expected int64 labels of shape (2,)"),
+        ("test", torch.zeros(2, 3), torch.zeros(2), "expected int64 labels"),
+        ("test", torch.zeros(2, 3), torch.tensor([0, -100]), "expected labels from 0 to 2, got -100 to 0"),
+        ("test", torch.full((2, 3), float("nan")), torch.tensor([0, 1]), "expected finite numbers"),
+    ],
+)
+def test_logits_that_do_not_fit(split: str, logits: Tensor, labels: Tensor, says: str, tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, "a", "b", 0, label_names=["x", "y", "z"])
+    with pytest.raises(LabelembError, match=re.escape(says)):
+        recorder.log(1, logits={split: (logits, labels)})
+    assert not recorder.run.history()
+    assert not recorder.run.predictions_file.exists()

@@ -26,6 +26,7 @@ SPLITS = {
     "train": "train",
 }
 ACCURACY = re.compile(r"(acc|accuracy|accuracy_top1|top1|acc1)$")
+TIMINGS = ("runtime", "per_second", "_time")  # how the names of a Trainer's timings of an evaluation end
 EVENTS = "events.out.tfevents.*"
 
 
@@ -41,11 +42,20 @@ def read_log(path: Path | str) -> list[Metrics]:
     path = Path(path)
     file = _find(path)
     rows = _read_events(file) if file.is_dir() else _read_json(file) if file.suffix == ".json" else _read_csv(file)
-    lines = _by_epoch(_renamed(rows))
+    lines = evaluations(rows)
     if not lines:
         expected = "evaluations: an epoch with a validation or test metric"
         raise DataError(str(path), expected, "none", "Log one with a name such as eval_accuracy or val_loss")
     return lines
+
+
+def evaluations(rows: Iterable[Mapping[str, Any]]) -> list[Metrics]:
+    """Return the evaluations among the rows of a log, oldest first, under this library's names; none without any.
+
+    Args:
+        rows: Entries such as those of ``log_history`` of transformers' Trainer.
+    """
+    return _by_epoch(_renamed(rows))
 
 
 def metric_name(name: str) -> str:
@@ -121,8 +131,11 @@ def _read_events(folder: Path) -> list[Mapping[str, Any]]:
 
 
 def _renamed(rows: Iterable[Mapping[str, Any]]) -> list[Metrics]:
-    """Keep the numbers under this library's names; accuracies become errors in percent."""
-    numbers = [{key: n for key, value in row.items() if (n := _number(value)) is not None} for row in rows]
+    """Keep the numbers but timings under this library's names; accuracies become errors in percent."""
+    numbers = [
+        {key: n for key, value in row.items() if (n := _number(value)) is not None and not key.endswith(TIMINGS)}
+        for row in rows
+    ]
     accuracies = {
         key
         for row in numbers

@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from labelemb.array_files import read_arrays, write_arrays
 from labelemb.errors import DataError
+from labelemb.metrics.calibration import RowScores
+
+TOP = 5  # most probable labels that are kept of each example
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,25 @@ class Predictions:
     true_probability: NDArray[np.float32]
     top: NDArray[Any] | None = None
     top_probability: NDArray[np.float32] | None = None
+
+    @classmethod
+    def of(cls, scores: RowScores, labels: Tensor, top: Tensor, top_probability: Tensor) -> "Predictions":
+        """Return the predictions behind the scores of N examples.
+
+        Args:
+            scores: Scores of the examples.
+            labels: True labels, int64, (N,).
+            top: The K most probable labels, int64, (N, K).
+            top_probability: Their probabilities, (N, K).
+        """
+        return cls(
+            label=labels.cpu().numpy(),
+            predicted=scores.predicted.long().cpu().numpy(),
+            confidence=scores.confidence.float().cpu().numpy(),
+            true_probability=torch.exp(-scores.nll).float().cpu().numpy(),
+            top=top.cpu().numpy(),
+            top_probability=top_probability.float().cpu().numpy(),
+        )
 
     @property
     def correct(self) -> NDArray[np.bool_]:

@@ -12,24 +12,15 @@ from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.method import LossContext
 from labelemb.methods import build_loss
 from labelemb.metrics.calibration import RowScores
-from labelemb.metrics.classification import (
-    balanced_accuracy,
-    error_percent,
-    errors_by_label,
-    macro_f1,
-    mean_entropy,
-    true_label_mass,
-)
-from labelemb.metrics.selective import selective_figures
-from labelemb.metrics.severity import group_numbers, severity_figures
+from labelemb.metrics.classification import errors_by_label, mean_entropy, true_label_mass
+from labelemb.metrics.held_out import held_out_figures
+from labelemb.metrics.severity import group_numbers
 from labelemb.runs import RunFolder
-from labelemb.runs.predictions import Predictions
+from labelemb.runs.predictions import TOP, Predictions
 from labelemb.tasks.classification.config import ClassificationConfig
 from labelemb.tasks.classification.imbalance import balanced_weights
 from labelemb.training.seeding import stream_seed
 from labelemb.training.task import Batch, Shard
-
-TOP = 5  # most probable labels that are kept of each example
 
 
 class ClassificationTask(ABC):
@@ -86,17 +77,10 @@ class ClassificationTask(ABC):
         metrics: dict[str, float] = {}
         for split, labels in self.held_out_labels(last).items():
             scores, *top = self._scores(model, split, len(labels), shard, total)
-            metrics[f"{split}_error"] = error_percent(round(float(scores.correct.sum())), len(labels))
-            metrics |= {f"{split}_{key}": value for key, value in scores.figures().items()}
-            count, predicted = len(self.label_names), scores.predicted.round().long()
-            metrics[f"{split}_macro_f1"] = macro_f1(predicted, labels, count)
-            metrics[f"{split}_balanced_accuracy"] = balanced_accuracy(scores.correct, labels, count)
-            metrics |= {f"{split}_{key}": value for key, value in selective_figures(scores).items()}
-            if self._groups is not None:
-                severity = severity_figures(predicted, labels, self._groups.to(labels.device))
-                metrics |= {f"{split}_{key}": value for key, value in severity.items()}
+            figures = held_out_figures(scores, labels, len(self.label_names), self._groups)
+            metrics |= {f"{split}_{key}": value for key, value in figures.items()}
             self._errors_by_label[split] = errors_by_label(scores.correct, labels, len(self.label_names))
-            self._predictions[split] = predictions_of(scores, labels, *top)
+            self._predictions[split] = Predictions.of(scores, labels, *top)
         if isinstance(self.loss, LabelEmbeddingLoss):
             soft_labels = self.loss.embedding.soft_labels()
             metrics |= {"true_label_mass": true_label_mass(soft_labels), "label_entropy": mean_entropy(soft_labels)}
@@ -125,25 +109,6 @@ class ClassificationTask(ABC):
         table = total(table)
         labels, probabilities = table[:, width : width + kept], table[:, width + kept :]
         return RowScores(*table[:, :width].unbind(1)), labels.round().long(), probabilities
-
-
-def predictions_of(scores: RowScores, labels: Tensor, top: Tensor, top_probability: Tensor) -> Predictions:
-    """Return the predictions behind the scores of a split.
-
-    Args:
-        scores: Scores of N rows.
-        labels: True labels, int64, (N,).
-        top: The K most probable labels, int64, (N, K).
-        top_probability: Their probabilities, (N, K).
-    """
-    return Predictions(
-        label=labels.cpu().numpy(),
-        predicted=scores.predicted.long().cpu().numpy(),
-        confidence=scores.confidence.float().cpu().numpy(),
-        true_probability=torch.exp(-scores.nll).float().cpu().numpy(),
-        top=top.cpu().numpy(),
-        top_probability=top_probability.float().cpu().numpy(),
-    )
 
 
 def build_classification_loss(

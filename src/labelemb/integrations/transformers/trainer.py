@@ -1,8 +1,4 @@
-"""Losses of this library inside the Trainer of Hugging Face transformers.
-
-``LabelEmbeddingTrainer(model=model, args=args, train_dataset=...)`` trains any model with a classification or
-language-model head; ``LabelEmbeddingMixin`` does the same for another subclass of ``Trainer``.
-"""
+"""``LabelEmbeddingTrainer`` and the mixin for other subclasses of ``Trainer``."""
 
 from pathlib import Path
 from typing import Any

@@ -1,0 +1,137 @@
+"""``record_run``: a run of any ``Trainer`` as a run folder, for ``labelemb report``."""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import Trainer
+
+from labelemb.errors import ConfigError
+from labelemb.integrations.transformers.trainer import LabelEmbeddingMixin
+from labelemb.losses.label_embedding import LabelEmbeddingLoss
+from labelemb.losses.loss_model import LossModel
+from labelemb.runs.folder import RunFolder
+from labelemb.runs.importers import evaluations
+from labelemb.runs.recorder import Recorder
+from labelemb.terms.embedding import LabelEmbedding
+
+
+def record_run(
+    trainer: Trainer,
+    test_dataset: Any,
+    experiment: str,
+    method: str | None = None,
+    *,
+    seed: int | None = None,
+    out: Path | str = "runs",
+    label_names: Sequence[str] | None = None,
+) -> RunFolder:
+    """Evaluate a trained classifier on test data and write ``OUT/EXPERIMENT/METHOD/seed-N``; return that folder.
+
+    The folder has the evaluations during training, the metrics and predictions on the test data and, if the loss learns
+    one, the label embedding. Record runs of ``Trainer`` and ``LabelEmbeddingTrainer`` with the same seeds, then
+    ``labelemb report OUT/EXPERIMENT`` compares them: intervals, confusion matrices, soft labels. With several
+    processes, call it on all of them.
+
+    Args:
+        trainer: A ``Trainer`` after ``train()``, of a model with one label per example.
+        test_dataset: Data that neither training nor model selection has used, as ``trainer.predict`` takes it.
+        experiment: Name of the data set or task.
+        method: Name of what is compared; None: "cross_entropy", "label_smoothing" or "label_embedding", as the trainer
+            has it.
+        seed: Random seed of the run; None: ``trainer.args.seed``.
+        out: Directory of all runs.
+        label_names: The V label names; None: those of the model's config.
+
+    Raises:
+        ConfigError: Before training, for a folder that holds a run already, for another kind of model, and without
+            ``method`` for a loss other than these.
+
+    Example:
+        ```python
+        trainer = LabelEmbeddingTrainer(model=model, args=args, train_dataset=train)
+        trainer.train()
+        record_run(trainer, test, experiment="intents")
+        ```
+    """
+    if not trainer.state.global_step:
+        raise ConfigError("trainer", "one that has trained", "no steps", "Call trainer.train() first")
+    model: Any = trainer.accelerator.unwrap_model(trainer.model)
+    number = trainer.args.seed if seed is None else seed
+    run = RunFolder.of(out, experiment, method or _method_of(trainer, model), number)
+    if run.finished:
+        hint = "Choose another seed or out, or remove that folder"
+        raise ConfigError("out", "a folder without a run", str(run.path), hint)
+    logits, labels = _predict(trainer, test_dataset)
+    if not trainer.is_world_process_zero():
+        return run
+    config = getattr(model.model if isinstance(model, LossModel) else model, "config", None)
+    digest = hashlib.sha256(labels.numpy().tobytes()).hexdigest()[:16]
+    names = label_names or _label_names(config, logits.shape[1])
+    settings = _settings(trainer, config)
+    recorder = Recorder(out, experiment, run.path.parent.name, number, settings, digest, names)
+    with recorder.run.locked():
+        lines = evaluations(trainer.state.log_history)
+        recorder.replace([])
+        position = {"epoch": max(1, math.ceil(trainer.state.epoch or 1)), "step": trainer.state.global_step}
+        last = lines.pop() if lines and lines[-1]["step"] >= position["step"] else {}
+        for line in lines:
+            recorder.log(**_metrics(line))
+        recorder.log(**_metrics({**last, **position}), logits={"test": (logits, labels)})
+        embedding = getattr(getattr(model, "loss", None), "embedding", None)
+        if isinstance(embedding, LabelEmbedding):
+            recorder.save_label_embedding(embedding)
+        recorder.finish()
+    return recorder.run
+
+
+def _method_of(trainer: Trainer, model: nn.Module) -> str:
+    """Return the name of the method that a trainer uses. Raises ConfigError for a loss without an obvious one."""
+    if isinstance(trainer, LabelEmbeddingMixin):
+        loss = getattr(model, "loss", None)
+        if type(loss) is LabelEmbeddingLoss:
+            return "label_embedding"
+        raise ConfigError("method", f"a name for runs with {type(loss).__name__}", None)
+    return "label_smoothing" if trainer.args.label_smoothing_factor else "cross_entropy"
+
+
+def _predict(trainer: Trainer, test_dataset: Any) -> tuple[Tensor, Tensor]:
+    """Return logits ``(N, V)`` and labels ``(N,)`` of the test data. Raises ConfigError for another kind of task."""
+    output = trainer.predict(test_dataset)
+    logits = output.predictions[0] if isinstance(output.predictions, tuple) else output.predictions
+    labels = output.label_ids
+    if not isinstance(labels, np.ndarray) or labels.ndim != 1 or np.ndim(logits) != 2:
+        found = f"predictions of shape {np.shape(logits)} and labels of shape {np.shape(labels)}"
+        raise ConfigError("test_dataset", "one label per example, with logits of all labels", found)
+    return torch.from_numpy(np.asarray(logits, dtype=np.float32)), torch.from_numpy(labels.astype(np.int64))
+
+
+def _label_names(config: Any, count: int) -> list[str] | None:
+    names = getattr(config, "id2label", None) or {}
+    return [str(names[number]) for number in range(count)] if set(names) == set(range(count)) else None
+
+
+def _settings(trainer: Trainer, config: Any) -> dict[str, Any]:
+    """Return the options that the report shows."""
+    args = trainer.args
+    return {
+        "model": str(
+            getattr(config, "_name_or_path", "") or getattr(config, "model_type", type(trainer.model).__name__)
+        ),
+        "steps": trainer.state.max_steps,
+        "batch_size": args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size,
+        "learning_rate": args.learning_rate,
+        "weight_decay": args.weight_decay,
+        "schedule": str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)),
+    }
+
+
+def _metrics(line: dict[str, Any]) -> dict[str, Any]:
+    """Return what ``Recorder.log`` takes of an evaluation."""
+    kept = {name: value for name, value in line.items() if name.startswith(("valid_", "test_"))}
+    return {"epoch": line["epoch"], "step": line["step"], **kept}

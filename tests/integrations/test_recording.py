@@ -1,0 +1,118 @@
+"""Runs of transformers' Trainer, recorded for ``labelemb report``."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+transformers = pytest.importorskip("transformers", reason="pip install 'labelemb[transformers]'")
+
+from labelemb import LabelEmbedding, LabelSmoothingLoss  # noqa: E402
+from labelemb.cli import main  # noqa: E402
+from labelemb.errors import ConfigError  # noqa: E402
+from labelemb.integrations.transformers import LabelEmbeddingTrainer, record_run  # noqa: E402
+from labelemb.report import make_report  # noqa: E402
+from labelemb.runs.predictions import read_predictions  # noqa: E402
+from tests.integrations.test_transformers import LABELS, Rows, arguments, bert  # noqa: E402
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "hf_compare.py"
+pytestmark = pytest.mark.filterwarnings("ignore")  # those of transformers and accelerate are theirs to mend
+NAMES = ["pay", "cancel", "refund", "login", "other"]
+
+
+def trained(folder: Path, kind: Any = transformers.Trainer, seed: int = 0, **options: Any) -> Any:
+    model = bert(id2label=dict(enumerate(NAMES)))
+    args = arguments(folder / "checkpoints", **{"max_steps": 6, "seed": seed, "eval_steps": 3, **options})
+    trainer = kind(model=model, args=args, train_dataset=Rows(24), eval_dataset=Rows(16))
+    trainer.train()
+    return trainer
+
+
+def test_both_trainers_are_compared(tmp_path: Path) -> None:
+    for seed in range(6):
+        for kind in (transformers.Trainer, LabelEmbeddingTrainer):
+            record_run(trained(tmp_path, kind, seed), Rows(40), "intents", out=tmp_path / "runs")
+    report = make_report([tmp_path / "runs" / "intents"], tmp_path / "report")
+    assert "label embedding against one-hot" in report.text
+    assert "6 paired seeds" in report.text
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert all(name in page for name in NAMES)  # of the soft labels and of the confused pairs
+
+
+def test_a_run_has_history_predictions_and_soft_labels(tmp_path: Path) -> None:
+    trainer = trained(tmp_path, LabelEmbeddingTrainer, eval_strategy="steps")
+    run, data = record_run(trainer, Rows(40), "intents", out=tmp_path), Rows(40)
+    assert run.path == tmp_path / "intents" / "label_embedding" / "seed-0"
+    assert run.finished
+    lines = run.history()
+    assert [line["step"] for line in lines] == [3, 6]
+    assert all("valid_nll" in line for line in lines)
+    assert "valid_runtime" not in lines[0]
+    found = read_predictions(run.predictions_file)["last/test"]
+    logits = trainer.export()(input_ids=data.words).logits
+    assert found.predicted.tolist() == logits.argmax(1).tolist()
+    assert lines[-1]["test_error"] == pytest.approx(100 * (logits.argmax(1) != data.labels).double().mean().item())
+    saved = LabelEmbedding.load(run.labels_file)
+    assert saved.label_names == NAMES
+    torch.testing.assert_close(saved.soft_labels(), trainer.label_embedding.soft_labels())
+
+
+def test_the_method_is_that_of_the_trainer(tmp_path: Path) -> None:
+    smoothed = trained(tmp_path, label_smoothing_factor=0.1)
+    assert record_run(smoothed, Rows(8), "a", out=tmp_path).path.parent.name == "label_smoothing"
+    model = bert(id2label=dict(enumerate(NAMES)))
+    loss = LabelSmoothingLoss(0.1)
+    other = LabelEmbeddingTrainer(model=model, args=arguments(tmp_path), train_dataset=Rows(8), loss=loss)
+    other.train()
+    with pytest.raises(ConfigError, match="method: expected a name for runs with LabelSmoothingLoss"):
+        record_run(other, Rows(8), "a", out=tmp_path)
+    assert record_run(other, Rows(8), "a", "mine", out=tmp_path).path.parent.name == "mine"
+
+
+def test_what_cannot_be_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = bert(id2label=dict(enumerate(NAMES)))
+    trainer = transformers.Trainer(model=model, args=arguments(tmp_path), train_dataset=Rows(8))
+    with pytest.raises(ConfigError, match="trainer: expected one that has trained"):
+        record_run(trainer, Rows(8), "a", out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+    trainer.train()
+    run = record_run(trainer, Rows(8), "a", out=tmp_path / "runs")
+    with pytest.raises(ConfigError, match="expected a folder without a run"):
+        record_run(trainer, Rows(8), "a", out=tmp_path / "runs")
+    run.finished_file.unlink()  # as if it had been killed before the end
+    assert record_run(trainer, Rows(8), "a", out=tmp_path / "runs").finished
+    tokens = transformers.Trainer(
+        model=bert("BertForTokenClassification"), args=arguments(tmp_path), train_dataset=Rows(8, "tokens")
+    )
+    tokens.train()
+    with pytest.raises(ConfigError, match="test_dataset: expected one label per example"):
+        record_run(tokens, Rows(8, "tokens"), "b", out=tmp_path / "runs")
+    assert not (tmp_path / "runs" / "b").exists()
+    assert main(["predict", str(run.path)]) == 2  # the model is not in the folder
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_example_fine_tunes_on_a_csv_file(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *NAMES]
+    (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+    bert().bert.save_pretrained(tmp_path / "encoder")
+    transformers.BertTokenizerFast(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path / "encoder")
+    with (tmp_path / "intents.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(
+            [("text", "label"), *((f"{name} {name}", name) for name in NAMES for _ in range(10))]
+        )
+    command = [sys.executable, str(EXAMPLE), "intents.csv", "encoder", "--seeds", "1", "--epochs", "1"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("test error") == 2
+    assert "intents" in make_report([tmp_path / "runs" / "intents"], tmp_path / "report").text
+
+
+assert len(NAMES) == LABELS
