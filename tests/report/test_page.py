@@ -145,7 +145,7 @@ def test_a_hundred_labels_and_twenty_seeds_stay_small(write_run: WriteRun, runs:
 
 
 def test_only_baseline_runs(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
-    write_run("cross_entropy", 0, test=[2.0])
+    write_run("cross_entropy", 0, test=[3.0, 2.0])
     report = make_report([runs], tmp_path / "out")
     assert {path.stem for path in report.figures} == {"curves-mnist-mlp", "loss-mnist-mlp"}
     tags = read(report.page)

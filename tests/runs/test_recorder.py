@@ -164,3 +164,11 @@ def test_logits_that_do_not_fit(split: str, logits: Tensor, labels: Tensor, says
         recorder.log(1, logits={split: (logits, labels)})
     assert not recorder.run.history()
     assert not recorder.run.predictions_file.exists()
+
+
+def test_the_report_of_recorded_runs_invents_no_curves(tmp_path: Path) -> None:
+    for method in ("cross_entropy", "label_embedding"):
+        with Recorder(tmp_path, "intents", method, 0, {"learning_rate": 1e-4, "schedule": "linear"}) as recorder:
+            recorder.log(3, step=30, test_error=10.0)
+    report = make_report([tmp_path / "intents"], tmp_path / "report")
+    assert not [path for path in report.figures if path.stem.startswith(("curves", "loss"))]

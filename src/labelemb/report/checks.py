@@ -6,9 +6,9 @@ from typing import Any
 
 from labelemb.methods import METHODS
 from labelemb.report.experiment import Experiment, Group
-from labelemb.report.findings import plural
 from labelemb.report.methods import method_title
 from labelemb.report.run import Run, is_finite
+from labelemb.report.wording import plural
 from labelemb.terms.objective import Objective
 
 # What may differ between methods: the loss, and where and how it is computed. Everything else must be equal.

@@ -6,11 +6,7 @@ from labelemb.methods import BASELINE
 from labelemb.report.comparison import ALPHA, MethodResult, compare_methods, format_p
 from labelemb.report.experiment import Convergence, Experiment
 from labelemb.report.methods import method_title
-
-
-def plural(count: int, noun: str) -> str:
-    """Return "1 seed", "2 seeds"."""
-    return f"{count} {noun}" + ("" if count == 1 else "s")
+from labelemb.report.wording import plural
 
 
 def verdict(result: MethodResult, lower: bool = True) -> str:

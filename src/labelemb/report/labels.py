@@ -14,6 +14,7 @@ from labelemb.report.experiment import Group
 from labelemb.report.label_layout import Array, label_distances, stress_map
 from labelemb.report.methods import method_title
 from labelemb.report.similarity import label_indices, names_of
+from labelemb.report.wording import mean_of_seeds
 from labelemb.terms.embedding import LabelEmbedding
 
 Order = Literal["cluster", "given"]
@@ -57,7 +58,7 @@ class LabelView:
     @property
     def source(self) -> str:
         """Return experiment, method, number of seeds and displayed labels as text."""
-        seeds = "1 seed" if self.seeds == 1 else f"mean of {self.seeds} seeds"
+        seeds = mean_of_seeds(self.seeds)
         part = "" if len(self.names) == self.num_labels else f", {len(self.names)} of {self.num_labels} labels"
         return f"{self.experiment}, {method_title(self.method)}, {seeds}{part}"
 

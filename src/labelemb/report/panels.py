@@ -20,6 +20,7 @@ from labelemb.report.labels import MAX_LABELS, LabelView, Order
 from labelemb.report.methods import method_title
 from labelemb.report.metric import TEXT_METRICS
 from labelemb.report.profiles import SeveralExperiments
+from labelemb.report.wording import mean_of_seeds
 
 LEARNING_RATE = "learning_rate"
 _TRAINING = (
@@ -125,7 +126,7 @@ def confusion_panel(experiment: str, predictions: Sequence[GroupPredictions]) ->
         confusion = found.confusion()
         if 1 < len(names) <= MAX_LABELS:
             name = f"confusion-{file_slug(experiment)}-{file_slug(found.method)}"
-            title = f"{experiment}, {method_title(found.method)}, mean of {len(found.by_seed)} seeds"
+            title = f"{experiment}, {method_title(found.method)}, {mean_of_seeds(len(found.by_seed))}"
             axis_names = ("true label", "predicted label", "% of the examples of a label")
             sentence = "{value} % of the test examples of “{row}” are predicted as “{column}”"
             chart = matrix_chart(name, confusion, names, title, axis_names, sentence)
@@ -188,7 +189,7 @@ def _curve_choices(experiment: Experiment, quantities: Sequence[Quantity], palet
     choices: list[Choice] = []
     for quantity in quantities:
         found = [curves for group in experiment.groups.values() if (curves := _curves(group, quantity))]
-        if found:
+        if any(len(curves.mean) > 1 for curves in found):  # one point is no curve
             chart = curves_chart(name, experiment, quantity, found, palette)
             choices.append(_choice(quantity.name, chart, not choices))
     return choices

@@ -8,8 +8,8 @@ from labelemb.errors import DataError
 from labelemb.metrics.human import read_similarity
 from labelemb.report.agreement import AgreementReport, compare_runs
 from labelemb.report.experiment import Experiment
-from labelemb.report.findings import plural
 from labelemb.report.methods import method_title
+from labelemb.report.wording import plural
 
 PERMUTATIONS = 999
 ByMethod = Mapping[str, AgreementReport]

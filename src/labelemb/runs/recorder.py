@@ -79,7 +79,7 @@ class Recorder:
             raise ConfigError("seed", "a whole number >= 0", repr(seed))
         self.run = RunFolder.of(out, experiment, method, seed)
         signature = collect_provenance(seed, data_digest or experiment, "cpu")
-        self.run.open({"method": method, "seed": seed, **(config or {})}, signature)
+        self.run.open({"method": method, "seed": seed, **(config or {})}, {**signature, "recorded": True})
         if label_names is not None:
             write_json(self.run.data_file, {"label_names": list(label_names)}, indent=2)
         self._label_names = None if label_names is None else list(label_names)

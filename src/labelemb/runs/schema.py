@@ -28,6 +28,7 @@ class Signature(TypedDict):
     seed: NotRequired[NonNegativeInt]
     data_digest: NotRequired[str]
     note: NotRequired[str]
+    recorded: NotRequired[bool]
     resumed: NotRequired[list[dict[str, Scalar]]]
 
 

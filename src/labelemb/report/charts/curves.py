@@ -12,9 +12,9 @@ from labelemb.errors import ConfigError
 from labelemb.methods import BASELINE
 from labelemb.report.charts.style import RULE, WIDTH, Chart, Palette, new_figure, rc_context, set_labels
 from labelemb.report.experiment import Experiment, Group
-from labelemb.report.findings import plural
 from labelemb.report.methods import method_title
 from labelemb.report.run import Run
+from labelemb.report.wording import plural
 from labelemb.training.optimizers import OptimizerSettings, learning_rate_at
 
 Points = list[tuple[float, float]]
@@ -68,6 +68,8 @@ def learning_rate_curves(group: Group) -> Curves | None:
 
 
 def _learning_rates(run: Run) -> Points:
+    if run.signature.get("recorded"):  # by another training loop, whose schedule is not known
+        return []
     known = {field.name for field in fields(OptimizerSettings)}
     try:
         settings = OptimizerSettings(**{key: value for key, value in run.config.items() if key in known})
@@ -78,7 +80,7 @@ def _learning_rates(run: Run) -> Points:
             for (epoch, _), line in zip(run.curve("step"), run.history, strict=True)
         ]
     except (ConfigError, KeyError, TypeError, ValueError, ZeroDivisionError):
-        return []  # a run of another program, whose configuration has other keys
+        return []  # a run of an older version, whose configuration has other keys
 
 
 def mean_curves(method: str, seeds: dict[int, Points]) -> Curves | None:

@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 
 from labelemb.report.charts.style import INK, MUTED, RULE, Chart, Palette, new_figure, rc_context, set_labels
 from labelemb.report.comparison import MethodComparison, MethodResult
-from labelemb.report.findings import plural, verdict
+from labelemb.report.findings import verdict
 from labelemb.report.methods import method_title
+from labelemb.report.wording import plural
 
 
 def intervals_chart(

@@ -8,12 +8,13 @@ from labelemb.report.checks import comparability_warnings, unfinished_runs
 from labelemb.report.comparison import MISSING, MethodComparison, MethodResult, comparison_cells, severity_cells
 from labelemb.report.conclusions import MethodConclusion, seeds_table
 from labelemb.report.experiment import Experiment, Group
-from labelemb.report.findings import convergence_sentence, plural, verdict
+from labelemb.report.findings import convergence_sentence, verdict
 from labelemb.report.labels import LabelView, top_pairs
 from labelemb.report.methods import method_title
 from labelemb.report.panels import Panel
 from labelemb.report.run import SELECTIONS
 from labelemb.report.tradeoffs import Tradeoff, tradeoffs
+from labelemb.report.wording import plural
 
 Cell = tuple[str, float | str | None]  # text, and what the column is sorted by
 _NO_VALUE: Cell = (MISSING, None)

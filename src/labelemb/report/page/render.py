@@ -27,6 +27,7 @@ from labelemb.report.page.content import (
     warning_lines,
 )
 from labelemb.report.panels import Choice, Panel
+from labelemb.report.wording import mean_of_seeds
 
 _SCRIPTS = ("page.js", "charts.js", "neighbours.js")
 
@@ -119,8 +120,7 @@ def _data(content: PageContent, charts: _Charts) -> Any:
 
 def _neighbours(view: LabelView) -> Any:
     near = [[[name, round(value, 6)] for name, value in found] for found in view.neighbours]
-    seeds = "1 seed" if view.seeds == 1 else f"mean of {view.seeds} seeds"
-    return {"names": view.names, "neighbours": near, "seeds": seeds}
+    return {"names": view.names, "neighbours": near, "seeds": mean_of_seeds(view.seeds)}
 
 
 def _asset(name: str) -> str:
