@@ -15,7 +15,7 @@ from labelemb.ops.chunked.chunks import ALIGNMENT, Arena, Chunk, SortedRows, pla
 from labelemb.ops.chunked.embeddings import ChunkEmbedding
 from labelemb.ops.chunked.layers import ChunkLinear, significant_columns
 from labelemb.ops.chunked.parts import cut_by_label, in_parts
-from labelemb.ops.chunked.row_kernels import BlockLabels, RowKernels
+from labelemb.ops.chunked.row_kernels import AuxiliaryTerms, HeadTerms, RowKernels, RowLabels
 from labelemb.ops.precomputed_grads import Gradient
 from labelemb.terms.reduction import TermWeights
 from labelemb.terms.rows import Rows
@@ -30,9 +30,6 @@ class Biased(Protocol):
 
     def add_bias_gradient(self, sums: Tensor) -> None:
         """Accumulate column sums of a gradient, shape ``(V,)``."""
-
-
-BlockWork = Callable[[RowKernels, slice, slice, BlockLabels], Tensor | None]  # block in the chunk and in the batch
 
 
 @dataclass(frozen=True)
@@ -160,73 +157,56 @@ class BatchPass:
         if self._layers.head is not None:
             self._head(chunk, z, self._layers.head, sums if self._uses("soft") else None)
 
-    def _each_block(self, chunk: Chunk, layer: ChunkLinear, work: BlockWork) -> None:
-        """Do the work of each block of a chunk's rows; its results, gradients, make the layer's bias gradient."""
-        first = chunk.rows.start
-
-        def do(kernels: RowKernels, block: slice) -> Tensor | None:
-            rows = _shift(block, first)
-            at = BlockLabels(self.rows.labels[rows], self.rows.group[rows] - chunk.groups.start)
-            return work(kernels, block, rows, at)
-
-        self._do_blocks(cut_by_label(self._group_list[chunk.rows], len(self._kernels)), layer, do)
-
-    def _do_blocks(
-        self, parts: Sequence[slice], layer: Biased, do: Callable[[RowKernels, slice], Tensor | None]
+    def _in_parts(
+        self, group: Sequence[int], layer: Biased | None, work: Callable[[RowKernels, slice, Tensor | None], None]
     ) -> None:
-        """Do the blocks of each part one after another, the parts side by side."""
+        """Do the work of each part of a chunk's rows, side by side; their column sums make the bias gradient.
 
-        def column_sums(number: int, part: slice) -> Tensor | None:
-            kernels, total = self._kernels[number], None
-            for block in kernels.blocks(part.stop - part.start):
-                gradient = do(kernels, _shift(block, part.start))
-                if gradient is not None and layer.trains_bias:  # while it is in the caches and not yet rounded
-                    sums = gradient.sum(0, dtype=self._wide)
-                    total = sums if total is None else total.add_(sums)
-            return total
+        Args:
+            group: Label of each row, ascending: those of a label are in the same part.
+            layer: What the bias belongs to; None: no gradients are wanted.
+            work: Called with kernels, rows and column sums to add to.
+        """
+        parts = cut_by_label(group, len(self._kernels))
+        sums: list[Tensor | None] = [None] * len(parts)
+        if layer is not None and layer.trains_bias:
+            sums = list(self._hidden.new_zeros(len(parts), self._num_labels, dtype=self._wide).unbind())
 
-        for total in in_parts(column_sums, parts):
-            if total is not None:
-                layer.add_bias_gradient(total)
+        def do(number: int, rows: slice) -> None:
+            work(self._kernels[number], rows, sums[number])
+
+        in_parts(do, parts)
+        for part in sums:
+            if layer is not None and part is not None:
+                layer.add_bias_gradient(part)
+
+    def _labels(self, chunk: Chunk) -> RowLabels:
+        weights = self.rows.weights
+        return RowLabels(
+            self.rows.labels[chunk.rows],
+            self.rows.group[chunk.rows] - chunk.groups.start,
+            None if weights is None else weights[chunk.rows].to(self._wide),
+        )
 
     def _auxiliary(self, chunk: Chunk, z: Tensor, auxiliary: ChunkLinear, sums: Tensor | None) -> None:
         """Terms aux and cap; adds softmax(z2 / tau) of the correct rows to ``sums`` (u, V) by label."""
-        hidden = self._hidden[chunk.rows]
+        hidden, objective, at = self._hidden[chunk.rows], self._objective, self._labels(chunk)
         trains = auxiliary.trains and self._uses("aux", "cap")
+        cap = self._cap_ratio if self._uses("cap") else None
+        terms = AuxiliaryTerms(self._uses("aux"), cap, objective.alpha, objective.cap == "absolute", objective.tau)
+        log_p, correct = self._log_p2[chunk.rows], self.correct2[chunk.rows]
         auxiliary.logits(hidden, z)
 
-        def work(kernels: RowKernels, block: slice, rows: slice, at: BlockLabels) -> Tensor | None:
-            stats = kernels.statistics(z[block], at.labels, self._objective.tau if sums is not None else None)
-            assert stats.log_p is not None
-            assert stats.correct is not None
-            self._log_p2[rows], self.correct2[rows] = stats.log_p, stats.correct
-            if sums is not None:
-                kernels.add_softmax_by_label(z[block], stats, at, stats.correct, sums)
-            if not trains:
-                return None
-            weight = self._weighted(self._auxiliary_weight(stats.log_p), rows)
-            return kernels.auxiliary_gradient(z[block], stats, at, weight)
+        def work(kernels: RowKernels, rows: slice, columns: Tensor | None) -> None:
+            log_p[rows], correct[rows], _ = kernels.auxiliary(z[rows], at[rows], terms, sums, trains, columns)
 
-        self._each_block(chunk, auxiliary, work)
+        self._in_parts(self._group_list[chunk.rows], auxiliary if trains else None, work)
         if trains:
             eps = self._filter_eps
-            if eps is not None and self._uses("cap"):  # a sum over rows outweighs means over them
-                eps *= max(1.0, float(self._cap_ratio))
+            if eps is not None and cap is not None:  # a sum over rows outweighs means over them
+                eps *= max(1.0, float(cap))
             columns = significant_columns(z, eps)
             auxiliary.add_weight_gradient(z if columns is None else z[:, columns], hidden, columns)
-
-    def _auxiliary_weight(self, log_p: Tensor) -> Tensor:
-        """One factor per row of p2 - onehot y: the cap's gradient, c * p2[y] * (onehot y - p2), is a multiple of it.
-
-        log_p: log p2[y], shape ``(n,)``. Returns shape ``(n,)``.
-        """
-        p = log_p.exp()
-        weight = torch.ones_like(p) if self._uses("aux") else torch.zeros_like(p)
-        if self._uses("cap"):
-            excess = p - self._objective.alpha
-            slope = (excess > 0).to(p.dtype) if self._objective.cap == "hinge" else excess.sign()
-            weight -= self._cap_ratio * slope * p
-        return weight
 
     def _embedding(self, chunk: Chunk, e: Tensor, embedding: ChunkEmbedding, sums: Tensor) -> None:
         """Term embedding; turns ``sums`` (u, V) into softmax(e) where the soft term needs it. e: (u, V), a buffer."""
@@ -235,55 +215,43 @@ class BatchPass:
             torch.softmax(embedding.logits(labels, e), 1, dtype=sums.dtype, out=sums)
             return
         counts = sums.new_zeros(len(sums))
-        group = self.rows.group[chunk.rows] - chunk.groups.start
-        counts.index_add_(0, group, self._weighted(self.correct2[chunk.rows].to(counts.dtype), chunk.rows))
-        if self.rows.weights is not None:  # the same for all rows of a label
-            weights = self.rows.weights[chunk.rows].to(sums.dtype)
-            sums.mul_(sums.new_ones(len(sums)).index_copy_(0, group, weights)[:, None])
+        at = self._labels(chunk)
+        counts.index_add_(0, at.group, self._weighted(self.correct2[chunk.rows].to(counts.dtype), chunk.rows))
+        if at.weights is not None:  # the same for all rows of a label
+            sums.mul_(sums.new_ones(len(sums)).index_copy_(0, at.group, at.weights)[:, None])
         if not self._uses("soft") and counts.device.type == "cpu":  # a GPU would have to wait for the count
             taught = counts.nonzero().squeeze(1)  # a label without a row to learn from adds nothing
             labels, counts, sums, e = labels[taught], counts[taught], sums[taught], e[: len(taught)]
         embedding.logits(labels, e)
         values = torch.zeros_like(counts)
 
-        def work(kernels: RowKernels, block: slice) -> Tensor:
-            values[block], de = kernels.embedding_gradient(e[block], sums[block], counts[block], embedding.rectified)
-            return de
+        def work(kernels: RowKernels, rows: slice, columns: Tensor | None) -> None:
+            values[rows] = kernels.embedding(e[rows], sums[rows], counts[rows], embedding.rectified, columns)
 
-        self._do_blocks(cut_by_label(range(len(labels)), len(self._kernels)), embedding, work)
+        self._in_parts(range(len(labels)), embedding, work)
         self._distilled += values.sum()
         if embedding.trains:
             embedding.add_weight_gradient(e, labels)
 
     def _head(self, chunk: Chunk, z: Tensor, head: ChunkLinear, q: Tensor | None) -> None:
         """Terms hard and soft. q: (u, V), softmax of the embedding's rows; None where the soft term is off."""
-        hidden, objective = self._hidden[chunk.rows], self._objective
+        hidden, objective, at = self._hidden[chunk.rows], self._objective, self._labels(chunk)
         trains = (head.trains or self.hidden_gradient is not None) and self._uses("hard", "soft")
-        weights = tuple(objective.weights[name] if self._uses(name) else 0.0 for name in ("hard", "soft"))
-        temperature = objective.soft_temperature
+        hard, soft = (objective.weights[name] if self._uses(name) else 0.0 for name in ("hard", "soft"))
+        terms = HeadTerms(hard, soft, objective.soft_temperature)
+        log_p, correct, values = self._log_p1[chunk.rows], self.correct1[chunk.rows], self._soft[chunk.rows]
         head.logits(hidden, z)
 
-        def work(kernels: RowKernels, block: slice, rows: slice, at: BlockLabels) -> Tensor | None:
-            tempered = q is not None and temperature != 1
-            stats = kernels.statistics(z[block], at.labels, temperature if tempered else None)
-            assert stats.log_p is not None
-            assert stats.correct is not None
-            self._log_p1[rows], self.correct1[rows] = stats.log_p, stats.correct
-            if not trains and q is None:
-                return None
-            self._soft[rows], dz = kernels.head_gradient(z[block], stats, at, q, (weights[0], weights[1]))
-            if not trains:
-                return None
-            return dz if self.rows.weights is None else z[block].copy_(self._weighted(dz, rows))
+        def work(kernels: RowKernels, rows: slice, columns: Tensor | None) -> None:
+            found = kernels.head(z[rows], at[rows], terms, q, trains, columns)
+            log_p[rows], correct[rows] = found.log_p, found.correct
+            if found.soft is not None:
+                values[rows] = found.soft
 
-        self._each_block(chunk, head, work)
+        self._in_parts(self._group_list[chunk.rows], head if trains else None, work)
         if trains:
             columns = significant_columns(z, self._filter_eps)
             dz = z if columns is None else z[:, columns]
             head.add_weight_gradient(dz, hidden, columns)
             if self.hidden_gradient is not None:
                 self.hidden_gradient[chunk.rows] = head.input_gradient(dz, columns)
-
-
-def _shift(part: slice, start: int) -> slice:
-    return slice(start + part.start, start + part.stop)

@@ -22,6 +22,7 @@ from torch import Tensor
 from labelemb.ops.chunked.batch_pass import BatchPass, ChunkLayers
 from labelemb.ops.chunked.embeddings import chunk_embedding
 from labelemb.ops.chunked.layers import ChunkLinear
+from labelemb.ops.chunked.native import NativeRowKernels
 from labelemb.ops.chunked.row_kernels import RowKernels
 from labelemb.ops.chunked.torch_kernels import TorchRowKernels
 from labelemb.ops.inputs import AUXILIARY_TERMS, HEAD_TERMS, ObjectiveInputs
@@ -39,14 +40,15 @@ class Chunked:
     """The implementations "chunked" and "fused"; they differ in their row kernels.
 
     Args:
-        row_kernels: Makes the row kernels from (V, dtype of sums, device).
+        row_kernels: Makes the row kernels from (V, dtype of sums, device); None: ``NativeRowKernels`` where they can be
+            used, else ``TorchRowKernels``.
         chunk_bytes: Memory for all buffers of a chunk together; None: ``default_chunk_bytes``. A chunk has at least one
             row, whatever that takes.
         filter_eps: Columns of a chunk's gradients dz1 and dz2 whose entries are all smaller are left out of the matrix
             products with them; None: none.
     """
 
-    row_kernels: Callable[[int, torch.dtype, torch.device], RowKernels] = TorchRowKernels
+    row_kernels: Callable[[int, torch.dtype, torch.device], RowKernels] | None = None
     chunk_bytes: int | None = None
     filter_eps: float | None = None
 
@@ -69,7 +71,7 @@ class Chunked:
         needs_hidden_grad = torch.is_grad_enabled() and rows.hidden.requires_grad
         on_device = torch.cuda.device(device) if device.type == "cuda" else nullcontext()  # where kernels are launched
         with torch.no_grad(), torch.autocast(device.type, enabled=False), on_device:
-            kernels = [self.row_kernels(num_labels, wide, device) for _ in range(self._threads(device))]
+            kernels = self._kernels(layers, dtype, device)
             chunk_bytes = self.chunk_bytes or default_chunk_bytes(len(hidden) * num_labels, device.type)
             if inputs.sampled is None:
                 batch = trained = BatchPass(rows, layers, dtype, weights, needs_hidden_grad)
@@ -100,9 +102,19 @@ class Chunked:
             weights=inputs.objective.weights,
         )
 
-    def _threads(self, device: torch.device) -> int:
-        """Return how many threads share the row work: torch's on a CPU; a GPU does all rows of a chunk at once."""
-        return torch.get_num_threads() if device.type == "cpu" and self.row_kernels is TorchRowKernels else 1
+    def _kernels(self, layers: ChunkLayers, dtype: torch.dtype, device: torch.device) -> list[RowKernels]:
+        """Return row kernels for each thread of row work; dtype: of the matrix products.
+
+        torch's number of threads share the work on a CPU; a GPU does all rows of a chunk at once.
+        """
+        make = self.row_kernels
+        threads = torch.get_num_threads() if device.type == "cpu" and make is None else 1
+        if make is None:
+            dtypes = {dtype} if layers.embedding is None else {dtype, layers.embedding.dtype}
+            make = NativeRowKernels if NativeRowKernels.can_process(dtypes, device) else TorchRowKernels
+        assert layers.head is not None
+        wide = torch.promote_types(dtype, torch.float32)
+        return [make(layers.head.num_labels, wide, device) for _ in range(threads)]
 
 
 def default_chunk_bytes(num_logits: int, device: str) -> int:

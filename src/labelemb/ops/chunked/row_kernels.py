@@ -1,96 +1,138 @@
 """The interface of the row kernels: what happens to a chunk's rows between its matrix products.
 
 n rows and u distinct labels at a time, V labels. Each row is read for its statistics and then turned into its gradient
-in place. Nothing else reads n x V numbers. ``TorchRowKernels`` and ``TritonRowKernels`` implement it.
+in place. Nothing else reads n x V numbers. ``TorchRowKernels``, ``NativeRowKernels`` and ``TritonRowKernels`` implement
+it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Statistics:
-    """What one pass over rows of logits leaves behind, shape ``(n,)`` each.
-
-    peak and log_sum stay apart: log p = (z - peak) - log_sum keeps digits that their sum would round away.
-
-    Attributes:
-        peak: max z.
-        log_sum: log sum exp(z - peak).
-        log_p: log softmax(z)[y], when labels were given.
-        correct: bool, whether y is the first index of the max, when labels were given.
-        tempered_log_sum: log sum exp((z - peak) / tau), when a temperature was given.
-        tau: That temperature.
-    """
-
-    peak: Tensor
-    log_sum: Tensor
-    log_p: Tensor | None = None
-    correct: Tensor | None = None
-    tempered_log_sum: Tensor | None = None
-    tau: float = 1.0
-
-
-@dataclass(frozen=True)
-class BlockLabels:
-    """Labels of a block of rows.
+class RowLabels:
+    """Labels of some rows.
 
     Attributes:
         labels: int64, shape ``(n,)``.
         group: Row of each label among the chunk's distinct labels, ascending, int64, shape ``(n,)``.
+        weights: Factor of each row's gradient, dtype of the sums, shape ``(n,)``; None: all 1.
     """
 
     labels: Tensor
     group: Tensor
+    weights: Tensor | None = None
+
+    def __getitem__(self, rows: slice) -> "RowLabels":
+        """Return those of a range of the rows."""
+        return RowLabels(self.labels[rows], self.group[rows], None if self.weights is None else self.weights[rows])
+
+
+class RowResults(NamedTuple):
+    """Dtype of the sums, shape ``(n,)`` each, without the rows' weights.
+
+    Attributes:
+        log_p: log softmax(z)[y].
+        correct: bool, whether y is the first index of the largest logit.
+        soft: H(q[y], z / t); None without a soft term.
+    """
+
+    log_p: Tensor
+    correct: Tensor
+    soft: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class AuxiliaryTerms:
+    """The terms of the auxiliary head.
+
+    Attributes:
+        aux: Whether the term aux is in use.
+        cap: Weight of the term cap, scalar; None where it is not in use.
+        alpha: Its limit of p2[y].
+        absolute: Whether it is the absolute value of p2[y] - alpha, instead of max(p2[y] - alpha, 0).
+        tau: Temperature of the softmax that the embedding learns from.
+    """
+
+    aux: bool
+    cap: Tensor | None
+    alpha: float
+    absolute: bool
+    tau: float
+
+    def weight(self, log_p: Tensor) -> Tensor:
+        """Return the factor w of the gradient ``w * (p2 - onehot y)``, shape ``(n,)``.
+
+        The gradient of the cap, ``c * p2[y] * (p2 - onehot y)`` with c = -1, 0 or 1, is a multiple of the cross
+        entropy's. log_p: log p2[y], shape ``(n,)``.
+        """
+        p = log_p.exp()
+        weight = torch.ones_like(p) if self.aux else torch.zeros_like(p)
+        if self.cap is not None:
+            excess = p - self.alpha
+            slope = excess.sign() if self.absolute else (excess > 0).to(p.dtype)
+            weight -= self.cap * slope * p
+        return weight
+
+
+@dataclass(frozen=True)
+class HeadTerms:
+    """Weights of the terms hard and soft, and the temperature t of the soft term."""
+
+    hard: float
+    soft: float
+    temperature: float
 
 
 class RowKernels(Protocol):
     """Softmaxes and gradients of rows. Buffers have the dtype of the matrix products; sums are fp32, or fp64 with fp64.
 
-    A chunk goes through the kernels block by block, so that the numbers of a block stay in fast memory between calls.
-    Calls that take ``stats`` follow the ``statistics`` call that made it, before that of another block.
+    Arguments that all calls have: ``trains``: whether logits are replaced by their gradient; without, they are left in
+    an undefined state. ``columns``: the gradient's column sums are added to it, before the gradient is rounded to the
+    dtype of the buffer where the kernels can; shape ``(V,)``, dtype of the sums; None: not wanted.
     """
 
-    def blocks(self, height: int) -> Iterator[slice]:
-        """Cut this many rows of a chunk into blocks that are processed together."""
-
-    def statistics(self, z: Tensor, labels: Tensor | None = None, tau: float | None = None) -> Statistics:
-        """Return the statistics of logits z ``(n, V)``, with labels ``(n,)`` and a temperature where given."""
-
-    def head_gradient(
-        self, z: Tensor, stats: Statistics, at: BlockLabels, q: Tensor | None, weights: tuple[float, float]
-    ) -> tuple[Tensor, Tensor]:
-        """Turn z1 into ``hard * (p1 - onehot y) + soft / t * (softmax(z1 / t) - q[y])``, t the temperature of stats.
+    def auxiliary(
+        self, z: Tensor, at: RowLabels, terms: AuxiliaryTerms, sums: Tensor | None, trains: bool, columns: Tensor | None
+    ) -> RowResults:
+        """Turn z2 into ``w * (p2 - onehot y)``, w of ``terms``, and sum up what the embedding learns from.
 
         Args:
-            z: Shape ``(n, V)``, overwritten.
-            stats: Statistics of z.
+            z: Shape ``(n, V)``, contiguous.
             at: Labels of the rows.
-            q: Softmax of the embedding's rows, shape ``(u, V)``; None: the soft term is off.
-            weights: hard and soft.
-
-        Returns:
-            ``H(q[y], z1 / t)``, shape ``(n,)``, 0 without q; and the gradient, as z or before rounding to its dtype.
+            terms: Terms in use.
+            sums: softmax(z2 / tau) of each correct row is added to its label's row, shape ``(u, V)``; None: not wanted.
+            trains: See above.
+            columns: See above.
         """
 
-    def auxiliary_gradient(self, z: Tensor, stats: Statistics, at: BlockLabels, weight: Tensor) -> Tensor:
-        """Turn z2 ``(n, V)`` into ``weight * (p2 - onehot y)`` and return it as above. weight: shape ``(n,)``."""
+    def head(
+        self, z: Tensor, at: RowLabels, terms: HeadTerms, q: Tensor | None, trains: bool, columns: Tensor | None
+    ) -> RowResults:
+        """Turn z1 into ``hard * (p1 - onehot y) + soft / t * (softmax(z1 / t) - q[y])``.
 
-    def add_softmax_by_label(self, z: Tensor, stats: Statistics, at: BlockLabels, mask: Tensor, sums: Tensor) -> None:
-        """Add softmax(z2 / tau) of each row in the mask ``(n,)`` to its label's row of sums ``(u, V)``."""
+        Args:
+            z: Shape ``(n, V)``, contiguous.
+            at: Labels of the rows.
+            terms: Weights and temperature.
+            q: Softmax of the embedding's rows, shape ``(u, V)``; None: the soft term is off.
+            trains: See above.
+            columns: See above.
+        """
 
-    def embedding_gradient(self, e: Tensor, sums: Tensor, counts: Tensor, rectified: bool) -> tuple[Tensor, Tensor]:
+    def embedding(self, e: Tensor, sums: Tensor, counts: Tensor, rectified: bool, columns: Tensor | None) -> Tensor:
         """Turn e into ``counts * q - sums`` and sums into q = softmax(e).
 
         Args:
-            e: Logits, shape ``(u, V)``, overwritten.
-            sums: Sums of softmax(z2 / tau) over the label's rows in the mask, shape ``(u, V)``, overwritten.
+            e: Logits, shape ``(u, V)``, contiguous.
+            sums: Sums of softmax(z2 / tau) over the label's correct rows, shape ``(u, V)``.
             counts: How many rows these are, shape ``(u,)``.
             rectified: Whether e came out of a relu: its gradient is zero where e is.
+            columns: See above.
 
         Returns:
-            ``-sum_k sums_k log q_k``, shape ``(u,)``; and the gradient, as above.
+            ``-sum_k sums_k log q_k``, shape ``(u,)``.
         """

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from labelemb.ops.chunked.row_kernels import BlockLabels, Statistics
+from labelemb.ops.chunked.row_kernels import AuxiliaryTerms, HeadTerms, RowLabels, RowResults
 
 LOG2_E = 1 / math.log(2)
 CPU_BLOCK_BYTES = 1 << 19  # of fp32 per scratch buffer: small enough for the caches, large enough to keep calls few
@@ -17,7 +17,7 @@ GPU_BLOCK_BYTES = 1 << 25
 
 
 class TorchRowKernels:
-    """See ``RowKernels``. ``statistics`` leaves in scratch what gradients need: each exponential is computed once."""
+    """See ``RowKernels``. Scratch keeps what a block's gradients need: each exponential is computed once."""
 
     def __init__(self, num_labels: int, dtype: torch.dtype, device: torch.device) -> None:
         """num_labels: V; dtype: of the sums, float32 or float64."""
@@ -26,88 +26,135 @@ class TorchRowKernels:
         scratch = torch.empty(3, self._height, num_labels, dtype=dtype, device=device)
         self._shifted, self._powers, self._tempered = scratch.unbind()  # z - peak; exp of it; exp of it / tau
 
-    def blocks(self, height: int) -> Iterator[slice]:
+    def auxiliary(
+        self, z: Tensor, at: RowLabels, terms: AuxiliaryTerms, sums: Tensor | None, trains: bool, columns: Tensor | None
+    ) -> RowResults:
         """See RowKernels."""
+        results = self._empty_results(z)
+        for block in self._blocks(len(z)):
+            rows, block_at = z[block], at[block]
+            log_sum, log_p, correct = self._classify(rows, block_at.labels)
+            results.log_p[block], results.correct[block] = log_p, correct
+            if sums is not None:
+                scale = correct * self._temper(len(rows), terms.tau).neg().exp_()
+                sums.index_add_(0, block_at.group, self._tempered[: len(rows)].mul_(scale[:, None]))
+            if trains:
+                weight = _weighted(terms.weight(log_p), block_at)
+                gradient = self._scaled(rows, weight * log_sum.neg().exp_())
+                gradient.scatter_add_(1, block_at.labels[:, None], -weight[:, None])
+                _finish(gradient, rows, columns)
+        return results
+
+    def head(
+        self, z: Tensor, at: RowLabels, terms: HeadTerms, q: Tensor | None, trains: bool, columns: Tensor | None
+    ) -> RowResults:
+        """See RowKernels."""
+        results = self._empty_results(z)
+        if q is not None:
+            results = results._replace(soft=torch.empty_like(results.log_p))
+        for block in self._blocks(len(z)):
+            rows, block_at = z[block], at[block]
+            log_sum, log_p, correct = self._classify(rows, block_at.labels)
+            results.log_p[block], results.correct[block] = log_p, correct
+            if results.soft is None:
+                factor = terms.hard * log_sum.neg().exp_()
+            else:
+                assert q is not None
+                results.soft[block], factor = self._soft(log_sum, q, block_at.group, terms)
+            if trains:
+                gradient = self._scaled(rows, _weighted(factor, block_at))
+                if q is not None:
+                    target = _weighted(self._tempered[: len(rows)], block_at)
+                    gradient.sub_(target, alpha=terms.soft / terms.temperature)
+                onehot = _weighted(torch.full_like(log_p, -terms.hard), block_at)
+                gradient.scatter_add_(1, block_at.labels[:, None], onehot[:, None])
+                _finish(gradient, rows, columns)
+        return results
+
+    def embedding(self, e: Tensor, sums: Tensor, counts: Tensor, rectified: bool, columns: Tensor | None) -> Tensor:
+        """See RowKernels."""
+        values = torch.empty_like(counts)
+        for block in self._blocks(len(e)):
+            rows, block_sums, block_counts = e[block], sums[block], counts[block]
+            shifted, powers, scratch = (buffer[: len(rows)] for buffer in (self._shifted, self._powers, self._tempered))
+            x = self._wide(rows)
+            log_sum = self._exponentials(x, x.amax(1))
+            values[block] = block_counts * log_sum - torch.mul(block_sums, shifted, out=scratch).sum(1)
+            inverse = log_sum.neg().exp_()
+            gradient = torch.mul(powers, (block_counts * inverse)[:, None], out=shifted).sub_(block_sums)
+            if rectified:
+                gradient.mul_(rows > 0)
+            torch.mul(powers, inverse[:, None], out=block_sums)
+            _finish(gradient, rows, columns)
+        return values
+
+    def _blocks(self, height: int) -> Iterator[slice]:
         return (slice(start, min(start + self._height, height)) for start in range(0, height, self._height))
 
-    def statistics(self, z: Tensor, labels: Tensor | None = None, tau: float | None = None) -> Statistics:
-        """See RowKernels."""
-        shifted, powers = self._shifted[: len(z)], self._powers[: len(z)]
-        x = self._wide(z, powers)
-        peak, correct = (x.amax(1), None) if labels is None else _peak_and_correct(x, labels)
-        torch.sub(x, peak[:, None], out=shifted)
-        tempered = None if tau is None else _exp(shifted, tau, out=self._tempered[: len(z)]).sum(1).log_()
-        log_sum = _exp(shifted, 1.0, out=powers).sum(1).log_()
-        log_p = None if labels is None else shifted.gather(1, labels[:, None])[:, 0] - log_sum
-        return Statistics(peak, log_sum, log_p, correct, tempered, 1.0 if tau is None else tau)
+    def _empty_results(self, z: Tensor) -> RowResults:
+        log_p = torch.empty(len(z), dtype=self._powers.dtype, device=z.device)
+        return RowResults(log_p, torch.empty_like(log_p, dtype=torch.bool))
 
-    def head_gradient(
-        self, z: Tensor, stats: Statistics, at: BlockLabels, q: Tensor | None, weights: tuple[float, float]
-    ) -> tuple[Tensor, Tensor]:
-        """See RowKernels."""
-        if stats.tempered_log_sum is not None:
-            return self._tempered_head_gradient(z, stats, at, q, weights)
-        hard, soft = weights
-        values = torch.zeros_like(stats.peak)
-        shifted, target = self._shifted[: len(z)], self._tempered[: len(z)]
-        if q is not None:
-            torch.index_select(q, 0, at.group, out=target)
-            values = stats.log_sum - shifted.mul_(target).sum(1)
-        gradient = self._scaled(z, (hard + soft) * stats.log_sum.neg().exp_())
-        if q is not None:
-            gradient.sub_(target, alpha=soft)
-        gradient.scatter_add_(1, at.labels[:, None], gradient.new_full((len(z), 1), -hard))  # before any down-cast
-        return values, _back(gradient, z)
+    def _classify(self, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log sum exp(z - max), log softmax(z)[y] and whether y is predicted; scratch as ``_exponentials``."""
+        x = self._wide(z)
+        peak, correct = _peak_and_correct(x, labels)
+        log_sum = self._exponentials(x, peak)
+        return log_sum, self._shifted[: len(z)].gather(1, labels[:, None])[:, 0] - log_sum, correct
 
-    def _tempered_head_gradient(
-        self, z: Tensor, stats: Statistics, at: BlockLabels, q: Tensor | None, weights: tuple[float, float]
-    ) -> tuple[Tensor, Tensor]:
-        """The gradient with a temperature other than 1 in the soft term; scratch holds exp((z - peak) / t) already."""
-        assert stats.tempered_log_sum is not None
-        assert q is not None
-        hard, soft = weights[0], weights[1] / stats.tau
-        shifted, scratch = self._shifted[: len(z)], self._tempered[: len(z)]
-        scratch.mul_((soft * stats.tempered_log_sum.neg().exp_())[:, None])
-        gradient = self._scaled(z, hard * stats.log_sum.neg().exp_()).add_(scratch)
-        target = torch.index_select(q, 0, at.group, out=scratch)
-        values = stats.tempered_log_sum - shifted.mul_(target).sum(1) / stats.tau
-        gradient.sub_(target, alpha=soft)
-        gradient.scatter_add_(1, at.labels[:, None], gradient.new_full((len(z), 1), -hard))
-        return values, _back(gradient, z)
+    def _exponentials(self, x: Tensor, peak: Tensor) -> Tensor:
+        """Return log sum exp(x - peak); scratch holds x - peak and its exponentials.
 
-    def auxiliary_gradient(self, z: Tensor, stats: Statistics, at: BlockLabels, weight: Tensor) -> Tensor:
-        """See RowKernels."""
-        gradient = self._scaled(z, weight * stats.log_sum.neg().exp_())
-        gradient.scatter_add_(1, at.labels[:, None], -weight[:, None])
-        return _back(gradient, z)
+        The two stay apart: log p = (x - peak) - log_sum keeps digits that their sum would round away.
+        """
+        torch.sub(x, peak[:, None], out=self._shifted[: len(x)])
+        return _exp(self._shifted[: len(x)], 1.0, out=self._powers[: len(x)]).sum(1).log_()
 
-    def add_softmax_by_label(self, z: Tensor, stats: Statistics, at: BlockLabels, mask: Tensor, sums: Tensor) -> None:
-        """See RowKernels."""
-        assert stats.tempered_log_sum is not None
-        scale = mask * stats.tempered_log_sum.neg().exp_()
-        sums.index_add_(0, at.group, self._tempered[: len(z)].mul_(scale[:, None]))
+    def _temper(self, height: int, tau: float) -> Tensor:
+        """Return log sum exp((z - peak) / tau); scratch holds these exponentials."""
+        return _exp(self._shifted[:height], tau, out=self._tempered[:height]).sum(1).log_()
 
-    def embedding_gradient(self, e: Tensor, sums: Tensor, counts: Tensor, rectified: bool) -> tuple[Tensor, Tensor]:
-        """See RowKernels."""
-        stats = self.statistics(e)
-        shifted, scratch = self._shifted[: len(e)], self._tempered[: len(e)]
-        values = counts * stats.log_sum - torch.mul(sums, shifted, out=scratch).sum(1)
-        inverse = stats.log_sum.neg().exp_()
-        gradient = torch.mul(self._powers[: len(e)], (counts * inverse)[:, None], out=shifted).sub_(sums)
-        if rectified:
-            gradient.mul_(torch.gt(self._wide(e, scratch), 0, out=scratch))
-        torch.mul(self._powers[: len(e)], inverse[:, None], out=sums)
-        return values, _back(gradient, e)
+    def _soft(self, log_sum: Tensor, q: Tensor, group: Tensor, terms: HeadTerms) -> tuple[Tensor, Tensor]:
+        """Return H(q[y], z / t), and the factor of the exponentials in the gradient; scratch holds q[y].
+
+        With t other than 1, exponentials become those of the whole gradient, and the factor 1.
+        """
+        shifted, powers, scratch = (buffer[: len(log_sum)] for buffer in (self._shifted, self._powers, self._tempered))
+        inverse, t = log_sum.neg().exp_(), terms.temperature
+        if t == 1:
+            factor = (terms.hard + terms.soft) * inverse
+        else:
+            log_sum = self._temper(len(log_sum), t)
+            scratch.mul_((terms.soft / t * log_sum.neg().exp_())[:, None])
+            powers.mul_((terms.hard * inverse)[:, None]).add_(scratch)
+            factor = torch.ones_like(log_sum)
+        target = torch.index_select(q, 0, group, out=scratch)
+        return log_sum - shifted.mul_(target).sum(1) / t, factor
 
     def _scaled(self, z: Tensor, scale: Tensor) -> Tensor:
         """Return scale * exp(z - peak), in z itself where z has the dtype of the sums. scale (n,)."""
         powers = self._powers[: len(z)]
         return torch.mul(powers, scale[:, None], out=z if z.dtype == powers.dtype else powers)
 
-    @staticmethod
-    def _wide(rows: Tensor, scratch: Tensor) -> Tensor:
+    def _wide(self, rows: Tensor) -> Tensor:
         """Return the rows in the dtype of the sums: themselves where they have it already, else in scratch."""
-        return rows if rows.dtype == scratch.dtype else scratch.copy_(rows)
+        powers = self._powers[: len(rows)]
+        return rows if rows.dtype == powers.dtype else powers.copy_(rows)
+
+
+def _weighted(values: Tensor, at: RowLabels) -> Tensor:
+    """Return values of rows, shape ``(n,)`` or, in place, ``(n, V)``, times the rows' weights, where they have any."""
+    if at.weights is None:
+        return values
+    return values * at.weights if values.dim() == 1 else values.mul_(at.weights[:, None])
+
+
+def _finish(gradient: Tensor, rows: Tensor, columns: Tensor | None) -> None:
+    """Add the gradient to the column sums, while it is in the caches, and write it to rows if it is not there."""
+    if columns is not None:
+        columns.add_(gradient.sum(0))
+    if gradient.data_ptr() != rows.data_ptr():
+        rows.copy_(gradient)
 
 
 def _peak_and_correct(x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,13 +173,6 @@ def _peak_and_correct(x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     tied = (own == others).nonzero()[:, 0]
     correct[tied] = x[tied].argmax(1) == labels[tied]
     return torch.maximum(own, others), correct
-
-
-def _back(x: Tensor, rows: Tensor) -> Tensor:
-    """Write x into rows, if it is not there already, and return x."""
-    if x.data_ptr() != rows.data_ptr():
-        rows.copy_(x)
-    return x
 
 
 def _exp(x: Tensor, tau: float, out: Tensor) -> Tensor:

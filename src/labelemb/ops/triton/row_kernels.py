@@ -4,8 +4,7 @@ n rows and u distinct labels of a chunk, V labels.
 """
 
 import os
-from collections.abc import Iterator
-from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 import triton
@@ -13,7 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from labelemb.errors import ConfigError
-from labelemb.ops.chunked.row_kernels import BlockLabels, Statistics
+from labelemb.ops.chunked.row_kernels import AuxiliaryTerms, HeadTerms, RowLabels, RowResults
 from labelemb.ops.triton.kernels import (
     auxiliary_gradient_kernel,
     embedding_gradient_kernel,
@@ -57,62 +56,83 @@ class TritonRowKernels:
             "num_warps": WARPS,
         }
 
-    def blocks(self, height: int) -> Iterator[slice]:
-        """See RowKernels: all rows at once, a launch has a program for each."""
-        return iter([slice(0, height)])
-
-    def statistics(self, z: Tensor, labels: Tensor | None = None, tau: float | None = None) -> Statistics:
+    def auxiliary(
+        self, z: Tensor, at: RowLabels, terms: AuxiliaryTerms, sums: Tensor | None, trains: bool, columns: Tensor | None
+    ) -> RowResults:
         """See RowKernels."""
+        stats, results = self._classify(z, at, None if sums is None else terms.tau)
+        if sums is not None:
+            starts = torch.searchsorted(at.group, torch.arange(len(sums) + 1, device=z.device))
+            softmax_by_label_kernel[(len(sums), self._columns)](
+                z, stats.peak, stats.tempered_sum, results.correct.to(torch.int32), starts, sums, self._width,
+                INVERSE_TAU=1 / terms.tau, **self._options,
+            )  # fmt: skip
+        if trains:
+            weight = terms.weight(results.log_p)
+            weight = weight if at.weights is None else weight * at.weights
+            auxiliary_gradient_kernel[(len(z), self._columns)](
+                z, stats.peak, stats.log_sum, at.labels, weight, self._width, **self._options
+            )
+            _add_columns(z, columns)
+        return results
+
+    def head(
+        self, z: Tensor, at: RowLabels, terms: HeadTerms, q: Tensor | None, trains: bool, columns: Tensor | None
+    ) -> RowResults:
+        """See RowKernels."""
+        t = terms.temperature if q is not None else 1.0
+        stats, results = self._classify(z, at, t if t != 1 else None)
+        if not trains and q is None:
+            return results
+        values = torch.empty_like(results.log_p)
+        head_gradient_kernel[(len(z),)](
+            z, stats.peak, stats.log_sum, stats.tempered_sum, at.labels, at.group, z if q is None else q, values,
+            self._width, SOFT_TARGETS=q is not None, TEMPERED=t != 1, INVERSE_TAU=1 / t, HARD=terms.hard,
+            SOFT=0.0 if q is None else terms.soft / t, **self._options,
+        )  # fmt: skip
+        if trains and at.weights is not None:
+            z.mul_(at.weights[:, None])
+        if trains:
+            _add_columns(z, columns)
+        return results if q is None else results._replace(soft=values)
+
+    def embedding(self, e: Tensor, sums: Tensor, counts: Tensor, rectified: bool, columns: Tensor | None) -> Tensor:
+        """See RowKernels."""
+        stats, values = self._statistics(e, None), torch.empty_like(counts)
+        embedding_gradient_kernel[(len(sums),)](
+            e, stats.peak, stats.log_sum, sums, counts, values, self._width, RECTIFIED=rectified, **self._options
+        )
+        _add_columns(e, columns)
+        return values
+
+    def _classify(self, z: Tensor, at: RowLabels, tau: float | None) -> tuple["_Statistics", RowResults]:
+        stats = self._statistics(z, tau)
+        own = z.gather(1, at.labels[:, None])[:, 0].to(self._dtype)
+        return stats, RowResults(own - stats.peak - stats.log_sum, stats.argmax == at.labels)
+
+    def _statistics(self, z: Tensor, tau: float | None) -> "_Statistics":
         peak, log_sum, tempered = torch.empty(3, len(z), dtype=self._dtype, device=z.device).unbind()
         argmax = torch.empty(len(z), dtype=torch.int64, device=z.device)
         statistics_kernel[(len(z),)](
             z, peak, log_sum, tempered, argmax, self._width,
             TEMPERED=tau is not None, INVERSE_TAU=1 / (tau or 1.0), **self._options,
         )  # fmt: skip
-        stats = Statistics(peak, log_sum)
-        if tau is not None:
-            stats = replace(stats, tempered_log_sum=tempered, tau=tau)
-        if labels is None:
-            return stats
-        own = z.gather(1, labels[:, None])[:, 0].to(self._dtype)
-        return replace(stats, log_p=own - peak - log_sum, correct=argmax == labels)
-
-    def head_gradient(
-        self, z: Tensor, stats: Statistics, at: BlockLabels, q: Tensor | None, weights: tuple[float, float]
-    ) -> tuple[Tensor, Tensor]:
-        """See RowKernels."""
-        values, tempered = torch.zeros_like(stats.peak), stats.tempered_log_sum
-        head_gradient_kernel[(len(z),)](
-            z, stats.peak, stats.log_sum, stats.log_sum if tempered is None else tempered, at.labels, at.group,
-            z if q is None else q, values, self._width,
-            SOFT_TARGETS=q is not None, TEMPERED=tempered is not None, INVERSE_TAU=1 / stats.tau,
-            HARD=weights[0], SOFT=weights[1] / stats.tau, **self._options,
-        )  # fmt: skip
-        return values, z
-
-    def auxiliary_gradient(self, z: Tensor, stats: Statistics, at: BlockLabels, weight: Tensor) -> Tensor:
-        """See RowKernels."""
-        auxiliary_gradient_kernel[(len(z), self._columns)](
-            z, stats.peak, stats.log_sum, at.labels, weight, self._width, **self._options
-        )
-        return z
-
-    def add_softmax_by_label(self, z: Tensor, stats: Statistics, at: BlockLabels, mask: Tensor, sums: Tensor) -> None:
-        """See RowKernels."""
-        starts = torch.searchsorted(at.group, torch.arange(len(sums) + 1, device=z.device))
-        softmax_by_label_kernel[(len(sums), self._columns)](
-            z, stats.peak, stats.tempered_log_sum, mask.to(torch.int32), starts, sums, self._width,
-            INVERSE_TAU=1 / stats.tau, **self._options,
-        )  # fmt: skip
-
-    def embedding_gradient(self, e: Tensor, sums: Tensor, counts: Tensor, rectified: bool) -> tuple[Tensor, Tensor]:
-        """See RowKernels."""
-        stats, values = self.statistics(e), torch.empty_like(counts)
-        embedding_gradient_kernel[(len(sums),)](
-            e, stats.peak, stats.log_sum, sums, counts, values, self._width, RECTIFIED=rectified, **self._options
-        )
-        return values, e
+        return _Statistics(peak, log_sum, tempered, argmax)
 
     @property
     def _columns(self) -> int:
         return triton.cdiv(self._width, self._options["BLOCK"])  # type: ignore[no-any-return]
+
+
+class _Statistics(NamedTuple):
+    """Of each row of logits z, shape ``(n,)``: max, log sum exp(z - max), that of (z - max) / tau, first argmax."""
+
+    peak: Tensor
+    log_sum: Tensor
+    tempered_sum: Tensor
+    argmax: Tensor
+
+
+def _add_columns(gradient: Tensor, columns: Tensor | None) -> None:
+    if columns is not None:
+        columns.add_(gradient.sum(0, dtype=columns.dtype))
