@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from labelemb.ops.chunked import torch_kernels
-from labelemb.ops.chunked.native import NativeRowKernels
-from labelemb.ops.chunked.row_kernels import AuxiliaryTerms, HeadTerms, RowKernels, RowLabels
+from labelemb.ops.chunked.native import NativeRowKernels, add_rows
+from labelemb.ops.chunked.row_kernels import AuxiliaryTerms, HeadTerms, Logits, RowKernels, RowLabels
 from labelemb.ops.chunked.torch_kernels import TorchRowKernels
 
 from .vocabulary import FORMS, Case, run
@@ -39,6 +39,16 @@ def rows(dtype: torch.dtype, v: int = 2500) -> tuple[Tensor, RowLabels]:
     return z, RowLabels(labels, (labels == v - 1).long(), weights)
 
 
+def bias_of(work: RowKernels, v: int) -> Tensor | None:
+    """A bias for those kernels that add it."""
+    return torch.randn(v) if work.adds_bias else None
+
+
+def exact(logits: Tensor, bias: Tensor | None) -> Tensor:
+    """A float64 copy of logits, with their bias."""
+    return logits.to(torch.float64, copy=True) + (0 if bias is None else bias.double())
+
+
 def assert_close(found: Tensor | None, expected: Tensor, dtype: torch.dtype) -> None:
     assert found is not None
     torch.testing.assert_close(found.double(), expected.double(), rtol=ROUNDING[dtype], atol=3 * ROUNDING[dtype])
@@ -50,11 +60,13 @@ def assert_close(found: Tensor | None, expected: Tensor, dtype: torch.dtype) -> 
 def test_auxiliary(kind: str, dtype: torch.dtype, weighted: bool, v: int) -> None:
     z, at = rows(dtype, v)
     at = at if weighted else RowLabels(at.labels, at.group)
-    x, onehot = z.to(torch.float64, copy=True), torch.nn.functional.one_hot(at.labels, v)
+    work = kernels(kind, v, dtype)
+    bias = bias_of(work, v)
+    x, onehot = exact(z, bias), torch.nn.functional.one_hot(at.labels, v)
     p, wide = x.softmax(1), WIDE[dtype]
     terms = AuxiliaryTerms(aux=True, cap=torch.tensor(0.3), alpha=0.5, absolute=weighted, tau=3.0)
     sums, columns = torch.ones(2, v, dtype=wide), torch.ones(v, dtype=wide)
-    found = kernels(kind, v, dtype).auxiliary(z, at, terms, sums, True, columns)
+    found = work.auxiliary(Logits(z, True, columns, bias), at, terms, sums)
     own = p[torch.arange(7), at.labels]
     assert_close(found.log_p, own.log(), dtype)
     assert found.correct.tolist() == (x.argmax(1) == at.labels).tolist()
@@ -75,12 +87,15 @@ def test_auxiliary(kind: str, dtype: torch.dtype, weighted: bool, v: int) -> Non
 def test_head(kind: str, dtype: torch.dtype, weighted: bool, soft: bool, temperature: float) -> None:
     z, at = rows(dtype)
     at = at if weighted else RowLabels(at.labels, at.group)
-    x, v = z.to(torch.float64, copy=True), z.shape[1]
+    v = z.shape[1]
+    work = kernels(kind, v, dtype)
+    bias = bias_of(work, v)
+    x = exact(z, bias)
     q = torch.randn(2, v, dtype=torch.float64).softmax(1)
     columns = torch.zeros(v, dtype=WIDE[dtype])
     terms = HeadTerms(0.3, 0.6 if soft else 0.0, temperature)
     target = q.to(WIDE[dtype]) if soft else None
-    found = kernels(kind, v, dtype).head(z, at, terms, target, True, columns)
+    found = work.head(Logits(z, True, columns, bias), at, terms, target)
     p, tempered = x.softmax(1), (x / temperature).softmax(1)
     gradient = 0.3 * (p - torch.nn.functional.one_hot(at.labels, v))
     if soft:
@@ -96,12 +111,16 @@ def test_head(kind: str, dtype: torch.dtype, weighted: bool, soft: bool, tempera
 @pytest.mark.parametrize(("kind", "dtype"), KINDS)
 def test_embedding(kind: str, dtype: torch.dtype, rectified: bool) -> None:
     e = rows(dtype)[0]
-    e = e.relu() if rectified else e
-    x, v = e.to(torch.float64, copy=True), e.shape[1]
+    v = e.shape[1]
+    work = kernels(kind, v, dtype)
+    bias = bias_of(work, v)
+    e = e.relu_() if rectified and bias is None else e
+    x = exact(e, bias)
+    x = x.relu() if rectified else x
     counts = torch.arange(7, dtype=WIDE[dtype])
     taught = counts.double()[:, None] * torch.randn(7, v, dtype=torch.float64).softmax(1)
     sums, columns = taught.to(WIDE[dtype], copy=True), torch.zeros(v, dtype=WIDE[dtype])
-    values = kernels(kind, v, dtype).embedding(e, sums, counts, rectified, columns)
+    values = work.embedding(Logits(e, True, columns, bias), sums, counts, rectified)
     assert_close(values, -(taught * x.log_softmax(1)).sum(1), torch.float32)
     gradient = (counts.double()[:, None] * x.softmax(1) - taught) * ((x > 0) if rectified else 1)
     assert_close(e, gradient, dtype)
@@ -121,7 +140,7 @@ def test_of_equal_logits_the_first_is_predicted(kind: str, logits: list[list[int
     z = torch.tensor(logits, dtype=torch.float32)
     labels = torch.randint(z.shape[1], (len(z),), generator=torch.Generator().manual_seed(seed))
     at = RowLabels(labels, torch.zeros_like(labels))
-    found = kernels(kind, z.shape[1]).head(z, at, HeadTerms(1.0, 0.0, 1.0), None, False, None)
+    found = kernels(kind, z.shape[1]).head(Logits(z, False, None, None), at, HeadTerms(1.0, 0.0, 1.0), None)
     assert found.correct.tolist() == [row.index(max(row)) == label for row, label in zip(logits, labels, strict=True)]
 
 
@@ -134,7 +153,7 @@ def test_a_confident_row_keeps_its_small_gradient_in_bf16(kind: str, weights: tu
     p, onehot = torch.softmax(z.float(), 1), torch.tensor([[0.0, 0.0, 1.0, 0.0]])
     expected, columns = weights[0] * (p - onehot) + weights[1] * (p - q), torch.zeros(4)
     at = RowLabels(torch.tensor([2]), torch.tensor([0]))
-    kernels(kind, 4, torch.bfloat16).head(z, at, HeadTerms(*weights, 1.0), q, True, columns)
+    kernels(kind, 4, torch.bfloat16).head(Logits(z, True, columns, None), at, HeadTerms(*weights, 1.0), q)
     torch.testing.assert_close(columns, expected[0], rtol=1e-4, atol=1e-7)
     torch.testing.assert_close(z.float(), expected, rtol=4e-3, atol=1e-7)
 
@@ -142,12 +161,12 @@ def test_a_confident_row_keeps_its_small_gradient_in_bf16(kind: str, weights: tu
 @pytest.mark.parametrize("kind", KERNELS)
 def test_small_probabilities_are_exact_to_a_millionth(kind: str) -> None:
     z = torch.linspace(-80, 0, 5000)[None]
-    exact = z.double().softmax(1)
+    p = z.double().softmax(1)
     z[0, 0], z[0, 1] = -math.inf, -200.0
     at = RowLabels(torch.tensor([4999]), torch.tensor([0]))
     terms = AuxiliaryTerms(aux=True, cap=None, alpha=1.0, absolute=False, tau=1.0)
-    kernels(kind, 5000).auxiliary(z, at, terms, None, True, None)
-    torch.testing.assert_close(z[0, 2:-1].double(), exact[0, 2:-1], rtol=1e-5 if kind == "torch" else 1e-6, atol=0)
+    kernels(kind, 5000).auxiliary(Logits(z, True, None, None), at, terms, None)
+    torch.testing.assert_close(z[0, 2:-1].double(), p[0, 2:-1], rtol=1e-5 if kind == "torch" else 1e-6, atol=0)
     assert z[0, :2].tolist() == [0, 0]
 
 
@@ -158,14 +177,24 @@ def test_a_row_with_a_logit_that_is_not_finite_is_nan(kind: str, dtype: torch.dt
     z[2, 40], z[5, at.labels[5]] = bad, bad
     work, expected = kernels(kind, z.shape[1], dtype), torch.tensor([row in (2, 5) for row in range(7)])
     e, q, tempered = z.clone(), torch.full((2, z.shape[1]), 0.5, dtype=WIDE[dtype]), HeadTerms(0.5, 0.5, 2.0)
-    found = work.head(z, at, tempered, q, True, None)
+    found = work.head(Logits(z, True, None, None), at, tempered, q)
     assert found.soft is not None
     for values in (found.log_p[:, None], found.soft[:, None], z):
         assert torch.equal(values.isnan().any(1), expected)
         assert torch.equal(values.isnan().all(1), expected)
-    values = work.embedding(e, torch.zeros_like(e, dtype=WIDE[dtype]), torch.ones(7, dtype=WIDE[dtype]), True, None)
+    values = work.embedding(
+        Logits(e, True, None, None), torch.zeros_like(e, dtype=WIDE[dtype]), torch.ones(7, dtype=WIDE[dtype]), True
+    )
     assert torch.equal(values.isnan(), expected)
     assert torch.equal(e.isnan().all(1), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_rows_are_added_in_float32(dtype: torch.dtype) -> None:
+    total, values = torch.randn(3, 41), torch.randn(3, 41).to(dtype)
+    expected = total + values.float()
+    add_rows(total, values)
+    assert torch.equal(total, expected)
 
 
 @pytest.mark.parametrize("form", FORMS)

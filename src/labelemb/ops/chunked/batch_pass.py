@@ -15,7 +15,7 @@ from labelemb.ops.chunked.chunks import ALIGNMENT, Arena, Chunk, SortedRows, pla
 from labelemb.ops.chunked.embeddings import ChunkEmbedding
 from labelemb.ops.chunked.layers import ChunkLinear, significant_columns
 from labelemb.ops.chunked.parts import cut_by_label, in_parts
-from labelemb.ops.chunked.row_kernels import AuxiliaryTerms, HeadTerms, RowKernels, RowLabels
+from labelemb.ops.chunked.row_kernels import AuxiliaryTerms, HeadTerms, Logits, RowKernels, RowLabels
 from labelemb.ops.precomputed_grads import Gradient
 from labelemb.terms.reduction import TermWeights
 from labelemb.terms.rows import Rows
@@ -24,12 +24,17 @@ from labelemb.terms.rows import Rows
 class Biased(Protocol):
     """A layer that may have a bias."""
 
+    bias: Tensor | None
+
     @property
     def trains_bias(self) -> bool:
         """Whether there is the gradient of a bias to accumulate."""
 
     def add_bias_gradient(self, sums: Tensor) -> None:
         """Accumulate column sums of a gradient, shape ``(V,)``."""
+
+
+PartWork = Callable[[RowKernels, Logits, slice], None]  # the rows' logits, and which rows these are
 
 
 @dataclass(frozen=True)
@@ -157,28 +162,33 @@ class BatchPass:
         if self._layers.head is not None:
             self._head(chunk, z, self._layers.head, sums if self._uses("soft") else None)
 
-    def _in_parts(
-        self, group: Sequence[int], layer: Biased | None, work: Callable[[RowKernels, slice, Tensor | None], None]
-    ) -> None:
+    def _in_parts(self, group: Sequence[int], values: Tensor, layer: Biased, trains: bool, work: PartWork) -> None:
         """Do the work of each part of a chunk's rows, side by side; their column sums make the bias gradient.
 
         Args:
             group: Label of each row, ascending: those of a label are in the same part.
-            layer: What the bias belongs to; None: no gradients are wanted.
-            work: Called with kernels, rows and column sums to add to.
+            values: Logits of the layer.
+            layer: Layer of the logits.
+            trains: Whether gradients are wanted.
+            work: What to do.
         """
         parts = cut_by_label(group, len(self._kernels))
-        sums: list[Tensor | None] = [None] * len(parts)
-        if layer is not None and layer.trains_bias:
-            sums = list(self._hidden.new_zeros(len(parts), self._num_labels, dtype=self._wide).unbind())
+        sums: Sequence[Tensor | None] = [None] * len(parts)
+        if trains and layer.trains_bias:
+            sums = values.new_zeros(len(parts), self._num_labels, dtype=self._wide).unbind()
+        bias = layer.bias if self._adds_bias(values) else None
 
         def do(number: int, rows: slice) -> None:
-            work(self._kernels[number], rows, sums[number])
+            work(self._kernels[number], Logits(values[rows], trains, sums[number], bias), rows)
 
         in_parts(do, parts)
         for part in sums:
-            if layer is not None and part is not None:
+            if part is not None:
                 layer.add_bias_gradient(part)
+
+    def _adds_bias(self, logits: Tensor) -> bool:
+        """Return whether the row kernels add the bias: not to narrower logits, which eager rounds after the sum."""
+        return self._kernels[0].adds_bias and logits.dtype == self._wide
 
     def _labels(self, chunk: Chunk) -> RowLabels:
         weights = self.rows.weights
@@ -195,12 +205,12 @@ class BatchPass:
         cap = self._cap_ratio if self._uses("cap") else None
         terms = AuxiliaryTerms(self._uses("aux"), cap, objective.alpha, objective.cap == "absolute", objective.tau)
         log_p, correct = self._log_p2[chunk.rows], self.correct2[chunk.rows]
-        auxiliary.logits(hidden, z)
+        auxiliary.logits(hidden, z, add_bias=not self._adds_bias(z))
 
-        def work(kernels: RowKernels, rows: slice, columns: Tensor | None) -> None:
-            log_p[rows], correct[rows], _ = kernels.auxiliary(z[rows], at[rows], terms, sums, trains, columns)
+        def work(kernels: RowKernels, logits: Logits, rows: slice) -> None:
+            log_p[rows], correct[rows], _ = kernels.auxiliary(logits, at[rows], terms, sums)
 
-        self._in_parts(self._group_list[chunk.rows], auxiliary if trains else None, work)
+        self._in_parts(self._group_list[chunk.rows], z, auxiliary, trains, work)
         if trains:
             eps = self._filter_eps
             if eps is not None and cap is not None:  # a sum over rows outweighs means over them
@@ -222,13 +232,13 @@ class BatchPass:
         if not self._uses("soft") and counts.device.type == "cpu":  # a GPU would have to wait for the count
             taught = counts.nonzero().squeeze(1)  # a label without a row to learn from adds nothing
             labels, counts, sums, e = labels[taught], counts[taught], sums[taught], e[: len(taught)]
-        embedding.logits(labels, e)
+        embedding.logits(labels, e, finish=not self._adds_bias(e))
         values = torch.zeros_like(counts)
 
-        def work(kernels: RowKernels, rows: slice, columns: Tensor | None) -> None:
-            values[rows] = kernels.embedding(e[rows], sums[rows], counts[rows], embedding.rectified, columns)
+        def work(kernels: RowKernels, logits: Logits, rows: slice) -> None:
+            values[rows] = kernels.embedding(logits, sums[rows], counts[rows], embedding.rectified)
 
-        self._in_parts(range(len(labels)), embedding, work)
+        self._in_parts(range(len(labels)), e, embedding, True, work)
         self._distilled += values.sum()
         if embedding.trains:
             embedding.add_weight_gradient(e, labels)
@@ -240,15 +250,15 @@ class BatchPass:
         hard, soft = (objective.weights[name] if self._uses(name) else 0.0 for name in ("hard", "soft"))
         terms = HeadTerms(hard, soft, objective.soft_temperature)
         log_p, correct, values = self._log_p1[chunk.rows], self.correct1[chunk.rows], self._soft[chunk.rows]
-        head.logits(hidden, z)
+        head.logits(hidden, z, add_bias=not self._adds_bias(z))
 
-        def work(kernels: RowKernels, rows: slice, columns: Tensor | None) -> None:
-            found = kernels.head(z[rows], at[rows], terms, q, trains, columns)
+        def work(kernels: RowKernels, logits: Logits, rows: slice) -> None:
+            found = kernels.head(logits, at[rows], terms, q)
             log_p[rows], correct[rows] = found.log_p, found.correct
             if found.soft is not None:
                 values[rows] = found.soft
 
-        self._in_parts(self._group_list[chunk.rows], head if trains else None, work)
+        self._in_parts(self._group_list[chunk.rows], z, head, trains, work)
         if trains:
             columns = significant_columns(z, self._filter_eps)
             dz = z if columns is None else z[:, columns]

@@ -20,18 +20,23 @@ class ChunkEmbedding(Protocol):
         tensors: Its parameters.
         dtype: Dtype of the logits that it writes.
         rectified: Whether the logits came out of a relu.
+        bias: A bias that they contain, in the dtype of sums, ``(V,)``, or None.
     """
 
     tensors: list[Tensor]
     dtype: torch.dtype
     rectified: bool
+    bias: Tensor | None
 
     @property
     def trains(self) -> bool:
         """Whether there is a gradient to accumulate."""
 
-    def logits(self, labels: Tensor, out: Tensor) -> Tensor:
-        """Write the rows of the labels ``(u,)`` into ``out``, ``(u, V)``, and return it."""
+    def logits(self, labels: Tensor, out: Tensor, finish: bool = True) -> Tensor:
+        """Write the rows of the labels ``(u,)`` into ``out``, ``(u, V)``, and return it.
+
+        finish: False where the row kernels add the bias and rectify.
+        """
 
     def add_weight_gradient(self, de: Tensor, labels: Tensor) -> None:
         """Accumulate the gradients of all parameters but a bias from de, ``(u, V)``."""
@@ -51,6 +56,7 @@ class ChunkDense:
     """Rows of E, looked up."""
 
     rectified = False
+    bias: Tensor | None = None
     trains_bias = False
 
     def __init__(self, embedding: DenseLabelEmbedding, dtype: torch.dtype, trains: bool) -> None:
@@ -65,7 +71,7 @@ class ChunkDense:
         """See ChunkEmbedding."""
         return self._gradient is not None
 
-    def logits(self, labels: Tensor, out: Tensor) -> Tensor:
+    def logits(self, labels: Tensor, out: Tensor, finish: bool = True) -> Tensor:
         """See ChunkEmbedding."""
         return torch.index_select(self._weight, 0, labels, out=out)
 
@@ -92,6 +98,7 @@ class ChunkCompressed:
         self._codes, self.dtype = codes.detach(), dtype
         self._decoder = ChunkLinear("embedding.decoder", embedding.decoder, dtype, trains)
         self.tensors = [codes, *self._decoder.tensors]
+        self.bias: Tensor | None = self._decoder.bias
         gradient = gradient_buffer(codes, dtype, trains)
         self._gradient = None if gradient is None else gradient.zero_()
 
@@ -100,9 +107,10 @@ class ChunkCompressed:
         """See ChunkEmbedding."""
         return self._gradient is not None or self._decoder.trains
 
-    def logits(self, labels: Tensor, out: Tensor) -> Tensor:
+    def logits(self, labels: Tensor, out: Tensor, finish: bool = True) -> Tensor:
         """See ChunkEmbedding."""
-        return self._decoder.logits(self._codes[labels].to(self.dtype), out).relu_()
+        logits = self._decoder.logits(self._codes[labels].to(self.dtype), out, add_bias=finish)
+        return logits.relu_() if finish else logits
 
     def add_weight_gradient(self, de: Tensor, labels: Tensor) -> None:
         """See ChunkEmbedding."""

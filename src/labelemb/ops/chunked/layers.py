@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from labelemb.errors import ConfigError
 from labelemb.ops.backends import is_plain_linear
+from labelemb.ops.chunked.native import add_rows
+from labelemb.ops.chunked.parts import cut_evenly, in_parts
 
 SPARSE = 4  # with more than a fourth of the columns, copying them costs what it saves, and memory
 CPU_PRODUCT_BLOCK = 1024  # labels per low-precision product: (1024, D) bf16 stays in the caches until it is added
@@ -21,6 +23,7 @@ class ChunkLinear:
     Attributes:
         tensors: The weight ``(V, D)`` and the bias ``(V,)``, or the weight alone.
         num_labels: V.
+        bias: The bias in the dtype of sums, ``(V,)``, or None.
     """
 
     def __init__(self, name: str, layer: nn.Module, dtype: torch.dtype, trains: bool) -> None:
@@ -48,8 +51,9 @@ class ChunkLinear:
             )
         self.num_labels = layer.weight.shape[0]
         self.tensors: list[Tensor] = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
-        weight, *bias = (tensor.detach().to(dtype) for tensor in self.tensors)
-        self._weight, self._bias = weight, bias[0] if bias else None  # (V, D), (V,)
+        self._weight = layer.weight.detach().to(dtype)
+        wide = torch.promote_types(dtype, torch.float32)
+        self.bias: Tensor | None = None if layer.bias is None else layer.bias.detach().to(wide)
         self._weight_gradient, *bias_gradient = (gradient_buffer(tensor, dtype, trains) for tensor in self.tensors)
         self._bias_gradient = bias_gradient[0].zero_() if bias_gradient and bias_gradient[0] is not None else None
         self._fresh = True
@@ -59,11 +63,11 @@ class ChunkLinear:
         """Whether there is a gradient to accumulate."""
         return self._weight_gradient is not None or self._bias_gradient is not None
 
-    def logits(self, x: Tensor, out: Tensor) -> Tensor:
-        """Write x W^T + b for x ``(n, D)`` into ``out``, ``(n, V)``, and return it."""
-        if self._bias is None:
+    def logits(self, x: Tensor, out: Tensor, add_bias: bool = True) -> Tensor:
+        """Write x W^T + b, or x W^T, for x ``(n, D)`` into ``out``, ``(n, V)``, and return it."""
+        if self.bias is None or not add_bias:
             return torch.mm(x, self._weight.t(), out=out)
-        return torch.addmm(self._bias, x, self._weight.t(), out=out)
+        return torch.addmm(self.bias.to(x.dtype), x, self._weight.t(), out=out)
 
     def input_gradient(self, dz: Tensor, columns: Tensor | None = None) -> Tensor:
         """Return dz W, ``(n, D)``, for dz ``(n, V)``, or ``(n, a)`` with the numbers of its columns ``(a,)``."""
@@ -138,13 +142,21 @@ def add_product(total: Tensor, a: Tensor, b: Tensor, keep: bool) -> None:
         total.addmm_(a, b, beta=1 if keep else 0)
     elif _multiplies_into_float32(a.device, a.dtype):
         torch.addmm(total, a, b, beta=1 if keep else 0, out_dtype=torch.float32, out=total)
+    elif total.device.type == "cpu":
+        threads = torch.get_num_threads()
+        in_parts(lambda _, labels: _add_blocks(total[labels], a[labels], b, keep), cut_evenly(len(total), threads))
     else:
-        block = CPU_PRODUCT_BLOCK if total.device.type == "cpu" else len(total)
-        product = b.new_empty(min(block, len(total)), b.shape[1])
-        for start in range(0, len(total), block):
-            rows = total[start : start + block]
-            torch.mm(a[start : start + block], b, out=product[: len(rows)])
-            rows.add_(product[: len(rows)]) if keep else rows.copy_(product[: len(rows)])
+        product = a @ b
+        total.add_(product) if keep else total.copy_(product)
+
+
+def _add_blocks(total: Tensor, a: Tensor, b: Tensor, keep: bool) -> None:
+    """``add_product`` on a CPU, for fewer bits in a and b: a block of labels at a time."""
+    product = b.new_empty(min(CPU_PRODUCT_BLOCK, len(total)), b.shape[1])
+    for start in range(0, len(total), CPU_PRODUCT_BLOCK):
+        rows = total[start : start + CPU_PRODUCT_BLOCK]
+        block = torch.mm(a[start : start + CPU_PRODUCT_BLOCK], b, out=product[: len(rows)])
+        add_rows(rows, block) if keep else rows.copy_(block)
 
 
 def gradient_buffer(parameter: Tensor, dtype: torch.dtype, trains: bool) -> Tensor | None:

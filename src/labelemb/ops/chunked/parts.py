@@ -1,8 +1,8 @@
-"""Row work on several threads of which each runs torch's operations alone.
+"""Work on several threads of which each runs torch's operations alone.
 
-On a CPU every operation of torch is a parallel region, at whose end all threads meet. The row work of a batch is more
-than a thousand small operations: where another program keeps a core busy, each waits for a thread that is not running.
-Here each thread does all the work of its own rows, and they meet once.
+On a CPU every operation of torch is a parallel region, at whose end all threads meet. Where another program keeps a
+core busy, each operation waits for a thread that is not running. Here each thread does all the work of its own rows, or
+of its own labels, and they meet once.
 """
 
 import os
@@ -37,6 +37,17 @@ def cut_by_label(group: Sequence[int], count: int) -> list[slice]:
         cuts.add(min(ends, key=lambda end: abs(end - wanted)))
     ordered = sorted(cuts)
     return [slice(start, stop) for start, stop in pairwise(ordered)]
+
+
+def cut_evenly(length: int, count: int) -> list[slice]:
+    """Cut a range into at most ``count`` parts of about the same size, none of them empty.
+
+    Example:
+        >>> cut_evenly(5, 2), cut_evenly(1, 2)
+        ([slice(0, 2, None), slice(2, 5, None)], [slice(0, 1, None)])
+    """
+    cuts = sorted({number * length // count for number in range(count + 1)})
+    return [slice(start, stop) for start, stop in pairwise(cuts)]
 
 
 def in_parts(work: Callable[[int, slice], Result], parts: Sequence[slice]) -> list[Result]:

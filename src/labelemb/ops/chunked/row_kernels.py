@@ -13,6 +13,24 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
+class Logits:
+    """Some rows of logits, that their gradient replaces.
+
+    Attributes:
+        values: Shape ``(n, V)``, contiguous, dtype of the matrix products. Without gradient left in an undefined state.
+        trains: Whether the gradient is wanted.
+        columns: The gradient's column sums are added to it, before the gradient is rounded to the dtype of ``values``
+            where the kernels can; shape ``(V,)``, dtype of the sums; None: not wanted.
+        bias: Added to the values first, for kernels that do so; shape ``(V,)``, dtype of the sums.
+    """
+
+    values: Tensor
+    trains: bool
+    columns: Tensor | None
+    bias: Tensor | None
+
+
+@dataclass(frozen=True)
 class RowLabels:
     """Labels of some rows.
 
@@ -88,50 +106,43 @@ class HeadTerms:
 
 
 class RowKernels(Protocol):
-    """Softmaxes and gradients of rows. Buffers have the dtype of the matrix products; sums are fp32, or fp64 with fp64.
+    """Softmaxes and gradients of rows. Logits have the dtype of the matrix products; sums are fp32, or fp64 with fp64.
 
-    Arguments that all calls have: ``trains``: whether logits are replaced by their gradient; without, they are left in
-    an undefined state. ``columns``: the gradient's column sums are added to it, before the gradient is rounded to the
-    dtype of the buffer where the kernels can; shape ``(V,)``, dtype of the sums; None: not wanted.
+    Attributes:
+        adds_bias: Whether the kernels can add the bias and rectify a label embedding, which saves passes over the
+            logits. Others get logits that have it.
     """
 
-    def auxiliary(
-        self, z: Tensor, at: RowLabels, terms: AuxiliaryTerms, sums: Tensor | None, trains: bool, columns: Tensor | None
-    ) -> RowResults:
+    adds_bias: bool
+
+    def auxiliary(self, logits: Logits, at: RowLabels, terms: AuxiliaryTerms, sums: Tensor | None) -> RowResults:
         """Turn z2 into ``w * (p2 - onehot y)``, w of ``terms``, and sum up what the embedding learns from.
 
         Args:
-            z: Shape ``(n, V)``, contiguous.
+            logits: z2.
             at: Labels of the rows.
             terms: Terms in use.
             sums: softmax(z2 / tau) of each correct row is added to its label's row, shape ``(u, V)``; None: not wanted.
-            trains: See above.
-            columns: See above.
         """
 
-    def head(
-        self, z: Tensor, at: RowLabels, terms: HeadTerms, q: Tensor | None, trains: bool, columns: Tensor | None
-    ) -> RowResults:
+    def head(self, logits: Logits, at: RowLabels, terms: HeadTerms, q: Tensor | None) -> RowResults:
         """Turn z1 into ``hard * (p1 - onehot y) + soft / t * (softmax(z1 / t) - q[y])``.
 
         Args:
-            z: Shape ``(n, V)``, contiguous.
+            logits: z1.
             at: Labels of the rows.
             terms: Weights and temperature.
             q: Softmax of the embedding's rows, shape ``(u, V)``; None: the soft term is off.
-            trains: See above.
-            columns: See above.
         """
 
-    def embedding(self, e: Tensor, sums: Tensor, counts: Tensor, rectified: bool, columns: Tensor | None) -> Tensor:
+    def embedding(self, logits: Logits, sums: Tensor, counts: Tensor, rectified: bool) -> Tensor:
         """Turn e into ``counts * q - sums`` and sums into q = softmax(e).
 
         Args:
-            e: Logits, shape ``(u, V)``, contiguous.
+            logits: e, shape ``(u, V)``.
             sums: Sums of softmax(z2 / tau) over the label's correct rows, shape ``(u, V)``.
             counts: How many rows these are, shape ``(u,)``.
-            rectified: Whether e came out of a relu: its gradient is zero where e is.
-            columns: See above.
+            rectified: Whether e comes out of a relu: its gradient is zero where e is.
 
         Returns:
             ``-sum_k sums_k log q_k``, shape ``(u,)``.

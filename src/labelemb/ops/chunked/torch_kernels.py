@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from labelemb.ops.chunked.row_kernels import AuxiliaryTerms, HeadTerms, RowLabels, RowResults
+from labelemb.ops.chunked.row_kernels import AuxiliaryTerms, HeadTerms, Logits, RowLabels, RowResults
 
 LOG2_E = 1 / math.log(2)
 CPU_BLOCK_BYTES = 1 << 19  # of fp32 per scratch buffer: small enough for the caches, large enough to keep calls few
@@ -19,6 +19,8 @@ GPU_BLOCK_BYTES = 1 << 25
 class TorchRowKernels:
     """See ``RowKernels``. Scratch keeps what a block's gradients need: each exponential is computed once."""
 
+    adds_bias = False
+
     def __init__(self, num_labels: int, dtype: torch.dtype, device: torch.device) -> None:
         """num_labels: V; dtype: of the sums, float32 or float64."""
         block = CPU_BLOCK_BYTES if device.type == "cpu" else GPU_BLOCK_BYTES
@@ -26,10 +28,9 @@ class TorchRowKernels:
         scratch = torch.empty(3, self._height, num_labels, dtype=dtype, device=device)
         self._shifted, self._powers, self._tempered = scratch.unbind()  # z - peak; exp of it; exp of it / tau
 
-    def auxiliary(
-        self, z: Tensor, at: RowLabels, terms: AuxiliaryTerms, sums: Tensor | None, trains: bool, columns: Tensor | None
-    ) -> RowResults:
+    def auxiliary(self, logits: Logits, at: RowLabels, terms: AuxiliaryTerms, sums: Tensor | None) -> RowResults:
         """See RowKernels."""
+        z = logits.values
         results = self._empty_results(z)
         for block in self._blocks(len(z)):
             rows, block_at = z[block], at[block]
@@ -38,17 +39,16 @@ class TorchRowKernels:
             if sums is not None:
                 scale = correct * self._temper(len(rows), terms.tau).neg().exp_()
                 sums.index_add_(0, block_at.group, self._tempered[: len(rows)].mul_(scale[:, None]))
-            if trains:
+            if logits.trains:
                 weight = _weighted(terms.weight(log_p), block_at)
                 gradient = self._scaled(rows, weight * log_sum.neg().exp_())
                 gradient.scatter_add_(1, block_at.labels[:, None], -weight[:, None])
-                _finish(gradient, rows, columns)
+                _finish(gradient, rows, logits.columns)
         return results
 
-    def head(
-        self, z: Tensor, at: RowLabels, terms: HeadTerms, q: Tensor | None, trains: bool, columns: Tensor | None
-    ) -> RowResults:
+    def head(self, logits: Logits, at: RowLabels, terms: HeadTerms, q: Tensor | None) -> RowResults:
         """See RowKernels."""
+        z = logits.values
         results = self._empty_results(z)
         if q is not None:
             results = results._replace(soft=torch.empty_like(results.log_p))
@@ -61,19 +61,19 @@ class TorchRowKernels:
             else:
                 assert q is not None
                 results.soft[block], factor = self._soft(log_sum, q, block_at.group, terms)
-            if trains:
+            if logits.trains:
                 gradient = self._scaled(rows, _weighted(factor, block_at))
                 if q is not None:
                     target = _weighted(self._tempered[: len(rows)], block_at)
                     gradient.sub_(target, alpha=terms.soft / terms.temperature)
                 onehot = _weighted(torch.full_like(log_p, -terms.hard), block_at)
                 gradient.scatter_add_(1, block_at.labels[:, None], onehot[:, None])
-                _finish(gradient, rows, columns)
+                _finish(gradient, rows, logits.columns)
         return results
 
-    def embedding(self, e: Tensor, sums: Tensor, counts: Tensor, rectified: bool, columns: Tensor | None) -> Tensor:
+    def embedding(self, logits: Logits, sums: Tensor, counts: Tensor, rectified: bool) -> Tensor:
         """See RowKernels."""
-        values = torch.empty_like(counts)
+        e, values = logits.values, torch.empty_like(counts)
         for block in self._blocks(len(e)):
             rows, block_sums, block_counts = e[block], sums[block], counts[block]
             shifted, powers, scratch = (buffer[: len(rows)] for buffer in (self._shifted, self._powers, self._tempered))
@@ -85,7 +85,7 @@ class TorchRowKernels:
             if rectified:
                 gradient.mul_(rows > 0)
             torch.mul(powers, inverse[:, None], out=block_sums)
-            _finish(gradient, rows, columns)
+            _finish(gradient, rows, logits.columns)
         return values
 
     def _blocks(self, height: int) -> Iterator[slice]:

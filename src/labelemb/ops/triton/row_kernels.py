@@ -12,7 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from labelemb.errors import ConfigError
-from labelemb.ops.chunked.row_kernels import AuxiliaryTerms, HeadTerms, RowLabels, RowResults
+from labelemb.ops.chunked.row_kernels import AuxiliaryTerms, HeadTerms, Logits, RowLabels, RowResults
 from labelemb.ops.triton.kernels import (
     auxiliary_gradient_kernel,
     embedding_gradient_kernel,
@@ -30,6 +30,8 @@ class TritonRowKernels:
 
     Runs on CUDA devices, and on a CPU when TRITON_INTERPRET=1 was set before triton was imported (slow, for tests).
     """
+
+    adds_bias = False
 
     def __init__(self, num_labels: int, dtype: torch.dtype, device: torch.device) -> None:
         """Prepare the launches.
@@ -56,10 +58,9 @@ class TritonRowKernels:
             "num_warps": WARPS,
         }
 
-    def auxiliary(
-        self, z: Tensor, at: RowLabels, terms: AuxiliaryTerms, sums: Tensor | None, trains: bool, columns: Tensor | None
-    ) -> RowResults:
+    def auxiliary(self, logits: Logits, at: RowLabels, terms: AuxiliaryTerms, sums: Tensor | None) -> RowResults:
         """See RowKernels."""
+        z = logits.values
         stats, results = self._classify(z, at, None if sums is None else terms.tau)
         if sums is not None:
             starts = torch.searchsorted(at.group, torch.arange(len(sums) + 1, device=z.device))
@@ -67,22 +68,21 @@ class TritonRowKernels:
                 z, stats.peak, stats.tempered_sum, results.correct.to(torch.int32), starts, sums, self._width,
                 INVERSE_TAU=1 / terms.tau, **self._options,
             )  # fmt: skip
-        if trains:
+        if logits.trains:
             weight = terms.weight(results.log_p)
             weight = weight if at.weights is None else weight * at.weights
             auxiliary_gradient_kernel[(len(z), self._columns)](
                 z, stats.peak, stats.log_sum, at.labels, weight, self._width, **self._options
             )
-            _add_columns(z, columns)
+            _add_columns(logits)
         return results
 
-    def head(
-        self, z: Tensor, at: RowLabels, terms: HeadTerms, q: Tensor | None, trains: bool, columns: Tensor | None
-    ) -> RowResults:
+    def head(self, logits: Logits, at: RowLabels, terms: HeadTerms, q: Tensor | None) -> RowResults:
         """See RowKernels."""
         t = terms.temperature if q is not None else 1.0
+        z = logits.values
         stats, results = self._classify(z, at, t if t != 1 else None)
-        if not trains and q is None:
+        if not logits.trains and q is None:
             return results
         values = torch.empty_like(results.log_p)
         head_gradient_kernel[(len(z),)](
@@ -90,19 +90,20 @@ class TritonRowKernels:
             self._width, SOFT_TARGETS=q is not None, TEMPERED=t != 1, INVERSE_TAU=1 / t, HARD=terms.hard,
             SOFT=0.0 if q is None else terms.soft / t, **self._options,
         )  # fmt: skip
-        if trains and at.weights is not None:
+        if logits.trains and at.weights is not None:
             z.mul_(at.weights[:, None])
-        if trains:
-            _add_columns(z, columns)
+        if logits.trains:
+            _add_columns(logits)
         return results if q is None else results._replace(soft=values)
 
-    def embedding(self, e: Tensor, sums: Tensor, counts: Tensor, rectified: bool, columns: Tensor | None) -> Tensor:
+    def embedding(self, logits: Logits, sums: Tensor, counts: Tensor, rectified: bool) -> Tensor:
         """See RowKernels."""
+        e = logits.values
         stats, values = self._statistics(e, None), torch.empty_like(counts)
         embedding_gradient_kernel[(len(sums),)](
             e, stats.peak, stats.log_sum, sums, counts, values, self._width, RECTIFIED=rectified, **self._options
         )
-        _add_columns(e, columns)
+        _add_columns(logits)
         return values
 
     def _classify(self, z: Tensor, at: RowLabels, tau: float | None) -> tuple["_Statistics", RowResults]:
@@ -133,6 +134,6 @@ class _Statistics(NamedTuple):
     argmax: Tensor
 
 
-def _add_columns(gradient: Tensor, columns: Tensor | None) -> None:
-    if columns is not None:
-        columns.add_(gradient.sum(0, dtype=columns.dtype))
+def _add_columns(gradient: Logits) -> None:
+    if gradient.columns is not None:
+        gradient.columns.add_(gradient.values.sum(0, dtype=gradient.columns.dtype))

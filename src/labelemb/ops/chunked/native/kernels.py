@@ -1,4 +1,4 @@
-"""NativeRowKernels: calls the compiled kernels behind the interface ``RowKernels``.
+"""Calls the compiled kernels: ``NativeRowKernels`` behind the interface ``RowKernels``, and ``add_rows``.
 
 n rows and u distinct labels at a time, V labels.
 """
@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from labelemb.ops.chunked.native.library import load_library
-from labelemb.ops.chunked.row_kernels import AuxiliaryTerms, HeadTerms, RowLabels, RowResults
+from labelemb.ops.chunked.row_kernels import AuxiliaryTerms, HeadTerms, Logits, RowLabels, RowResults
 
 
 class _Matrix(ctypes.Structure):
     """Matrix in row_kernels.c."""
 
     _fields_ = (
-        ("logits", c_void_p), ("bf16", c_int64), ("n", c_int64), ("V", c_int64), ("scratch", c_void_p),
-        ("columns", c_void_p),
+        ("logits", c_void_p), ("bf16", c_int64), ("n", c_int64), ("V", c_int64),
+        *((name, c_void_p) for name in ("scratch", "columns", "bias")),
     )  # fmt: skip
 
 
@@ -31,6 +31,8 @@ class _Labels(ctypes.Structure):
 
 class NativeRowKernels:
     """See ``RowKernels``: fp32 and bf16 logits on a CPU, sums in fp32. Each call does all its rows on its thread."""
+
+    adds_bias = True
 
     def __init__(self, num_labels: int, dtype: torch.dtype, device: torch.device) -> None:
         """num_labels: V; dtype: of the sums, float32; device: a CPU."""
@@ -47,44 +49,54 @@ class NativeRowKernels:
             device.type == "cpu" and {torch.float32, torch.bfloat16}.issuperset(dtypes) and load_library() is not None
         )
 
-    def auxiliary(
-        self, z: Tensor, at: RowLabels, terms: AuxiliaryTerms, sums: Tensor | None, trains: bool, columns: Tensor | None
-    ) -> RowResults:
+    def auxiliary(self, logits: Logits, at: RowLabels, terms: AuxiliaryTerms, sums: Tensor | None) -> RowResults:
         """See RowKernels."""
-        results = _results(len(z))
+        results = _results(len(logits.values))
         cap = 0.0 if terms.cap is None else float(terms.cap)
         self._library.labelemb_auxiliary(
-            self._matrix(z, columns), _labels(at, results), c_double(terms.aux), c_double(cap), c_double(terms.alpha),
-            c_int64(terms.absolute), c_double(terms.tau), _pointer(sums), c_int64(trains),
+            self._matrix(logits), _labels(at, results), c_double(terms.aux), c_double(cap), c_double(terms.alpha),
+            c_int64(terms.absolute), c_double(terms.tau), _pointer(sums), c_int64(logits.trains),
         )  # fmt: skip
         return results
 
-    def head(
-        self, z: Tensor, at: RowLabels, terms: HeadTerms, q: Tensor | None, trains: bool, columns: Tensor | None
-    ) -> RowResults:
+    def head(self, logits: Logits, at: RowLabels, terms: HeadTerms, q: Tensor | None) -> RowResults:
         """See RowKernels."""
-        results = _results(len(z))
+        results = _results(len(logits.values))
         if q is not None:
-            results = results._replace(soft=torch.empty(len(z)))
+            results = results._replace(soft=torch.empty(len(logits.values)))
         self._library.labelemb_head(
-            self._matrix(z, columns), _labels(at, results), c_double(terms.hard),
+            self._matrix(logits), _labels(at, results), c_double(terms.hard),
             c_double(0.0 if q is None else terms.soft), c_double(1.0 if q is None else terms.temperature), _pointer(q),
-            _pointer(results.soft), c_int64(trains),
+            _pointer(results.soft), c_int64(logits.trains),
         )  # fmt: skip
         return results
 
-    def embedding(self, e: Tensor, sums: Tensor, counts: Tensor, rectified: bool, columns: Tensor | None) -> Tensor:
+    def embedding(self, logits: Logits, sums: Tensor, counts: Tensor, rectified: bool) -> Tensor:
         """See RowKernels."""
         values = torch.empty_like(counts)
         self._library.labelemb_embedding(
-            self._matrix(e, columns), _pointer(sums), _pointer(counts), c_int64(rectified), _pointer(values)
+            self._matrix(logits), _pointer(sums), _pointer(counts), c_int64(rectified), _pointer(values)
         )
         return values
 
-    def _matrix(self, logits: Tensor, columns: Tensor | None) -> object:
-        n, width = logits.shape
-        bf16 = logits.dtype == torch.bfloat16
-        return ctypes.byref(_Matrix(_pointer(logits), bf16, n, width, _pointer(self._scratch), _pointer(columns)))
+    def _matrix(self, logits: Logits) -> object:
+        n, width = logits.values.shape
+        pointers = map(_pointer, (self._scratch, logits.columns, logits.bias))
+        return ctypes.byref(
+            _Matrix(_pointer(logits.values), logits.values.dtype == torch.bfloat16, n, width, *pointers)
+        )
+
+
+def add_rows(total: Tensor, rows: Tensor) -> None:
+    """Add rows in bf16 to an fp32 matrix of the same shape, on the calling thread.
+
+    torch converts the rows first, in a pass of its own, and so takes twice as long. It adds what has no compiled form.
+    """
+    library = load_library() if (total.dtype, rows.dtype) == (torch.float32, torch.bfloat16) else None
+    if library is None or total.device.type != "cpu" or not (total.is_contiguous() and rows.is_contiguous()):
+        total.add_(rows)
+    else:
+        library.labelemb_add(_pointer(rows), _pointer(total), c_int64(rows.numel()))
 
 
 def _labels(at: RowLabels, results: RowResults) -> object:

@@ -21,6 +21,7 @@ typedef struct {
     int64_t n, V;
     float *scratch; /* (3, V) */
     float *columns; /* (V,), the gradient's column sums before rounding are added to it; or NULL */
+    const float *bias; /* (V,), added to the logits first; or NULL */
 } Matrix;
 
 typedef struct {
@@ -119,6 +120,13 @@ static void embedding_gradient(float *e, const float *powers, float *restrict su
     }
 }
 
+static void rectify(float *x, ptrdiff_t n)
+{
+#pragma omp simd
+    for (ptrdiff_t i = 0; i < n; i++)
+        x[i] = x[i] < 0 ? 0 : x[i]; /* NaN stays NaN */
+}
+
 static void widen(const uint16_t *x, float *restrict out, ptrdiff_t n)
 {
 #pragma omp simd
@@ -144,10 +152,12 @@ static void narrow(const float *x, uint16_t *restrict out, ptrdiff_t n)
 
 static float *read_row(const Matrix *m, int64_t row)
 {
-    if (!m->bf16)
-        return (float *)m->logits + row * m->V;
-    widen((uint16_t *)m->logits + row * m->V, m->scratch, m->V);
-    return m->scratch;
+    float *x = m->bf16 ? m->scratch : (float *)m->logits + row * m->V;
+    if (m->bf16)
+        widen((uint16_t *)m->logits + row * m->V, x, m->V);
+    if (m->bias)
+        add(m->bias, 1, x, m->V);
+    return x;
 }
 
 static void write_row(const Matrix *m, int64_t row, const float *x)
@@ -263,12 +273,14 @@ void labelemb_head(const Matrix *m, const Labels *at, double hard, double soft, 
 }
 
 /* Term embedding. Logits e: (u, V); sums: (u, V), replaced by q = softmax(e); counts: (u,); values: (u,), written,
- * -sum_k sums_k log q_k. The gradient is counts * q - sums, zero where e is not above 0 if e is ``rectified``. */
+ * -sum_k sums_k log q_k. The gradient is counts * q - sums, zero where e is not above 0 if e is to be ``rectified``. */
 void labelemb_embedding(const Matrix *m, float *sums, const float *counts, int64_t rectified, float *values)
 {
     float *powers = m->scratch + m->V;
     for (int64_t row = 0; row < m->n; row++) {
         float *e = read_row(m, row), *sum = sums + row * m->V;
+        if (rectified)
+            rectify(e, m->V);
         Softmax p = softmax(m, e, largest(e, m->V), 1, powers);
         double product = 0, inverse = exp(-p.log_sum);
         for (ptrdiff_t i = 0; i < m->V; i += STRIP) {
@@ -280,5 +292,17 @@ void labelemb_embedding(const Matrix *m, float *sums, const float *counts, int64
         }
         values[row] = (float)(counts[row] * p.log_sum - product);
         write_row(m, row, e);
+    }
+}
+
+/* total += x, n numbers of bf16 */
+void labelemb_add(const uint16_t *x, float *restrict total, int64_t n)
+{
+#pragma omp simd
+    for (ptrdiff_t i = 0; i < n; i++) {
+        uint32_t bits = (uint32_t)x[i] << 16;
+        float wide;
+        memcpy(&wide, &bits, sizeof wide);
+        total[i] += wide;
     }
 }
