@@ -1,8 +1,11 @@
 """Time programs in alternation within one run, so that other load on the machine affects all of them equally."""
 
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -65,6 +68,18 @@ def clock() -> Callable[[], float]:
     """Return the clock: CPU time for a single thread on a CPU (other load matters less), else wall-clock time."""
     single = torch.get_num_threads() == 1 and not torch.cuda.is_available()
     return time.process_time if single else time.perf_counter
+
+
+@contextmanager
+def busy_processes(count: int) -> Iterator[None]:
+    """Keep this many processes busy with additions of Python integers; each takes a core and next to no memory."""
+    started = [subprocess.Popen([sys.executable, "-c", "n = 0\nwhile True: n += 1"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 def describe_machine() -> str:

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from benchmarks.large_vocabulary.measurements import MEMORY, TIMES, Line, Run, memory, times
 from benchmarks.large_vocabulary.workloads import CPU, GPU, QUICK
-from benchmarks.measure import describe_machine
+from benchmarks.measure import busy_processes, describe_machine
 
 RESULTS = Path(__file__).parents[1] / "results"
 TABLES = {"times": (TIMES, times, "large_vocabulary.csv"), "memory": (MEMORY, memory, "large_vocabulary_memory.csv")}
@@ -38,7 +38,11 @@ def main() -> None:
     parser.add_argument("--weights", choices=["random", "trained", "peaked"], help="only workloads with these weights")
     parser.add_argument("--only", choices=TABLES, help="only this table")
     parser.add_argument("--threads", type=int, help="torch threads; with 1, CPU time is measured")
+    parser.add_argument(
+        "--beside", type=int, default=0, help="measure beside this many processes that keep a core busy"
+    )
     parser.add_argument("--without", nargs="*", default=[], help="programs to skip")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the files of results")
     parser.add_argument("--keep", action="store_true", help="add to the files of results instead of replacing them")
     args = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -48,17 +52,19 @@ def main() -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     run = Run(device, args.rounds or (30 if args.quick else 7), args.quick, frozenset(args.without))
+    conditions = describe_machine() + (f", beside {args.beside} busy processes" if args.beside else "")
     for name, (header, measure, file) in TABLES.items():
         if args.only in (None, name):
-            lines = [line for workload in workloads for line in measure(workload, run)]
-            show(header, lines)
+            with busy_processes(args.beside):
+                lines = [line for workload in workloads for line in measure(workload, run)]
+            show(conditions, header, lines)
             if not args.quick:
-                write(RESULTS / file, header, lines, args.keep)
+                write(args.out / file, conditions, header, lines, args.keep)
 
 
-def show(header: Line, lines: list[Line]) -> None:
+def show(conditions: str, header: Line, lines: list[Line]) -> None:
     console = Console()
-    console.print(describe_machine(), highlight=False, soft_wrap=True)
+    console.print(conditions, highlight=False, soft_wrap=True)
     for workload in dict.fromkeys(line[0] for line in lines):
         table = Table(*header[1:], box=None, title=workload, title_justify="left")
         for line in lines:
@@ -67,10 +73,10 @@ def show(header: Line, lines: list[Line]) -> None:
         console.print(table)
 
 
-def write(path: Path, header: Line, lines: list[Line], keep: bool) -> None:
+def write(path: Path, conditions: str, header: Line, lines: list[Line], keep: bool) -> None:
     path.parent.mkdir(exist_ok=True)
     with path.open("a" if keep else "w", newline="", encoding="utf-8") as file:
-        file.write(f"# {describe_machine()}\n")
+        file.write(f"# {conditions}\n")
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(lines)

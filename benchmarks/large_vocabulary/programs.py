@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 from benchmarks.large_vocabulary.workloads import Problem
 from labelemb import LinearCrossEntropyLoss
 from labelemb.ops.backends import Implementation, has_triton
+from labelemb.ops.chunked.native import NativeRowKernels
 
 Step = Callable[[], object]
 
@@ -29,6 +31,9 @@ def programs(device: str, quick: bool) -> dict[str, Program]:
     args = {"eager": library("eager"), "chunked": library("chunked")}
     args["chunked, filter_eps 2^-12"] = library("chunked", filter_eps=2**-12)
     args |= {"eager, bf16": library("eager", bf16=True), "chunked, bf16": library("chunked", bf16=True)}
+    if device == "cpu":
+        args["chunked, PyTorch rows"] = Program(partial(partial, pytorch_rows))
+        args["chunked, PyTorch rows, bf16"] = Program(partial(partial, pytorch_rows, bf16=True), bf16=True)
     if not quick:
         args["torch.compile(eager)"] = Program(compiled)
     args["plain, eager"] = library("eager", plain=True)
@@ -62,6 +67,12 @@ def label_embedding(problem: Problem, impl: Implementation, bf16: bool, filter_e
     with torch.autocast(problem.hidden.device.type, torch.bfloat16, enabled=bf16):
         out = problem.loss(problem.hidden, problem.head, problem.targets)
     out.loss.backward()
+
+
+def pytorch_rows(problem: Problem, bf16: bool = False) -> None:
+    """Take one step of chunked as it is without a C compiler."""
+    with patch.object(NativeRowKernels, "can_process", return_value=False):
+        label_embedding(problem, "chunked", bf16)
 
 
 def compiled(problem: Problem, bf16: bool = False) -> Step:
