@@ -14,6 +14,8 @@
 
 #define STRIP 1024 /* numbers of a row at a time: those of the four arrays in use stay in the L1 cache */
 
+#define LANES 64   /* independent maxima of a row */
+
 /* Fields in the order of the ctypes.Structure in kernels.py. */
 typedef struct {
     void *logits;   /* (n, V), overwritten by the gradient; fp32, or bf16 as unsigned 16-bit numbers */
@@ -62,11 +64,19 @@ static inline float power(float x)
     return x < -0x1.5d589ep6f ? 0.0f : p * scale; /* -126 ln 2: below, the bits above mean nothing */
 }
 
+/* The largest number; NaN are skipped. -INFINITY where n is 0. Lanes by hand: clang has no such "reduction". */
 static float largest(const float *x, ptrdiff_t n)
 {
-    float most = -INFINITY;
-#pragma omp simd reduction(max : most)
-    for (ptrdiff_t i = 0; i < n; i++)
+    float lanes[LANES], most = -INFINITY;
+    ptrdiff_t whole = n - n % LANES;
+    for (int j = 0; j < LANES; j++)
+        lanes[j] = -INFINITY;
+    for (ptrdiff_t i = 0; i < whole; i += LANES)
+        for (int j = 0; j < LANES; j++)
+            lanes[j] = x[i + j] > lanes[j] ? x[i + j] : lanes[j];
+    for (int j = 0; j < LANES; j++)
+        most = lanes[j] > most ? lanes[j] : most;
+    for (ptrdiff_t i = whole; i < n; i++)
         most = x[i] > most ? x[i] : most;
     return most;
 }
