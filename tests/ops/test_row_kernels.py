@@ -197,6 +197,16 @@ def test_rows_are_added_in_float32(dtype: torch.dtype) -> None:
     assert torch.equal(total, expected)
 
 
+def test_defaults_of_torch_change_nothing() -> None:
+    expected, _ = run(Case(), "chunked", torch.float32)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found, _ = run(Case(), "chunked", torch.float32)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(found.loss, expected.loss)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_height_of_blocks_changes_nothing(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case(n=50, objective=FORMS[form])

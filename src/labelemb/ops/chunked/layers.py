@@ -53,7 +53,7 @@ class ChunkLinear:
         self.tensors: list[Tensor] = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
         self._weight = layer.weight.detach().to(dtype)
         wide = torch.promote_types(dtype, torch.float32)
-        self.bias: Tensor | None = None if layer.bias is None else layer.bias.detach().to(wide)
+        self.bias: Tensor | None = None if layer.bias is None else layer.bias.detach().to(wide).contiguous()
         self._weight_gradient, *bias_gradient = (gradient_buffer(tensor, dtype, trains) for tensor in self.tensors)
         self._bias_gradient = bias_gradient[0].zero_() if bias_gradient and bias_gradient[0] is not None else None
         self._fresh = True

@@ -40,7 +40,7 @@ class NativeRowKernels:
         assert library is not None
         assert (dtype, device.type) == (torch.float32, "cpu")
         self._library = library
-        self._scratch = torch.empty(3, num_labels)
+        self._scratch = _float32(3, num_labels)
 
     @staticmethod
     def can_process(dtypes: Collection[torch.dtype], device: torch.device) -> bool:
@@ -63,7 +63,7 @@ class NativeRowKernels:
         """See RowKernels."""
         results = _results(len(logits.values))
         if q is not None:
-            results = results._replace(soft=torch.empty(len(logits.values)))
+            results = results._replace(soft=_float32(len(logits.values)))
         self._library.labelemb_head(
             self._matrix(logits), _labels(at, results), c_double(terms.hard),
             c_double(0.0 if q is None else terms.soft), c_double(1.0 if q is None else terms.temperature), _pointer(q),
@@ -105,7 +105,12 @@ def _labels(at: RowLabels, results: RowResults) -> object:
 
 
 def _results(height: int) -> RowResults:
-    return RowResults(torch.empty(height), torch.empty(height, dtype=torch.bool))
+    log_p = _float32(height)
+    return RowResults(log_p, torch.empty_like(log_p, dtype=torch.bool))
+
+
+def _float32(*shape: int) -> Tensor:
+    return torch.empty(*shape, dtype=torch.float32, device="cpu")  # whatever the user's defaults are
 
 
 def _pointer(tensor: Tensor | None) -> c_void_p:
