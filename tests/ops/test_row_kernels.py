@@ -197,6 +197,20 @@ def test_rows_are_added_in_float32(dtype: torch.dtype) -> None:
     assert torch.equal(total, expected)
 
 
+@pytest.mark.parametrize("kind", KERNELS)
+@pytest.mark.parametrize("label", [-1, 5])
+def test_refuses_a_label_that_is_not_there(kind: str, label: int) -> None:
+    at = RowLabels(torch.tensor([0, label]), torch.tensor([0, 0]))
+    with pytest.raises((IndexError, RuntimeError)):
+        kernels(kind, 5).head(Logits(torch.zeros(2, 5), True, None, None), at, HeadTerms(1.0, 0.0, 1.0), None)
+
+
+def test_native_kernels_refuse_rows_of_another_length() -> None:
+    at = RowLabels(torch.tensor([0]), torch.tensor([0]))
+    with pytest.raises(ValueError, match="expected 5 columns, got 6"):
+        kernels("native", 5).head(Logits(torch.zeros(1, 6), True, None, None), at, HeadTerms(1.0, 0.0, 1.0), None)
+
+
 def test_defaults_of_torch_change_nothing() -> None:
     expected, _ = run(Case(), "chunked", torch.float32)
     torch.set_default_dtype(torch.float64)

@@ -54,7 +54,7 @@ class NativeRowKernels:
         results = _results(len(logits.values))
         cap = 0.0 if terms.cap is None else float(terms.cap)
         self._library.labelemb_auxiliary(
-            self._matrix(logits), _labels(at, results), c_double(terms.aux), c_double(cap), c_double(terms.alpha),
+            self._matrix(logits), self._labels(at, results), c_double(terms.aux), c_double(cap), c_double(terms.alpha),
             c_int64(terms.absolute), c_double(terms.tau), _pointer(sums), c_int64(logits.trains),
         )  # fmt: skip
         return results
@@ -65,7 +65,7 @@ class NativeRowKernels:
         if q is not None:
             results = results._replace(soft=_float32(len(logits.values)))
         self._library.labelemb_head(
-            self._matrix(logits), _labels(at, results), c_double(terms.hard),
+            self._matrix(logits), self._labels(at, results), c_double(terms.hard),
             c_double(0.0 if q is None else terms.soft), c_double(1.0 if q is None else terms.temperature), _pointer(q),
             _pointer(results.soft), c_int64(logits.trains),
         )  # fmt: skip
@@ -81,10 +81,19 @@ class NativeRowKernels:
 
     def _matrix(self, logits: Logits) -> object:
         n, width = logits.values.shape
+        if width != self._scratch.shape[1]:  # C would write past the end
+            raise ValueError(f"logits: expected {self._scratch.shape[1]} columns, got {width}")
         pointers = map(_pointer, (self._scratch, logits.columns, logits.bias))
         return ctypes.byref(
             _Matrix(_pointer(logits.values), logits.values.dtype == torch.bfloat16, n, width, *pointers)
         )
+
+    def _labels(self, at: RowLabels, results: RowResults) -> object:
+        num_labels = self._scratch.shape[1]
+        if len(at.labels) and not 0 <= int(at.labels.min()) <= int(at.labels.max()) < num_labels:
+            raise IndexError(f"labels: expected 0 to {num_labels - 1}, got {at.labels.min()} to {at.labels.max()}")
+        pointers = map(_pointer, (at.labels, at.group, at.weights, results.log_p, results.correct))
+        return ctypes.byref(_Labels(*pointers))
 
 
 def add_rows(total: Tensor, rows: Tensor) -> None:
@@ -97,11 +106,6 @@ def add_rows(total: Tensor, rows: Tensor) -> None:
         total.add_(rows)
     else:
         library.labelemb_add(_pointer(rows), _pointer(total), c_int64(rows.numel()))
-
-
-def _labels(at: RowLabels, results: RowResults) -> object:
-    pointers = map(_pointer, (at.labels, at.group, at.weights, results.log_p, results.correct))
-    return ctypes.byref(_Labels(*pointers))
 
 
 def _results(height: int) -> RowResults:

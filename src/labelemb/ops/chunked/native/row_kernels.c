@@ -13,16 +13,15 @@
 #include <string.h>
 
 #define STRIP 1024 /* numbers of a row at a time: those of the four arrays in use stay in the L1 cache */
-
 #define LANES 64   /* independent maxima of a row */
 
 /* Fields in the order of the ctypes.Structure in kernels.py. */
 typedef struct {
-    void *logits;   /* (n, V), overwritten by the gradient; fp32, or bf16 as unsigned 16-bit numbers */
-    int64_t bf16;   /* whether logits are bf16 */
+    void *logits;      /* (n, V), overwritten by the gradient; fp32, or bf16 as unsigned 16-bit numbers */
+    int64_t bf16;      /* whether logits are bf16 */
     int64_t n, V;
-    float *scratch; /* (3, V) */
-    float *columns; /* (V,), the gradient's column sums before rounding are added to it; or NULL */
+    float *scratch;    /* (3, V): a bf16 row in fp32, its exponentials, its exponentials with a temperature */
+    float *columns;    /* (V,), the gradient's column sums before rounding are added to it; or NULL */
     const float *bias; /* (V,), added to the logits first; or NULL */
 } Matrix;
 
