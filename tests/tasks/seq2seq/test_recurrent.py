@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from labelemb.tasks.seq2seq import recurrent
 from labelemb.tasks.seq2seq.recurrent import lstm_step, run_lstm
 
 
@@ -28,6 +29,11 @@ def test_run_lstm_equals_packed_sequence(lengths: list[int], layers: int) -> Non
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other)
 
+    with torch.no_grad():
+        states, last = run_lstm(lstm, inputs, sizes)
+    for one, other in zip((states, *last), expected, strict=True):
+        torch.testing.assert_close(one, other)
+
 
 def test_padding_is_ignored() -> None:
     lstm = nn.LSTM(3, 4, batch_first=True)
@@ -40,14 +46,20 @@ def test_padding_is_ignored() -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("few_rows", [0, 100])
+@pytest.mark.parametrize("parents", [[2, 2, 0, 2], [3, 0, 2, 1], [0, 1, 2, 3]])
 @pytest.mark.parametrize("layers", [1, 2])
-def test_lstm_step_equals_the_lstm(layers: int) -> None:
-    """Some hypotheses share a parent, some a token, and one parent has no continuation."""
+def test_lstm_step_equals_the_lstm(
+    layers: int, parents: list[int], few_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hypotheses that share a parent or a token, and a parent without continuation; all twice, to use the new state."""
+    monkeypatch.setattr(recurrent, "FEW_ROWS", few_rows)
     lstm, embedding = nn.LSTM(3, 4, layers, batch_first=True).double(), nn.Embedding(6, 3).double()
-    hidden, cell = torch.randn(2, layers, 3, 4, dtype=torch.float64)
-    tokens, parents = torch.tensor([5, 2, 5, 1]), torch.tensor([2, 2, 0, 2])
-    output, (last_hidden, last_cell) = lstm(embedding(tokens)[:, None], (hidden[:, parents], cell[:, parents]))
-    found, state = lstm_step(lstm, embedding, tokens, list(zip(hidden, cell, strict=True)), parents)
-    torch.testing.assert_close(found, output[:, 0])
-    torch.testing.assert_close(torch.stack([h for h, _ in state]), last_hidden)
-    torch.testing.assert_close(torch.stack([c for _, c in state]), last_cell)
+    hidden, cell = torch.randn(2, layers, 4, 4, dtype=torch.float64)
+    state = list(zip(hidden, cell, strict=True))
+    for tokens in (torch.tensor([5, 2, 5, 1]), torch.tensor([0, 1, 2, 3])):
+        output, (hidden, cell) = lstm(embedding(tokens)[:, None], (hidden[:, parents], cell[:, parents]))
+        found, state = lstm_step(lstm, embedding, tokens, state, torch.tensor(parents))
+        torch.testing.assert_close(found, output[:, 0])
+        torch.testing.assert_close(torch.stack([h for h, _ in state]), hidden)
+        torch.testing.assert_close(torch.stack([c for _, c in state]), cell)

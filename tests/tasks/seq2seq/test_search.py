@@ -15,10 +15,10 @@ from labelemb.tasks.seq2seq.model import EncoderDecoder, LSTMSeq2Seq, ModelDims,
 from labelemb.tasks.seq2seq.search import (
     Hypothesis,
     SearchSettings,
+    add_bias,
     beam,
     best_continuations,
     greedy,
-    log_sum_exp,
     replace_unknown,
     search,
 )
@@ -217,10 +217,13 @@ def test_best_continuations_equal_topk(size: int, words: int, count: int, seed: 
     assert torch.equal((parent * words + word)[finite], expected.indices[finite])
 
 
-@pytest.mark.parametrize("scale", [1.0, 1000.0])
-def test_log_sum_exp_equals_torch(scale: float) -> None:
-    logits = scale * torch.randn(3, 2, 300_000)
-    torch.testing.assert_close(log_sum_exp(logits), logits.logsumexp(dim=2))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [1.0, 30.0, 1000.0])
+def test_add_bias_equals_torch(scale: float, dtype: torch.dtype) -> None:
+    logits, bias = scale * torch.randn(3, 2, 300_000, dtype=dtype), torch.randn(300_000, dtype=dtype)
+    biased = logits + bias
+    torch.testing.assert_close(add_bias(logits, bias), biased.logsumexp(dim=2))
+    assert torch.equal(logits, biased)
 
 
 def test_exhaustive_beam_is_at_least_as_good_as_greedy() -> None:

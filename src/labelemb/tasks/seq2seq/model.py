@@ -199,6 +199,7 @@ class _LSTMDecoding:
         self.parents = self.parents.gather(1, parents)
 
     def keep(self, sentences: Tensor) -> None:
-        self.parents = self.parents[sentences]
-        keys, values, mask = self.memory
-        self.memory = (keys[sentences], values[sentences], mask[sentences])
+        rows = sentences.nonzero()[:, 0]  # index_select is faster on a CPU than a boolean index
+        self.parents = self.parents[rows]
+        keys, values, mask = (part.index_select(0, rows) for part in self.memory)
+        self.memory = (keys, values, mask)

@@ -249,21 +249,27 @@ def best_continuations(logits: Tensor, offsets: Tensor, count: int) -> tuple[Ten
     return ranked, entry // words, entry % words
 
 
-def log_sum_exp(logits: Tensor) -> Tensor:
-    """Return the log-sum-exp over words.
+def add_bias(logits: Tensor, bias: Tensor) -> Tensor:
+    """Add the bias of the head in place, and return the log-sum-exp over words.
 
-    On a CPU ``torch.logsumexp`` allocates all exponentials and is 3 times slower where they are close to 0. This uses
-    ``log_softmax`` on chunks of rows that fit into the cache.
+    On a CPU this processes chunks of rows that fit into the cache. Exponentials below the smallest normal number would
+    make it many times slower, as they do ``torch.logsumexp``: differences from the maximum below -80, which do not
+    change a sum of at least 1 even in float64, are raised to -80.
 
     Args:
-        logits: Logits, `(B, K, V)`.
+        logits: Logits without bias, `(B, K, V)`; changed.
+        bias: Bias of each word, `(V,)`.
 
     Returns:
         Normalizers, `(B, K)`.
     """
     rows = logits.flatten(0, 1)
-    chunks = torch.split(rows, 1 + 2**19 // rows.shape[1]) if rows.is_cpu else (rows,)
-    sums = [chunk.amax(dim=1) - chunk.log_softmax(dim=1).amax(dim=1) for chunk in chunks]
+    sums = []
+    for chunk in torch.split(rows, 1 + 2**17 // rows.shape[1]) if rows.is_cpu else (rows,):
+        chunk += bias
+        highest = chunk.amax(dim=1, keepdim=True)
+        differences = (chunk - highest).clamp_(min=-80.0)
+        sums.append(differences.exp_().sum(dim=1).log_() + highest[:, 0])
     return torch.cat(sums).view(logits.shape[:2])
 
 
@@ -282,8 +288,8 @@ def _next_logits(head: nn.Linear, decoding: Decoding, last: Tensor) -> tuple[Ten
         weight `(B, K)`.
     """
     hidden, weights = decoding.step(last)
-    logits = upcast(head(hidden))
-    normalizers = log_sum_exp(logits)
+    logits = upcast(F.linear(hidden, head.weight))
+    normalizers = add_bias(logits, head.bias)
     logits[:, :, PAD] = logits[:, :, BOS] = -torch.inf
     return logits, normalizers, weights.argmax(dim=2)
 
