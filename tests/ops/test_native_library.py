@@ -68,6 +68,18 @@ def compiler_that_fails(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     monkeypatch.setenv("CC", "false -x")
 
 
+def compiler_with_an_unclosed_quotation(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    monkeypatch.setenv("CC", "cc '")
+
+
+def user_without_a_home(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", home)
+
+
 def cache_of_others(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     cache.mkdir(parents=True)
     cache.chmod(0o777)
@@ -87,6 +99,8 @@ def cache_that_is_a_file(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     [
         (without_compiler, "no C compiler"),
         (compiler_that_fails, "false: exit code 1"),
+        (compiler_with_an_unclosed_quotation, "No closing quotation"),
+        (user_without_a_home, "home directory"),
         (cache_of_others, "belongs to another user or can be written to by others"),
         (cache_that_is_a_link, "belongs to another user"),
         (cache_that_is_a_file, "File exists|Not a directory"),

@@ -36,7 +36,7 @@ def load_library() -> ctypes.CDLL | None:
         return None
     try:
         return ctypes.CDLL(str(_compiled()))
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except (OSError, RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
         if wanted:
             reason = " ".join(str(error).split())
             warnings.warn(f"{SWITCH}={wanted}: no native row kernels, PyTorch's are used: {reason}", stacklevel=2)
@@ -48,6 +48,8 @@ def _compiled() -> Path:
 
     Raises:
         OSError: Not on Linux, no compiler, one that fails, or the cache directory cannot be used.
+        RuntimeError: The user has no home directory.
+        ValueError: $CC has an unclosed quotation mark.
         subprocess.TimeoutExpired: The compiler takes longer than ``TIMEOUT``.
     """
     if sys.platform != "linux":
