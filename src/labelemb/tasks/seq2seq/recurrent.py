@@ -100,7 +100,7 @@ def _distinct(index: Tensor) -> tuple[Tensor, Tensor | None]:
 
 
 def _add_product(added: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
-    """Return ``added + rows @ weight.T``, on a CPU in the faster order of the factors (16 rows, fp32: 1.6 times).
+    """Return ``added + rows @ weight.T``, on a CPU in the faster order of the factors (32 rows, fp32: 1.3 times).
 
     Args:
         added: Bias `(O,)`, or `(N, O)`.
