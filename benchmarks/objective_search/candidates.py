@@ -82,7 +82,7 @@ class SoftLabels(Candidate):
         cap: Whether the auxiliary head's confidence is capped at 0.9 (a sum over rows, as published).
         others_only: Compare how the mass beside the label is spread, leaving the label's own mass to CE; "mass": times
             that mass.
-        init: eps of a near one-hot initialisation of E; None: the identity.
+        init: eps of a near one-hot initialization of E; None: the identity.
     """
 
     def __init__(self, hidden_size: int, num_labels: int, **options: Any) -> None:

@@ -101,7 +101,7 @@ def cifar100(folder: Path, per_label: int, side: int, epochs: int) -> SearchData
 
 @lru_cache(maxsize=1)
 def _features(file: Path, cache: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return mean-pooled, normalised MiniLM features ``(N, 384)`` and labels ``(N,)``; computed once."""
+    """Return mean-pooled, normalized MiniLM features ``(N, 384)`` and labels ``(N,)``; computed once."""
     if cache.is_file():
         stored = np.load(cache)
         return stored["x"], stored["y"].astype(np.int64)

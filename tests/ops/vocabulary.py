@@ -38,7 +38,7 @@ class Case:
 
 @dataclass
 class Built:
-    """The tensors of a case: logits of both heads favour the label, so that some rows are right and some are not."""
+    """The tensors of a case: logits of both heads favor the label, so that some rows are right and some are not."""
 
     hidden: Tensor
     targets: Tensor

@@ -9,20 +9,20 @@ from labelemb.report.charts.style import Palette
 from labelemb.report.checks import comparability_warnings
 from labelemb.report.experiment import Convergence, load_experiments
 from labelemb.report.panels import curve_panels
-from labelemb.stats.paired import PairedDifference, paired_difference, summarise
+from labelemb.stats.paired import PairedDifference, paired_difference, summarize
 from tests.report.conftest import WriteRun, write
 
 
 def test_mean_and_sample_deviation() -> None:
-    summary = summarise([1.0, 2.0, 4.0])
+    summary = summarize([1.0, 2.0, 4.0])
     assert summary is not None
     assert summary.mean == pytest.approx(7 / 3)
     assert summary.sd == pytest.approx(math.sqrt(((4 / 3) ** 2 + (1 / 3) ** 2 + (5 / 3) ** 2) / 2))
 
 
 def test_one_value_has_no_deviation_and_none_has_no_summary() -> None:
-    assert summarise([3.0]).sd is None  # type: ignore[union-attr]
-    assert summarise([]) is None
+    assert summarize([3.0]).sd is None  # type: ignore[union-attr]
+    assert summarize([]) is None
 
 
 def test_interval_by_hand() -> None:

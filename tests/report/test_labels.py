@@ -82,7 +82,7 @@ def test_chosen_labels_keep_their_order_and_their_probabilities(write_run: Write
     (view,), _ = label_views(groups_of(runs), ["truck", "cat"])
     assert view.names == ["truck", "cat"]
     assert view.soft_labels == pytest.approx(np.array([[0.6, 0.02], [0.04, 0.6]]), abs=1e-6)  # not rescaled
-    assert [name for name, _ in view.neighbours[1]] == ["dog", "car", "truck"]  # over all labels
+    assert [name for name, _ in view.neighbors[1]] == ["dog", "car", "truck"]  # over all labels
     assert view.source.endswith("2 of 4 labels")
 
 

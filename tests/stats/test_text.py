@@ -52,7 +52,7 @@ def test_p_values_are_sacrebleus() -> None:
     systems = [changed(random, references, share) for share in (0.3, 0.26)]
     found = compare_corpora(*(bleu_statistics(one, references)[None] for one in systems), bleu_score, draws=2000)
     named = [("Baseline: one", systems[0]), ("other", systems[1])]
-    for kind, p in (("bs", found.p_bootstrap / 2), ("ar", found.p_randomisation)):  # its bootstrap is one-sided
+    for kind, p in (("bs", found.p_bootstrap / 2), ("ar", found.p_randomization)):  # its bootstrap is one-sided
         metric = {"BLEU": BLEU(tokenize="none", force=True)}
         results = PairedTest(named, metric, [references], test_type=kind, n_samples=2000)()[1]["BLEU"]
         assert found.difference == pytest.approx(results[1].score - results[0].score)
@@ -66,7 +66,7 @@ def test_alike_systems_are_rarely_told_apart() -> None:
         for _ in range(200)
     ]
     room = 2.5 * np.sqrt(0.05 * 0.95 / 200)
-    assert np.mean([one.p_randomisation < 0.05 for one in found]) <= 0.05 + room
+    assert np.mean([one.p_randomization < 0.05 for one in found]) <= 0.05 + room
     assert np.mean([one.low <= 0 <= one.high for one in found]) >= 0.95 - room - 0.02  # percentile, 40 sentences
 
 

@@ -88,7 +88,7 @@ def _method(chosen: Any) -> Any:
 
 
 def _select_gpu(gpus: list[int]) -> None:
-    """Make the chosen GPU the only visible one, before CUDA is initialised; without one use the CPU."""
+    """Make the chosen GPU the only visible one, before CUDA is initialized; without one use the CPU."""
     if len(gpus) > 1:
         hint = "Several: accelerate launch -m labelemb train PRESET"
         raise ConfigError("gpus", "one number", " ".join(map(str, gpus)), hint)

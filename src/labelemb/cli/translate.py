@@ -14,7 +14,7 @@ def parser(arguments: Sequence[str]) -> Parser:
     """Return the parser."""
     made = Parser(
         "Translate lines of UTF-8 text from stdin to stdout, one line for each, in order; an empty line stays empty. "
-        "Tokenise the text like the training text.",
+        "Tokenize the text like the training text.",
         "examples:\n  $ echo 'forty two thousand' | labelemb translate runs/numbers-en-vi/label_embedding/seed-0\n"
         "  bốn mươi hai nghìn\n"
         "  $ labelemb translate runs/iwslt15-en-vi/label_embedding/seed-0 --checkpoint bleu < tst2013.en > out.vi",

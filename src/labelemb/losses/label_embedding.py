@@ -54,7 +54,7 @@ class LabelEmbeddingLoss(ShardedLoss):
     With ``num_items_in_batch`` (gradient accumulation) and the reduction "mean", the embedding term keeps the
     denominator of its own micro-batch, the rows that the auxiliary head predicts right, since those of later
     micro-batches are not known yet: k micro-batches give the embedding gradients k times as large, which Adam
-    normalises. The cap is a sum over rows either way.
+    normalizes. The cap is a sum over rows either way.
 
     Args:
         hidden_size: D, size of the state in front of the classifier.
@@ -63,7 +63,7 @@ class LabelEmbeddingLoss(ShardedLoss):
             ``RunningMeanLabelEmbedding(num_labels)`` where the objective asks for it.
         objective: Options of the five terms; None: ``Objective.vision()``.
         ignore_index: Target value to ignore (padding), as in ``nn.CrossEntropyLoss``.
-        impl: "eager": plain torch, logits materialised; "chunked": same value and gradients, a chunk of rows at a time,
+        impl: "eager": plain torch, logits materialized; "chunked": same value and gradients, a chunk of rows at a time,
             for large V; "fused": the same with Triton kernels; "auto": eager for few labels, mixed targets, a head
             that is no plain ``nn.Linear``, a control or a running mean, else fused where it runs, else chunked.
         validate_args: Whether to check for labels out of range and NaN; None: on a CPU only (a GPU would wait).

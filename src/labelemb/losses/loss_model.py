@@ -101,7 +101,7 @@ class LossModel(nn.Module):
             **kwargs: What the model is called with.
 
         Returns:
-            "loss" (scalar, with labels), "logits" ``(..., V)`` (absent where the loss does not materialise them), and
+            "loss" (scalar, with labels), "logits" ``(..., V)`` (absent where the loss does not materialize them), and
             in evaluation mode whatever else the model returns.
 
         Raises:

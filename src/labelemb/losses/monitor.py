@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 CHECK_AFTER = 300  # training calls; more than any optimizer step has micro-batches
 EMBEDDING_CHECK_AFTER = 1000  # training calls, where nobody calls epoch_end()
 SAMPLES = 2048  # numbers of each parameter that are remembered
-MIN_CHANGE = 0.1  # of any logit of the label embedding: below, its soft labels are those of its initialisation
+MIN_CHANGE = 0.1  # of any logit of the label embedding: below, its soft labels are those of its initialization
 
 
 class TrainingMonitor:
@@ -41,7 +41,7 @@ class TrainingMonitor:
             self.check_embedding(loss)
 
     def check_embedding(self, loss: "Loss") -> None:
-        """Warn once where a label embedding that is trained has not left its initialisation."""
+        """Warn once where a label embedding that is trained has not left its initialization."""
         if self._embedding_checked:
             return
         self._embedding_checked = True

@@ -50,7 +50,7 @@ class RowLoss(Loss, ABC):
         """
 
     def compute(self, rows: Rows, head: nn.Module) -> LossOutput:
-        """Return the mean over rows of ``row_terms``, logits materialised."""
+        """Return the mean over rows of ``row_terms``, logits materialized."""
         head_logits = head(rows.hidden)  # (N, V)
         logits = upcast(head_logits)
         log_p = torch.log_softmax(logits, dim=1)

@@ -1,6 +1,6 @@
 """Input checks of the losses. Each error names the argument, what was expected, what came and what to do.
 
-Checks of shapes and dtypes cost no synchronisation and are traced away by torch.compile. Checks of values read them
+Checks of shapes and dtypes cost no synchronization and are traced away by torch.compile. Checks of values read them
 back: on a GPU that waits for the device.
 """
 

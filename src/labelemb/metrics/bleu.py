@@ -47,7 +47,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str], tokenize: str = "
     Args:
         hypotheses: Outputs of the model.
         references: References in the same order.
-        tokenize: Tokenizer of sacreBLEU: ``"none"`` for tokenised text, ``"13a"`` for plain text, ``"zh"``, ``"char"``.
+        tokenize: Tokenizer of sacreBLEU: ``"none"`` for tokenized text, ``"13a"`` for plain text, ``"zh"``, ``"char"``.
 
     Raises:
         DataError: The numbers of sentences differ, there are none, or sacreBLEU is not installed.
@@ -105,7 +105,7 @@ def paper_bleu(hypotheses: Sequence[str], references: Sequence[str], sources: Se
     1,268 pairs of tst2013). Use ``bleu`` for everything else.
 
     Args:
-        hypotheses: Outputs of the model, tokenised.
+        hypotheses: Outputs of the model, tokenized.
         references: References in the same order.
         sources: Source sentences in the same order.
 
@@ -145,7 +145,7 @@ def _bleu(
     known = sorted(metrics.BLEU.TOKENIZERS)
     if tokenize not in known:
         raise DataError("tokenize", f"one of {', '.join(known)}", repr(tokenize))
-    # force: do not warn about tokenised text
+    # force: do not warn about tokenized text
     metric = metrics.BLEU(lowercase=lowercase, smooth_method=smooth_method, tokenize=tokenize, force=True)
     value = metric.corpus_score(list(hypotheses), [list(references)]).score
     return Score(value, metric.get_signature().format(), len(references))

@@ -1,4 +1,4 @@
-"""The definition of the objective: the sum of its terms, logits materialised. Other implementations are held to it.
+"""The definition of the objective: the sum of its terms, logits materialized. Other implementations are held to it.
 
 N rows, V labels, D hidden size.
 """

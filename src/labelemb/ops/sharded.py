@@ -1,4 +1,4 @@
-"""The losses over labels split by process, logits materialised: the sums of ``labelemb.ops.eager`` by parts.
+"""The losses over labels split by process, logits materialized: the sums of ``labelemb.ops.eager`` by parts.
 
 All processes of the shard's group see the same N rows. A sum over labels is a sum over local labels and an all-reduce,
 so every term is the same number on every process. N rows, C local labels (columns), V labels, D hidden size.

@@ -10,7 +10,7 @@ from labelemb.methods import BASELINE
 from labelemb.report.experiment import Experiment
 from labelemb.report.methods import method_title
 from labelemb.report.metric import ERROR, METRICS_OF, SEVERITY_METRICS, Metric
-from labelemb.stats.paired import PairedDifference, Summary, holm, paired_difference, summarise
+from labelemb.stats.paired import PairedDifference, Summary, holm, paired_difference, summarize
 
 MISSING = "–"
 ALPHA = 0.05
@@ -118,7 +118,7 @@ def _results(
     return tuple(
         MethodResult(
             method,
-            {key: summary for key, seeds in metrics.items() if (summary := summarise(list(seeds.values())))},
+            {key: summary for key, seeds in metrics.items() if (summary := summarize(list(seeds.values())))},
             fmean(base.values()) - fmean(costs[method].values()),
             experiment.groups[method].seconds,
             paired.get(method),

@@ -50,7 +50,7 @@ class ScoreComparison:
     Attributes:
         metric: The score.
         seeds: Seeds that both have.
-        networks: Paired bootstrap over sentences and approximate randomisation: what these networks show.
+        networks: Paired bootstrap over sentences and approximate randomization: what these networks show.
         methods: Interval over seeds and sentences: what the methods show; None for too few seeds.
     """
 

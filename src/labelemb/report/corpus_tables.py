@@ -57,7 +57,7 @@ def _difference(found: ScoreComparison) -> str:
     return (
         f"difference {networks.difference:.2f} (95 % interval over {len(found.seeds)} seeds and all sentences {over}); "
         f"of these networks p = {format_p(networks.p_bootstrap)} (paired bootstrap), "
-        f"{format_p(networks.p_randomisation)} (approximate randomization)"
+        f"{format_p(networks.p_randomization)} (approximate randomization)"
     )
 
 
@@ -75,7 +75,7 @@ def _paired(reference: GroupSentences, other: GroupSentences) -> list[dict[str, 
             MISSING if found.methods is None else f"{found.methods.low:.2f} to {found.methods.high:.2f}",
             f"{found.networks.low:.2f} to {found.networks.high:.2f}",
             format_p(found.networks.p_bootstrap),
-            format_p(found.networks.p_randomisation),
+            format_p(found.networks.p_randomization),
         ]
         for found in scores
     ]
@@ -91,7 +91,7 @@ def _paired(reference: GroupSentences, other: GroupSentences) -> list[dict[str, 
             f"{one.other:.2f}",
             f"{one.difference:.2f} ({one.low:.2f} to {one.high:.2f})",
             format_p(one.p_bootstrap),
-            format_p(one.p_randomisation),
+            format_p(one.p_randomization),
         ]
         for seed, one in compare_runs(reference, other, metric)
     ]

@@ -9,7 +9,7 @@ from labelemb.report.experiment import Experiment
 from labelemb.report.methods import method_rank
 from labelemb.report.metric import TEXT_METRICS
 from labelemb.report.run import SELECTIONS, Selection
-from labelemb.stats.paired import summarise
+from labelemb.stats.paired import summarize
 
 _SUMMARY = ("n", "mean", "sd", "seconds_per_epoch")
 _REDUCTION = ("reduction", "relative_reduction", "pairs", "paired_difference", "interval_low", "interval_high")
@@ -45,7 +45,7 @@ def _score_rows(experiment: Experiment) -> list[Mapping[str, object]]:
     for metric in TEXT_METRICS if experiment.is_text else ():
         row: dict[str, object] = {"experiment": experiment.name, "metric": metric.key}
         for method, group in experiment.groups.items():
-            if summary := summarise(list(group.last(f"test_{metric.key}").values())):
+            if summary := summarize(list(group.last(f"test_{metric.key}").values())):
                 row |= {f"{method}_n": summary.n, f"{method}_mean": summary.mean, f"{method}_sd": summary.sd}
         if len(row) > 2:
             rows.append(row)

@@ -13,7 +13,7 @@ from labelemb.report.methods import method_rank, method_title
 from labelemb.report.metric import ERROR, PRIMARY_TEXT_METRICS, Metric
 from labelemb.report.run import Run, Selection, is_finite
 from labelemb.runs import find_runs
-from labelemb.stats.paired import PairedDifference, Summary, paired_difference, summarise
+from labelemb.stats.paired import PairedDifference, Summary, paired_difference, summarize
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Group:
 
     def summary(self, selection: Selection) -> Summary | None:
         """Return mean and standard deviation of the test error over the seeds, None without any."""
-        return summarise(list(self.test_errors(selection).values()))
+        return summarize(list(self.test_errors(selection).values()))
 
     @cached_property
     def seconds(self) -> float | None:

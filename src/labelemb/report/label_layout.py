@@ -25,20 +25,20 @@ def label_distances(soft_labels: Array) -> Array:
 
 
 def stress_map(distances: Array, iterations: int = 300) -> Array:
-    """Return coordinates by stress majorisation (SMACOF), started from classical scaling.
+    """Return coordinates by stress majorization (SMACOF), started from classical scaling.
 
     Source: de Leeuw 1977, "Applications of convex analysis to multidimensional scaling".
 
     Args:
         distances: Symmetric, (K, K).
-        iterations: Number of majorisation steps.
+        iterations: Number of majorization steps.
 
     Returns:
-        Coordinates, (K, 2), centred and scaled to [-1, 1]. Signs are fixed: equal distances give the same map.
+        Coordinates, (K, 2), centered and scaled to [-1, 1]. Signs are fixed: equal distances give the same map.
     """
     size = len(distances)
-    centre = np.eye(size) - 1 / size
-    values, vectors = np.linalg.eigh(-centre @ distances**2 @ centre / 2)
+    center = np.eye(size) - 1 / size
+    values, vectors = np.linalg.eigh(-center @ distances**2 @ center / 2)
     largest = [-1, -2] if size > 1 else [-1, -1]
     points: Array = vectors[:, largest] * np.sqrt(np.maximum(values[largest], 1e-9))
     for _ in range(iterations):

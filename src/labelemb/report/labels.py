@@ -32,7 +32,7 @@ class LabelView:
         method: Name of the method.
         names: Names of the K labels, in the given order.
         soft_labels: Row y is the soft label of y: softmax(E[y]) over all V labels, mean over the seeds, (K, K).
-        neighbours: For each of the K labels the largest entries of its soft label over all V but its own.
+        neighbors: For each of the K labels the largest entries of its soft label over all V but its own.
         seeds: Number of seeds.
         num_labels: V.
         tree: Linkage of scipy with average distance, (K - 1, 4).
@@ -44,7 +44,7 @@ class LabelView:
     method: str
     names: list[str]
     soft_labels: Array
-    neighbours: list[list[tuple[str, float]]]
+    neighbors: list[list[tuple[str, float]]]
     seeds: int
     num_labels: int
     tree: Array
@@ -176,7 +176,7 @@ def _view(group: Group, embeddings: list[LabelEmbedding], names: list[str], indi
         method=group.method,
         names=[names[index] for index in indices],
         soft_labels=soft_labels,
-        neighbours=[_neighbours(row, index, names) for row, index in zip(mean, indices, strict=True)],
+        neighbors=[_neighbors(row, index, names) for row, index in zip(mean, indices, strict=True)],
         seeds=len(embeddings),
         num_labels=len(names),
         tree=tree,
@@ -185,6 +185,6 @@ def _view(group: Group, embeddings: list[LabelEmbedding], names: list[str], indi
     )
 
 
-def _neighbours(row: Array, own: int, names: list[str]) -> list[tuple[str, float]]:
+def _neighbors(row: Array, own: int, names: list[str]) -> list[tuple[str, float]]:
     largest = [int(index) for index in np.argsort(-row, kind="stable") if index != own][:NEIGHBOURS]
     return [(names[index], float(row[index])) for index in largest]

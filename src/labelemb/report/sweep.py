@@ -18,7 +18,7 @@ from labelemb.report.comparison import format_summary
 from labelemb.report.experiment import load_experiments
 from labelemb.report.metric import METRICS_OF, TEXT_METRICS, Metric
 from labelemb.report.tables import align
-from labelemb.stats.paired import Summary, summarise
+from labelemb.stats.paired import Summary, summarize
 
 Cell = tuple[str, ...]  # a value per key of the grid
 _CAUTION = (
@@ -42,7 +42,7 @@ def report_sweep(keys: Sequence[str], folders: Mapping[Cell, Path], key: str, ou
         DataError: No finished run has the metric.
     """
     values = {cell: _by_seed(folder, key) for cell, folder in folders.items()}
-    found = {cell: summary for cell, seeds in values.items() if (summary := summarise(list(seeds.values())))}
+    found = {cell: summary for cell, seeds in values.items() if (summary := summarize(list(seeds.values())))}
     if not found:
         raise DataError(str(out), f"finished runs with {key}", "none")
     metric = validation_metric(key)

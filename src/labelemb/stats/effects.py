@@ -1,4 +1,4 @@
-"""Standardised effect size of a paired difference, with its interval."""
+"""Standardized effect size of a paired difference, with its interval."""
 
 import math
 from collections.abc import Sequence

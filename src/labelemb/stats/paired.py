@@ -53,11 +53,11 @@ class PairedDifference:
     sd: float | None = None
 
 
-def summarise(values: Sequence[float]) -> Summary | None:
+def summarize(values: Sequence[float]) -> Summary | None:
     """Return mean and sample standard deviation; None for no values.
 
     Example:
-        >>> summarise([1.0, 2.0, 3.0])
+        >>> summarize([1.0, 2.0, 3.0])
         Summary(mean=2.0, sd=1.0, n=3)
     """
     if not values:
@@ -101,7 +101,7 @@ def paired_difference(reference: Mapping[int, float], other: Mapping[int, float]
         PairedDifference(mean=0.5, low=None, high=None, n=1, p=None, sd=None)
     """
     values = paired_values(reference, other)
-    differences = summarise(values)
+    differences = summarize(values)
     if differences is None:
         return None
     mean, sd, n = differences.mean, differences.sd, differences.n

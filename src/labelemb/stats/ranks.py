@@ -37,7 +37,7 @@ class CriticalDifference:
 def critical_difference(values: Mapping[str, Mapping[str, float]], lower: bool = True) -> CriticalDifference:
     """Rank the methods in every task and test the average ranks.
 
-    CD = q * sqrt(k (k + 1) / (6 T)) for k methods and T tasks, q the 95 % point of the studentised range / sqrt(2).
+    CD = q * sqrt(k (k + 1) / (6 T)) for k methods and T tasks, q the 95 % point of the studentized range / sqrt(2).
 
     Args:
         values: Task -> method -> mean value over the seeds; every task has the same three methods or more.
@@ -64,7 +64,7 @@ def critical_difference(values: Mapping[str, Mapping[str, float]], lower: bool =
 
 
 def _groups(ranks: Mapping[str, float], apart: float) -> list[tuple[str, ...]]:
-    """Return the largest runs of neighbouring ranks whose ends differ by no more than ``apart``."""
+    """Return the largest runs of neighboring ranks whose ends differ by no more than ``apart``."""
     names, groups, reached = list(ranks), [], 0
     for start, name in enumerate(names):
         end = max(place for place, other in enumerate(names) if ranks[other] - ranks[name] <= apart) + 1

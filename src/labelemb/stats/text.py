@@ -1,4 +1,4 @@
-"""Paired bootstrap and approximate randomisation of corpus scores such as BLEU and ROUGE.
+"""Paired bootstrap and approximate randomization of corpus scores such as BLEU and ROUGE.
 
 N sentences, S seeds, K statistics per sentence whose sums over the corpus give the score. Sources: Koehn 2004,
 "Statistical significance tests for machine translation evaluation"; Riezler and Maxwell 2005. Both p-values are
@@ -33,7 +33,7 @@ class CorpusComparison:
         low: Lower end of the 95 % percentile interval of the paired bootstrap over sentences.
         high: Upper end.
         p_bootstrap: Two-sided p-value of the paired bootstrap.
-        p_randomisation: Two-sided p-value of approximate randomisation: the outputs of a sentence are swapped.
+        p_randomization: Two-sided p-value of approximate randomization: the outputs of a sentence are swapped.
     """
 
     reference: float
@@ -42,7 +42,7 @@ class CorpusComparison:
     low: float
     high: float
     p_bootstrap: float
-    p_randomisation: float
+    p_randomization: float
 
 
 def mean_statistics(scores: Sequence[float] | NDArray[Any]) -> Statistics:

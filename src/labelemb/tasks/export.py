@@ -183,7 +183,7 @@ def _export_images(trained: TrainedModel, folder: Path) -> None:
         network.save_pretrained(folder, state_dict=weights)  # type: ignore[operator]
     _, height, width = facts.image_shape
     processor = {
-        "image_processor_type": "CLIPImageProcessor",  # centre crop, resize, normalise
+        "image_processor_type": "CLIPImageProcessor",  # center crop, resize, normalize
         "do_convert_rgb": True,
         "do_resize": True,
         "size": {"shortest_edge": min(height, width)},

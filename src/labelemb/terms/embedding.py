@@ -61,7 +61,7 @@ class LabelEmbedding(LabelParts, ABC):
     def select(self, names: Sequence[str]) -> "LabelEmbedding":
         """Return a new embedding of the labels with these names, in this order, without the others.
 
-        Soft labels of a subset are those of the whole, renormalised.
+        Soft labels of a subset are those of the whole, renormalized.
 
         Args:
             names: Label names, any subset in any order.
@@ -240,8 +240,8 @@ class CompressedLabelEmbedding(LabelEmbedding):
         shard: Labels whose codes and columns this process holds; None: all.
 
     Attributes:
-        codes: ``nn.Embedding(V, R)``, torch's default initialisation.
-        decoder: ``nn.Linear(R, V)``, torch's default initialisation.
+        codes: ``nn.Embedding(V, R)``, torch's default initialization.
+        decoder: ``nn.Linear(R, V)``, torch's default initialization.
 
     Raises:
         ConfigError: For ``num_labels`` or ``rank`` below 1.

@@ -16,7 +16,7 @@ class LossOutput:
         terms: Name -> detached scalar as it enters the loss (weights included, 0 when off); they sum to the loss.
         correct: int scalar, rows of this process whose label the head predicts.
         count: int scalar, rows of this process; ignored rows do not count.
-        logits: Detached logits of the head, shape ``(..., V)``; None where they are not materialised (chunked, fused).
+        logits: Detached logits of the head, shape ``(..., V)``; None where they are not materialized (chunked, fused).
         weights: Name -> weight of the term in the loss, for terms that have one.
     """
 

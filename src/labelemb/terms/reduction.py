@@ -36,7 +36,7 @@ def total_weight(mask: Tensor, weights: Tensor | None = None) -> Tensor:
 
 
 def world_size(group: Group = None) -> int:
-    """Return the number of processes that share the batch; 1 when torch.distributed is not initialised."""
+    """Return the number of processes that share the batch; 1 when torch.distributed is not initialized."""
     if group is SINGLE_PROCESS:
         return 1
     return dist.get_world_size(group) if dist.is_available() and dist.is_initialized() else 1

@@ -10,7 +10,7 @@ from labelemb.terms.output import MixedTargets, Targets
 
 @dataclass(frozen=True)
 class Rows:
-    """Flattened input of a loss. Ignored rows stay in place, neutralised: dropping them would synchronise a GPU.
+    """Flattened input of a loss. Ignored rows stay in place, neutralized: dropping them would synchronize a GPU.
 
     Attributes:
         hidden: Shape ``(N, D)``; zero in ignored rows, so that even their NaN has no effect.
@@ -32,7 +32,7 @@ class Rows:
 
     @classmethod
     def flatten(cls, hidden: Tensor, targets: Targets, ignore_index: int) -> "Rows":
-        """Flatten ``(..., D)`` and ``(...)`` and neutralise the rows whose target is ``ignore_index``."""
+        """Flatten ``(..., D)`` and ``(...)`` and neutralize the rows whose target is ``ignore_index``."""
         first = targets.first if isinstance(targets, MixedTargets) else targets
         labels = first.reshape(-1)
         mask = labels != ignore_index

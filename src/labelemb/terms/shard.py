@@ -92,7 +92,7 @@ class LabelShard:
     def fork_rng(self) -> Iterator[None]:
         """Draw different random numbers on each process inside the block, from CPU generators that are equal outside.
 
-        Layers that are initialised in it differ between processes, as the rows of an unsharded layer do.
+        Layers that are initialized in it differ between processes, as the rows of an unsharded layer do.
         """
         if self.processes == 1:
             yield

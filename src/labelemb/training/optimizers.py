@@ -98,7 +98,7 @@ def _groups(model: nn.Module, loss: nn.Module, settings: OptimizerSettings) -> l
     parts: list[tuple[Iterable[nn.Parameter], float | None, float]] = [(body, None, settings.weight_decay)]
     if isinstance(head, nn.Module):
         parts.append((head.parameters(), settings.head_learning_rate, settings.weight_decay))
-    if settings.optimizer == "adamw":  # biases and normalisation layers are not decayed
+    if settings.optimizer == "adamw":  # biases and normalization layers are not decayed
         parts = [
             part
             for parameters, rate, decay in parts

@@ -20,7 +20,7 @@ SHOWN = re.compile(
 
 
 def say(console: Console, text: str) -> None:
-    """Print text as it is: no colours, no markup, no wrapping; control characters are escaped."""
+    """Print text as it is: no colors, no markup, no wrapping; control characters are escaped."""
     console.print(escape_control(text), highlight=False, markup=False, soft_wrap=True)
 
 

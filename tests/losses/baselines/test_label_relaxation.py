@@ -13,7 +13,7 @@ from .cases import LABELS
 
 
 def nearest(p: np.ndarray, y: int, alpha: float) -> float:
-    """Minimise KL(t || p) over t >= 0, sum t = 1, t[y] >= 1 - alpha, numerically."""
+    """Minimize KL(t || p) over t >= 0, sum t = 1, t[y] >= 1 - alpha, numerically."""
     start = np.full(len(p), alpha / 2 / (len(p) - 1))
     start[y] = 1 - alpha / 2
     bounds = [(1 - alpha if k == y else 1e-12, 1) for k in range(len(p))]

@@ -215,7 +215,7 @@ def test_invalid_arguments(method: str) -> None:
 
 
 class Whole(torch.nn.Module):
-    """A model that contains the loss, so that DDP synchronises the tensors of the loss too."""
+    """A model that contains the loss, so that DDP synchronizes the tensors of the loss too."""
 
     def __init__(self, loss: RowLoss, head: torch.nn.Linear) -> None:
         super().__init__()

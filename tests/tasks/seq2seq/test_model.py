@@ -82,7 +82,7 @@ def test_no_gradient_at_padding(kind: Kind) -> None:
 @each_kind
 @torch.no_grad()
 def test_step_by_step_decoding_equals_the_whole_sequence(kind: Kind) -> None:
-    """One beginning a sentence becomes two, that trade positions and lose a neighbour on the way."""
+    """One beginning a sentence becomes two, that trade positions and lose a neighbor on the way."""
     model = make_model(kind, dropout=0.5).eval()
     one, other = make_target(), make_target().flip(0)
     one[:, 0] = other[:, 0] = BOS

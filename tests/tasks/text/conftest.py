@@ -1,4 +1,4 @@
-"""A small set of labelled texts that a model learns in a second."""
+"""A small set of labeled texts that a model learns in a second."""
 
 import csv
 from collections.abc import Sequence

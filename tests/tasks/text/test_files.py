@@ -1,4 +1,4 @@
-"""Files of labelled texts: every format gives the same rows; invalid files give a one-line error."""
+"""Files of labeled texts: every format gives the same rows; invalid files give a one-line error."""
 
 import gzip
 import io
@@ -43,8 +43,8 @@ def test_parquet(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "labelled texts, got none"),
-        (b"text,label\n", "labelled texts, got none"),
+        (b"", "labeled texts, got none"),
+        (b"text,label\n", "labeled texts, got none"),
         (
             b"text,topic\na,b\n",
             "line 2: expected a column 'label', got columns text, topic. Name it with --label_column",
@@ -54,7 +54,7 @@ def test_parquet(tmp_path: Path) -> None:
         (b"text,label\na,b\na,b,c\n", "line 3: expected 2 columns, got more"),
         (b"text,label\na,b\ncaf\xe9,b\n", "line 3: expected text in UTF-8, got byte 0xe9"),
         (b'text,label\n"a,b\n', "csv text, got"),
-        (b"\x1f\x8b\x08\x00", "a file with labelled texts"),
+        (b"\x1f\x8b\x08\x00", "a file with labeled texts"),
     ],
 )
 def test_invalid_files(tmp_path: Path, content: bytes, says: str) -> None:

@@ -37,8 +37,8 @@ def test_training_and_prediction(config: TextConfig, tmp_path: Path) -> None:
     assert [labels[0][0] for labels in found] == ["bird", "tool"]
     assert sum(p for _, p in found[0]) == pytest.approx(1)
     assert model.evaluate(model.test_texts()).error == pytest.approx(last["test_error"])
-    relabelled = [(text, "fruit") for text, label in sentences(10, seed=1) if label == "tool"]
-    other = write_csv(tmp_path / "other.csv", relabelled)
+    relabeled = [(text, "fruit") for text, label in sentences(10, seed=1) if label == "tool"]
+    other = write_csv(tmp_path / "other.csv", relabeled)
     assert model.evaluate(model.test_texts(f"csv:{other}")).error > 80
 
 

@@ -22,11 +22,11 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def toy_images(count: int, labels: int, seed: int) -> Images:
-    """Each label is a colour with noise on it."""
+    """Each label is a color with noise on it."""
     rng = np.random.default_rng(seed)
     label = np.arange(count) % labels
-    colour = np.stack([label * 255 // labels, 255 - label * 255 // labels, label * 97 % 256], axis=1)
-    pixels = np.clip(colour[:, :, None, None] + rng.integers(-40, 40, (count, 3, 32, 32)), 0, 255).astype(np.uint8)
+    color = np.stack([label * 255 // labels, 255 - label * 255 // labels, label * 97 % 256], axis=1)
+    pixels = np.clip(color[:, :, None, None] + rng.integers(-40, 40, (count, 3, 32, 32)), 0, 255).astype(np.uint8)
     return Images(torch.from_numpy(pixels), torch.from_numpy(label.astype(np.int64)))
 
 

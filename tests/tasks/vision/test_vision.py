@@ -16,7 +16,7 @@ from labelemb.tasks.classification.splits import stratified_holdout
 from labelemb.tasks.vision.config import VisionConfig
 from labelemb.tasks.vision.datasets import load
 from labelemb.tasks.vision.datasets.mnist import FILES, load_mnist, parse_idx
-from labelemb.tasks.vision.images import Normalise
+from labelemb.tasks.vision.images import Normalize
 from labelemb.tasks.vision.models import build_model
 from labelemb.tasks.vision.task import VisionTask
 from labelemb.training.task import Shard
@@ -81,7 +81,7 @@ def test_full_mnist() -> None:
 def test_normalise() -> None:
     pixels = torch.randint(256, (3, 2, 4, 4), dtype=torch.uint8)
     mean, std = (0.5, 0.25), (0.2, 0.1)
-    got = Normalise(mean, std, torch.device("cpu"), channels_last=True)(pixels)
+    got = Normalize(mean, std, torch.device("cpu"), channels_last=True)(pixels)
     want = (pixels / 255 - torch.tensor(mean).view(1, 2, 1, 1)) / torch.tensor(std).view(1, 2, 1, 1)
     torch.testing.assert_close(got, want)
 
@@ -96,7 +96,7 @@ def test_networks_have_the_published_shapes(name: str, size: int) -> None:
     assert sum(p.numel() for p in model.parameters()) == parameters[name]
 
 
-def test_initialisation_is_a_truncated_normal() -> None:
+def test_initialization_is_a_truncated_normal() -> None:
     torch.manual_seed(0)
     model = build_model("mlp", (1, 28, 28), 10)
     weight = model.layers[1].weight.detach()
@@ -133,7 +133,7 @@ def test_epoch_has_each_image_once_and_can_be_resumed() -> None:
 
 
 def conv(inputs: int, outputs: int, side: int = 3) -> int:
-    return inputs * outputs * side**2 + 2 * outputs  # no bias, but batch normalisation
+    return inputs * outputs * side**2 + 2 * outputs  # no bias, but batch normalization
 
 
 def test_resnets_have_the_published_shapes() -> None:

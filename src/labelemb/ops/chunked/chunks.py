@@ -35,7 +35,7 @@ class SortedRows:
 
     @classmethod
     def of(cls, rows: Rows) -> "SortedRows":
-        """Drop the ignored rows and sort the others. Synchronises once: shapes depend on the values."""
+        """Drop the ignored rows and sort the others. Synchronizes once: shapes depend on the values."""
         kept = rows.mask.nonzero().squeeze(1)
         labels, order = torch.sort(rows.labels[kept], stable=True)
         distinct, group = torch.unique_consecutive(labels, return_inverse=True)

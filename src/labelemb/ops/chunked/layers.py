@@ -160,7 +160,7 @@ def _add_blocks(total: Tensor, a: Tensor, b: Tensor, keep: bool) -> None:
 
 
 def gradient_buffer(parameter: Tensor, dtype: torch.dtype, trains: bool) -> Tensor | None:
-    """Return an uninitialised buffer for a parameter's gradient, in fp32 or wider; None where it gets none."""
+    """Return an uninitialized buffer for a parameter's gradient, in fp32 or wider; None where it gets none."""
     if not (trains and parameter.requires_grad):
         return None
     return torch.empty(parameter.shape, dtype=torch.promote_types(dtype, torch.float32), device=parameter.device)

@@ -178,7 +178,7 @@ def _peak_and_correct(x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 def _exp(x: Tensor, tau: float, out: Tensor) -> Tensor:
     """Write exp(x / tau) into ``out``, for x <= 0.
 
-    By exp2, which torch vectorises itself. Its exp comes from the processor's vendor: 30 % faster than this on a Xeon,
+    By exp2, which torch vectorizes itself. Its exp comes from the processor's vendor: 30 % faster than this on a Xeon,
     three times slower on an EPYC, and a hundred times slower where the result is subnormal.
     """
     return torch.mul(x, LOG2_E / tau, out=out).exp2_()

@@ -1,4 +1,4 @@
-"""Matrices of labels by labels as grey-scale images: soft labels and confusion matrices."""
+"""Matrices of labels by labels as gray-scale images: soft labels and confusion matrices."""
 
 from collections.abc import Sequence
 from typing import Any

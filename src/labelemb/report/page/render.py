@@ -29,7 +29,7 @@ from labelemb.report.page.content import (
 from labelemb.report.panels import Choice, Panel
 from labelemb.report.wording import mean_of_seeds
 
-_SCRIPTS = ("page.js", "charts.js", "neighbours.js")
+_SCRIPTS = ("page.js", "charts.js", "neighbors.js")
 
 
 def write_page(content: PageContent, path: Path) -> None:
@@ -113,14 +113,14 @@ def _data(content: PageContent, charts: _Charts) -> Any:
         {
             "methods": [method_title(method) for method in content.methods],
             "charts": {number: readout for number, readout in charts.readouts.items() if readout},
-            "views": [_neighbours(view) for each in content.experiments for view, _ in each.views],
+            "views": [_neighbors(view) for each in content.experiments for view, _ in each.views],
         }
     )
 
 
-def _neighbours(view: LabelView) -> Any:
-    near = [[[name, round(value, 6)] for name, value in found] for found in view.neighbours]
-    return {"names": view.names, "neighbours": near, "seeds": mean_of_seeds(view.seeds)}
+def _neighbors(view: LabelView) -> Any:
+    near = [[[name, round(value, 6)] for name, value in found] for found in view.neighbors]
+    return {"names": view.names, "neighbors": near, "seeds": mean_of_seeds(view.seeds)}
 
 
 def _asset(name: str) -> str:

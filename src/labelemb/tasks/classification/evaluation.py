@@ -1,4 +1,4 @@
-"""Evaluation of logits on labelled examples. N examples, V labels."""
+"""Evaluation of logits on labeled examples. N examples, V labels."""
 
 import io
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from labelemb.metrics.severity import least_severe, mean_cost, severity_figures
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Errors and calibration of a model on labelled examples.
+    """Errors and calibration of a model on labeled examples.
 
     Args:
         count: Number of examples.

@@ -12,7 +12,7 @@ from labelemb.runs import RunFolder
 
 PREFIX = "hf:"
 PRETRAINED_RATES = (5e-5, 2e-3, 1e-2)  # learning rates of the pretrained layers, the head and the loss's parameters
-HEAD_STD = 0.02  # as transformers initialises classifiers
+HEAD_STD = 0.02  # as transformers initializes classifiers
 RATES = ("learning_rate", "head_learning_rate", "loss_learning_rate")
 
 

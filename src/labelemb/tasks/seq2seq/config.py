@@ -35,7 +35,7 @@ class Seq2SeqConfig(TrainingConfig):
             ``iwslt15-en-vi-small``, read from the Stanford files; or a folder written by ``labelemb preprocess``,
             absolute or below ``--data``.
         limit: Number of training pairs to use, from the first on; 0: all.
-        restore: Checkpoint to initialise the weights from; null: none.
+        restore: Checkpoint to initialize the weights from; null: none.
         model: ``lstm`` (published) or ``transformer``.
         embedding_size: Size of the word embeddings.
         hidden_size: Hidden size of encoder and decoder, and input size of the classifier.

@@ -126,7 +126,7 @@ class EncoderDecoder(nn.Module, ABC):
 class LSTMSeq2Seq(EncoderDecoder):
     """Encoder and decoder LSTMs with global attention. Source: arXiv 1710.10393, both language recipes.
 
-    The encoder is unidirectional and its last state initialises the decoder. The attention output is not fed back to
+    The encoder is unidirectional and its last state initializes the decoder. The attention output is not fed back to
     the decoder (no input feeding), so a whole target sequence is one call of the decoder LSTM.
 
     Args:

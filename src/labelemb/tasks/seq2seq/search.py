@@ -225,7 +225,7 @@ def replace_unknown(hypothesis: Hypothesis, source: Sequence[str], vocabulary: V
 def best_continuations(logits: Tensor, offsets: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return the top ``count`` entries of ``logits + offsets`` over the hypotheses and words of each sentence.
 
-    Equivalent to ``topk`` of the flattened sum, but the sum is not materialised: the top entries lie in the ``count``
+    Equivalent to ``topk`` of the flattened sum, but the sum is not materialized: the top entries lie in the ``count``
     blocks of words with the largest maxima.
 
     Args:

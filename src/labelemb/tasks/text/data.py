@@ -127,7 +127,7 @@ def load(options: DataOptions, folder: Path | None = None) -> TextData:
     return data
 
 
-def read_labelled(options: DataOptions, folder: Path | None = None) -> list[Row]:
+def read_labeled(options: DataOptions, folder: Path | None = None) -> list[Row]:
     """Read the texts and labels of one file, or of the test split of a hub data set; raises as ``load`` does."""
     check_form(options.dataset)
     kind, _, source = options.dataset.partition(":")

@@ -1,4 +1,4 @@
-"""Reading labelled texts from CSV, TSV, JSON Lines and Parquet files, and from the Hugging Face hub."""
+"""Reading labeled texts from CSV, TSV, JSON Lines and Parquet files, and from the Hugging Face hub."""
 
 import csv
 import re
@@ -41,7 +41,7 @@ def read_file(path: Path, kind: str, columns: Columns) -> list[Row]:
     """
     if not path.is_file():
         reason = "not a regular file" if path.exists() else "no such file"
-        raise DataError("dataset", f"a {kind} file with labelled texts", f"{reason}: {path}")
+        raise DataError("dataset", f"a {kind} file with labeled texts", f"{reason}: {path}")
     if kind == "parquet":
         rows: Iterable[tuple[str, Mapping[str, Any]]] = _parquet_rows(path, columns)
     else:
@@ -49,7 +49,7 @@ def read_file(path: Path, kind: str, columns: Columns) -> list[Row]:
         rows = _jsonl_rows(content, path) if kind == "jsonl" else _csv_rows(content, path, kind)
     found = [_row(values, columns, place) for place, values in rows]
     if not found:
-        raise DataError(str(path), "labelled texts", "none")
+        raise DataError(str(path), "labeled texts", "none")
     return found
 
 
@@ -101,7 +101,7 @@ def read_stdin_lines() -> list[str]:
 
 
 def _decode(path: Path) -> str:
-    content = read_content(path, "a file with labelled texts", min(LARGEST, total_memory() // 8), gzipped=True)
+    content = read_content(path, "a file with labeled texts", min(LARGEST, total_memory() // 8), gzipped=True)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

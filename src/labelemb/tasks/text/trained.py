@@ -17,7 +17,7 @@ from labelemb.tasks.classification.pretrained import encoder_folder
 from labelemb.tasks.classification.trained import Checkpoint, TrainedClassifier
 from labelemb.tasks.text.batch import EncodedTexts
 from labelemb.tasks.text.config import TextConfig
-from labelemb.tasks.text.data import TextData, Texts, load, read_labelled
+from labelemb.tasks.text.data import TextData, Texts, load, read_labeled
 from labelemb.tasks.text.encode import Tokenizer
 from labelemb.tasks.text.model import build_model
 from labelemb.tasks.text.ngrams import NgramTokenizer
@@ -92,10 +92,10 @@ class TrainedTextModel(TrainedClassifier):
         return evaluate_logits(self.logits(texts.lines), texts.labels, self.label_names, temperature)
 
     def test_texts(self, dataset: str | None = None, folder: Path | None = None) -> Texts:
-        """Return labelled texts to evaluate on, with labels matched to the model's by name.
+        """Return labeled texts to evaluate on, with labels matched to the model's by name.
 
         Args:
-            dataset: A file of labelled texts, as in the config; None: the run's own test texts.
+            dataset: A file of labeled texts, as in the config; None: the run's own test texts.
             folder: Folder that paths are relative to.
 
         Raises:
@@ -105,7 +105,7 @@ class TrainedTextModel(TrainedClassifier):
             data = self._data(folder)
             index = match_labels(data.label_names, self.label_names, self.text_config.dataset)
             return replace(data.test, labels=index[data.test.labels])
-        rows = read_labelled(replace(self.text_config.data_options, dataset=dataset), folder)
+        rows = read_labeled(replace(self.text_config.data_options, dataset=dataset), folder)
         names = sorted({label for _, label in rows})
         index = match_labels(names, self.label_names, dataset)
         number = {name: int(index[place]) for place, name in enumerate(names)}

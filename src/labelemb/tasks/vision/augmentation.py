@@ -89,5 +89,5 @@ class Augmentation:
         return pixels if self.trivial is None else self.trivial(pixels)
 
     def images(self, images: Tensor) -> Tensor:
-        """Erase rectangles of normalised images ``(N, C, H, W)``."""
+        """Erase rectangles of normalized images ``(N, C, H, W)``."""
         return images if self.erasing is None else self.erasing(images)

@@ -69,8 +69,8 @@ class ImageData:
         valid: Validation split, for model selection; None if no images are held out.
         test: Test split, never used for model selection.
         label_names: Label names in index order.
-        mean: Per-channel mean for normalisation, of pixels scaled to [0, 1].
-        std: Per-channel standard deviation for normalisation.
+        mean: Per-channel mean for normalization, of pixels scaled to [0, 1].
+        std: Per-channel standard deviation for normalization.
         note: Caveat to print next to results on this data; may be empty.
     """
 
@@ -183,7 +183,7 @@ class ImageBatch:
     """A micro-batch for the training loop.
 
     Attributes:
-        images: Normalised images, ``(N, C, H, W)`` float32.
+        images: Normalized images, ``(N, C, H, W)`` float32.
         targets: Labels ``(N,)`` or mixed targets.
         index: Index of each image in its split, ``(N,)``.
     """
@@ -208,8 +208,8 @@ class ImageBatch:
         return len(self.labels)
 
 
-class Normalise:
-    """Normalise uint8 images to float32: ``(x / 255 - mean) / std`` per channel, as one fused multiply-add."""
+class Normalize:
+    """Normalize uint8 images to float32: ``(x / 255 - mean) / std`` per channel, as one fused multiply-add."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device, channels_last: bool) -> None:
         deviation = torch.tensor(std, device=device).view(1, -1, 1, 1)
@@ -218,8 +218,8 @@ class Normalise:
         self.format = torch.channels_last if channels_last else torch.contiguous_format
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """Return the normalised images, ``(N, C, H, W)`` float32."""
-        # Full-image scale and shift: about 5x faster than broadcasting per channel, which prevents vectorisation.
+        """Return the normalized images, ``(N, C, H, W)`` float32."""
+        # Full-image scale and shift: about 5x faster than broadcasting per channel, which prevents vectorization.
         if self.scale.shape[1:] != pixels.shape[1:]:
             shape = (1, *pixels.shape[1:])
             self.scale, self.shift = (

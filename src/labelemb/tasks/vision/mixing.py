@@ -79,14 +79,14 @@ class Mixing:
         return mixed
 
 
-def _box(weight: float, shape: tuple[int, int], centre: tuple[int, int]) -> Box:
-    """Return the box around ``centre`` with area ``1 - weight`` of the image, clipped to the image.
+def _box(weight: float, shape: tuple[int, int], center: tuple[int, int]) -> Box:
+    """Return the box around ``center`` with area ``1 - weight`` of the image, clipped to the image.
 
     >>> _box(0.75, (8, 8), (0, 4))
     Box(top=0, bottom=2, left=2, right=6)
     """
     edges = []
-    for side, middle in zip(shape, centre, strict=True):
+    for side, middle in zip(shape, center, strict=True):
         length = int(side * math.sqrt(1 - weight))
         start = middle - length // 2
         edges += [max(start, 0), min(start + length, side)]

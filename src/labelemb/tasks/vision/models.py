@@ -22,8 +22,8 @@ class Mlp(nn.Module):
             nn.Flatten(), nn.Linear(channels * height * side, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
         )
         self.head = nn.Linear(width, num_labels)
-        initialise(self.layers, 0.1)
-        initialise(self.head, self.head_std)
+        initialize(self.layers, 0.1)
+        initialize(self.head, self.head_std)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(N, C, H, W)`` to hidden states ``(N, width)``."""
@@ -32,7 +32,7 @@ class Mlp(nn.Module):
 
 
 class Cnn(nn.Module):
-    """Two 5x5 convolutions with ReLU and max pooling, a dense layer and a linear head; initialised like ``Mlp``."""
+    """Two 5x5 convolutions with ReLU and max pooling, a dense layer and a linear head; initialized like ``Mlp``."""
 
     head_std = 0.001
 
@@ -46,8 +46,8 @@ class Cnn(nn.Module):
         self.dense = nn.Linear(2 * width * (height // 4) * (side // 4), 32 * width)
         self.head = nn.Linear(32 * width, num_labels)
         for layer in (self.conv1, self.conv2, self.dense):
-            initialise(layer, 0.1)
-        initialise(self.head, self.head_std)
+            initialize(layer, 0.1)
+        initialize(self.head, self.head_std)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(N, C, H, W)`` to hidden states ``(N, 32 * width)``."""
@@ -87,8 +87,8 @@ def build_model(
     return MODELS[name](image_shape, num_labels, **({} if width is None else {"width": width}))
 
 
-def initialise(module: nn.Module, std: float) -> None:
-    """Initialise weights from a normal distribution truncated at two standard deviations, and biases to 0."""
+def initialize(module: nn.Module, std: float) -> None:
+    """Initialize weights from a normal distribution truncated at two standard deviations, and biases to 0."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):
             nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)

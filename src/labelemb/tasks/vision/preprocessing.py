@@ -28,7 +28,7 @@ class _Content(TypedDict):
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Label names, image shape and normalisation of a trained image model.
+    """Label names, image shape and normalization of a trained image model.
 
     Args:
         label_names: Label names in index order.
@@ -58,7 +58,7 @@ class Preprocessing:
         Raises:
             DataError: If the file is missing or damaged.
         """
-        what = "label names, image shape and normalisation of an image model"
+        what = "label names, image shape and normalization of an image model"
         content = check_schema(run.data_file, _Content, read_data_file(run, what))
         names, (channels, height, width) = tuple(content["label_names"]), content["image_shape"]
         if len(set(names)) != len(names):

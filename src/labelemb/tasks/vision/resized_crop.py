@@ -126,8 +126,8 @@ def resize_matrix(start: Tensor, length: Tensor, size: int) -> Tensor:
     scale = (length / size)[:, None, None]
     pixel = torch.arange(size, device=start.device)
     inside = pixel - start[:, None]  # (N, size), of the input
-    centre = (pixel[:, None] + 0.5) * scale  # (N, size, 1), of the output pixels, in input pixels
-    distance = (inside[:, None, :] + 0.5 - centre).abs() / scale.clamp(min=1)
+    center = (pixel[:, None] + 0.5) * scale  # (N, size, 1), of the output pixels, in input pixels
+    distance = (inside[:, None, :] + 0.5 - center).abs() / scale.clamp(min=1)
     used = (inside >= 0) & (inside < length[:, None])
     weights = torch.where(used[:, None, :], (1 - distance).clamp(min=0), 0.0)
     return weights / weights.sum(2, keepdim=True)
@@ -175,7 +175,7 @@ class Erasing:
         return Erasing(self.boxes.to(device), self.chosen.to(device))
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Erase from normalised images ``(N, C, H, W)``, in which the mean color is 0."""
+        """Erase from normalized images ``(N, C, H, W)``, in which the mean color is 0."""
         row = torch.arange(images.shape[2], device=images.device)
         column = torch.arange(images.shape[3], device=images.device)
         rows = _within(row, self.boxes.top, self.boxes.height)

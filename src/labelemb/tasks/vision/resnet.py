@@ -9,7 +9,7 @@ from labelemb.errors import ConfigError
 
 
 class BasicBlock(nn.Module):
-    """Residual block: two 3x3 convolutions with batch normalisation; the first one has the given stride."""
+    """Residual block: two 3x3 convolutions with batch normalization; the first one has the given stride."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()

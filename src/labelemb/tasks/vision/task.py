@@ -16,10 +16,10 @@ from labelemb.tasks.classification.summary import summary_lines
 from labelemb.tasks.classification.task import ClassificationTask, build_classification_loss
 from labelemb.tasks.vision.augmentation import Augmentation
 from labelemb.tasks.vision.config import VisionConfig
-from labelemb.tasks.vision.images import ImageBatch, ImageData, Images, Normalise
+from labelemb.tasks.vision.images import ImageBatch, ImageData, Images, Normalize
 from labelemb.tasks.vision.lazy import LazyPixels
 from labelemb.tasks.vision.mixing import Mixing
-from labelemb.tasks.vision.models import build_model, initialise
+from labelemb.tasks.vision.models import build_model, initialize
 from labelemb.tasks.vision.preprocessing import Preprocessing
 from labelemb.tasks.vision.pretrained import PretrainedImageModel
 from labelemb.terms.output import MixedTargets
@@ -84,7 +84,7 @@ class VisionTask(ClassificationTask):
         """Move the images to the device, as uint8 in the memory format of the model."""
         data = self.data
         layout = torch.channels_last if self.config.in_channels_last else torch.contiguous_format
-        self._normalise = Normalise(data.mean, data.std, device, self.config.in_channels_last)
+        self._normalize = Normalize(data.mean, data.std, device, self.config.in_channels_last)
         self._train = data.train.to(device, layout)
         splits = {"valid": data.valid, "test": data.test}
         self._held_out = {name: split.to(device, layout) for name, split in splits.items() if split is not None}
@@ -144,9 +144,9 @@ class VisionTask(ClassificationTask):
     def _batch(self, images: Images, rows: Tensor, augmentation: Augmentation | None = None) -> ImageBatch:
         pixels = images.select(rows)
         if augmentation is None:
-            return ImageBatch(self._normalise(pixels), images.labels[rows], rows)
-        normalised = self._normalise(augmentation.pixels(pixels, self.config.in_channels_last))
-        return ImageBatch(augmentation.images(normalised), images.labels[rows], rows)
+            return ImageBatch(self._normalize(pixels), images.labels[rows], rows)
+        normalized = self._normalize(augmentation.pixels(pixels, self.config.in_channels_last))
+        return ImageBatch(augmentation.images(normalized), images.labels[rows], rows)
 
 
 def mixed(mixing: Mixing, first: ImageBatch, second: ImageBatch) -> ImageBatch:
@@ -164,5 +164,5 @@ def make_loss(
     assert isinstance(model.head, nn.Linear)
     loss = build_classification_loss(config, model.head.in_features, label_names, labels, steps_per_epoch)
     if isinstance(loss, LabelEmbeddingLoss) and hasattr(model, "head_std"):  # published: both heads start alike
-        initialise(loss.auxiliary, model.head_std)  # type: ignore[arg-type]
+        initialize(loss.auxiliary, model.head_std)  # type: ignore[arg-type]
     return loss

@@ -20,7 +20,7 @@ from labelemb.tasks.vision.config import VisionConfig
 from labelemb.tasks.vision.datasets import DataOptions, load
 from labelemb.tasks.vision.datasets.custom import SPLITS, image_files, read_folders
 from labelemb.tasks.vision.datasets.decode import read_image
-from labelemb.tasks.vision.images import ImageData, Images, Normalise, chunks
+from labelemb.tasks.vision.images import ImageData, Images, Normalize, chunks
 from labelemb.tasks.vision.lazy import LazyPixels
 from labelemb.tasks.vision.models import build_model
 from labelemb.tasks.vision.preprocessing import Preprocessing
@@ -52,7 +52,7 @@ class TrainedModel(TrainedClassifier):
         channels_last = config.in_channels_last
         if channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._normalise = Normalise(facts.mean, facts.std, self.device, channels_last)
+        self._normalize = Normalize(facts.mean, facts.std, self.device, channels_last)
 
     @torch.no_grad()
     def logits(self, pixels: Tensor | LazyPixels) -> Tensor:
@@ -60,13 +60,13 @@ class TrainedModel(TrainedClassifier):
         parts = []
         for part in chunks(pixels, BATCH_SIZE):
             with self.autocast():
-                parts.append(self.model.head(self.model(self._normalise(part.to(self.device)))).float().cpu())  # type: ignore[operator]
+                parts.append(self.model.head(self.model(self._normalize(part.to(self.device)))).float().cpu())  # type: ignore[operator]
         return torch.cat(parts)
 
     def predict(self, files: Sequence[Path], top: int = 3) -> list[list[tuple[str, float]]]:
         """Return for each image the ``top`` most probable labels with their probabilities, most probable first.
 
-        A fitted temperature of the run is used. Images are centre-cropped and resized like the training images.
+        A fitted temperature of the run is used. Images are center-cropped and resized like the training images.
 
         Raises:
             DataError: If a file is not an image.
@@ -97,7 +97,7 @@ class TrainedModel(TrainedClassifier):
         return evaluate_logits(self.logits(images.pixels), images.labels, self.label_names, temperature)
 
     def test_images(self, dataset: str | None = None, folder: Path | None = None) -> Images:
-        """Return labelled images to evaluate on, with labels matched to the model's by name.
+        """Return labeled images to evaluate on, with labels matched to the model's by name.
 
         Args:
             dataset: Data set as in ``datasets.load``, whose test images are returned; None: the run's own.

@@ -54,7 +54,7 @@ def translate_y(pixels: Tensor, amount: Tensor) -> Tensor:
 
 
 def rotate(pixels: Tensor, degrees: Tensor) -> Tensor:
-    """Rotate counter-clockwise about the centre."""
+    """Rotate counter-clockwise about the center."""
     angle = -torch.deg2rad(degrees)
     cos, sin = angle.cos(), angle.sin()
     y, x = pixels.shape[2] / 2, pixels.shape[3] / 2
@@ -62,12 +62,12 @@ def rotate(pixels: Tensor, degrees: Tensor) -> Tensor:
 
 
 def affine(pixels: Tensor, matrix: Tensor) -> Tensor:
-    """Transform by nearest neighbours; pixels from outside of the image are 0.
+    """Transform by nearest neighbors; pixels from outside of the image are 0.
 
     Args:
         pixels: Images, ``(N, C, H, W)`` uint8.
         matrix: ``a, b, c, d, e, f`` of each image, ``(N, 6)``: the pixel at (x, y) is the one at
-            (a x + b y + c, d x + e y + f), with centres of pixels at halves. As in Pillow's ``Image.transform``.
+            (a x + b y + c, d x + e y + f), with centers of pixels at halves. As in Pillow's ``Image.transform``.
     """
     count, channels, height, width = pixels.shape
     x = torch.arange(width, device=pixels.device, dtype=torch.float64)[None, None, :] + 0.5

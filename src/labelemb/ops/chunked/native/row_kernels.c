@@ -3,7 +3,7 @@
  * n rows of V logits, one row at a time: its statistics, then its gradient in place, while the row is in the L2 cache.
  * Logits are fp32 or bf16, all sums fp32 or wider. A function runs on the calling thread and allocates nothing.
  *
- * Written for compilers to vectorise, without intrinsics: inner loops are short, over contiguous fp32 numbers, and "omp
+ * Written for compilers to vectorize, without intrinsics: inner loops are short, over contiguous fp32 numbers, and "omp
  * simd" allows what C forbids by default, to add in another order. -ffast-math would allow more than wanted here: NaN
  * and infinite logits must give NaN.
  */
@@ -34,7 +34,7 @@ typedef struct {
 
 typedef struct { float peak; double log_sum; } Softmax; /* maximum m of a row; log sum exp((z - m) / tau) */
 
-/* ---- short loops, for the compiler to vectorise ---- */
+/* ---- short loops, for the compiler to vectorize ---- */
 
 /* exp(x) for x <= 0, to about 1 unit in the last place; 0 where the result would be subnormal, NaN for NaN.
  *

@@ -41,7 +41,7 @@ def load_imagefolder(path: Path, image_size: int | None, skip_damaged: bool = Fa
         skip_damaged: Whether images that cannot be read are left out and named; otherwise they are an error.
 
     Returns:
-        The data set, normalised by the mean and standard deviation of the training images.
+        The data set, normalized by the mean and standard deviation of the training images.
 
     Raises:
         DataError: If folders are missing, a label has no training image, or an image cannot be read.
@@ -69,11 +69,11 @@ def load_hub(name: str, image_size: int | None, level: str, skip_damaged: bool =
         skip_damaged: As in ``load_imagefolder``.
 
     Returns:
-        The data set, normalised by the mean and standard deviation of the training images.
+        The data set, normalized by the mean and standard deviation of the training images.
 
     Raises:
         ConfigError: If the package ``datasets`` is not installed.
-        DataError: If the data set cannot be loaded, or has no labelled training images.
+        DataError: If the data set cannot be loaded, or has no labeled training images.
     """
     encoded = _from_hub(name, level)
     if "train" not in encoded:
@@ -121,7 +121,7 @@ def read_folders(
         names: Labels in index order; folders may be missing.
         size: Height and width that images are cropped and resized to.
         title: Name of the data set in the cache.
-        channels: 1 (grey) or 3 (RGB).
+        channels: 1 (gray) or 3 (RGB).
         skip_damaged: As in ``load_imagefolder``.
 
     Returns:
@@ -246,7 +246,7 @@ def _read_file(path: Path) -> bytes:
 
 
 def _from_hub(name: str, level: str) -> dict[str, Encoded]:
-    """Return the labelled splits with encoded images."""
+    """Return the labeled splits with encoded images."""
     try:
         import datasets
     except ImportError as error:

@@ -29,8 +29,8 @@ def read_image(content: bytes | Path, channels: int, size: tuple[int, int] | Non
 
     Args:
         content: Contents or path of a file in one of ``FORMATS``, whatever its suffix.
-        channels: 1 (grey) or 3 (RGB).
-        size: Height and width; the image is centre-cropped to this aspect ratio and resized. None: unchanged.
+        channels: 1 (gray) or 3 (RGB).
+        size: Height and width; the image is center-cropped to this aspect ratio and resized. None: unchanged.
 
     Returns:
         Pixels, uint8 `(C, H, W)`.
@@ -81,7 +81,7 @@ def decode(
 
     Args:
         contents: Contents or paths of files, as for ``read_image``.
-        channels: 1 (grey) or 3 (RGB).
+        channels: 1 (gray) or 3 (RGB).
         size: Height and width, as for ``read_image``.
         title: Description shown with the progress bar.
         damaged: Gets the position of each image that cannot be read, with the reason; its pixels have no meaning.

@@ -29,7 +29,7 @@ VALIDATION_IMAGES = 5_000  # the first ones of the training set, as published
 def load_mnist(folder: Path | None) -> ImageData:
     """Load MNIST from ``folder`` or ``folder/mnist``.
 
-    Pixels are in [0, 1] without normalisation, as in the published recipes.
+    Pixels are in [0, 1] without normalization, as in the published recipes.
 
     Args:
         folder: Folder with the files. Default: download them.

@@ -15,7 +15,7 @@ function search(view, data) {
     const matches = folded.flatMap((name, i) => (asked && name.includes(asked) ? [i] : []));
     const found = folded.includes(asked) ? folded.indexOf(asked) : matches.length === 1 ? matches[0] : -1;
     view.querySelector(".status").textContent = status(asked, matches, found);
-    view.querySelector("ol").replaceChildren(...(found < 0 ? [] : data.neighbours[found]).map(row));
+    view.querySelector("ol").replaceChildren(...(found < 0 ? [] : data.neighbors[found]).map(row));
   }
 
   function status(asked, matches, found) {
@@ -34,7 +34,7 @@ function search(view, data) {
   }
 
   box.addEventListener("input", answer);
-  const largest = data.neighbours.map((found) => found[0][1]);
+  const largest = data.neighbors.map((found) => found[0][1]);
   ask(data.names[largest.indexOf(Math.max(...largest))]);
 }
 
