@@ -3,7 +3,8 @@
 python hf_compare.py intents.csv all-MiniLM-L6-v2 --seeds 6
 labelemb report runs/intents
 
-intents.csv has the columns text and label; a fifth of its rows is the test set.
+intents.csv has the columns text and label; a fifth of its rows is the test set. The same command goes on after an
+interruption.
 """
 
 import argparse
@@ -21,6 +22,9 @@ from transformers import (
 )
 
 from labelemb.integrations.transformers import LabelEmbeddingTrainer, record_run
+from labelemb.runs import RunFolder
+
+TRAINERS = {"cross_entropy": Trainer, "label_embedding": LabelEmbeddingTrainer}
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("csv", type=Path)
@@ -50,7 +54,9 @@ def dataset(numbers):
 
 train, test = dataset(train_rows), dataset(test_rows)
 for seed in range(options.seeds):
-    for trainer_class in (Trainer, LabelEmbeddingTrainer):
+    for method, trainer_class in TRAINERS.items():
+        if RunFolder.of(options.out, options.csv.stem, method, seed).finished:
+            continue
         set_seed(seed)  # both trainers start with the same classifier
         model = AutoModelForSequenceClassification.from_pretrained(
             options.model, id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)}
@@ -70,5 +76,5 @@ for seed in range(options.seeds):
             model=model, args=args, train_dataset=train, data_collator=DataCollatorWithPadding(tokenizer)
         )
         trainer.train()
-        run = record_run(trainer, test, experiment=options.csv.stem, out=options.out)
+        run = record_run(trainer, test, options.csv.stem, method, out=options.out)
         print(f"{run.path}: test error {run.history()[-1]['test_error']:.2f} %")

@@ -112,6 +112,8 @@ def test_the_example_fine_tunes_on_a_csv_file(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("test error") == 2
+    again = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300)
+    assert (again.returncode, again.stdout) == (0, "")  # both runs were recorded
     assert "intents" in make_report([tmp_path / "runs" / "intents"], tmp_path / "report").text
 
 
