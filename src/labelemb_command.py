@@ -26,9 +26,8 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 def main() -> int:
     """Run the command line; ``labelemb.cli.main`` uses ``interrupt`` from when a command begins."""
-    handled = (
-        signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )  # not in the background: there it is ignored
+    # A command in the background ignores Ctrl-C, and goes on doing so.
+    handled = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if handled:
         signal.signal(signal.SIGINT, stop)
     from labelemb.cli import main as run

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from labelemb.csv_cells import write_rows
 from labelemb.metrics.calibration import RowScores
-from labelemb.metrics.classification import balanced_accuracy, error_percent, f1_by_label, macro_f1
-from labelemb.metrics.selective import selective_figures
+from labelemb.metrics.classification import error_percent, errors_by_label, f1_by_label
+from labelemb.metrics.held_out import held_out_figures
 from labelemb.metrics.severity import least_severe, mean_cost, severity_figures
 
 
@@ -72,28 +72,19 @@ def evaluate_logits(logits: Tensor, labels: Tensor, label_names: Sequence[str], 
         label_names: The V label names.
         temperature: Temperature that the logits are divided by.
     """
-    logits = logits / temperature
-    wrong = logits.argmax(1) != labels
-    count = len(labels)
-    top5 = logits.topk(min(5, len(label_names))).indices
-    errors_by_label = {
-        name: 100 * float(wrong[labels == index].double().mean())
-        for index, name in enumerate(label_names)
-        if (labels == index).any()
-    }
-    predicted, num_labels = logits.argmax(1), len(label_names)
+    logits, num_labels = logits / temperature, len(label_names)
     scores = RowScores.of(logits, labels)
-    f1 = zip(label_names, f1_by_label(predicted, labels, num_labels), strict=True)
-    figures = scores.figures() | selective_figures(scores)
+    figures = held_out_figures(scores, labels, num_labels)
+    in_top5 = (logits.topk(min(5, num_labels)).indices == labels[:, None]).any(1)
+    errors = zip(label_names, errors_by_label(scores.correct, labels, num_labels), strict=True)
+    f1 = zip(label_names, f1_by_label(scores.predicted.long(), labels, num_labels), strict=True)
+    names = ("error", "macro_f1", "balanced_accuracy", "nll", "ece", "aurc", "accuracy_at_80")
     return Evaluation(
-        count=count,
-        error=error_percent((~wrong).sum(), count),
-        error_top5=error_percent((top5 == labels[:, None]).any(1).sum(), count),
-        **{key: figures[key] for key in ("nll", "ece", "aurc", "accuracy_at_80")},
+        count=len(labels),
+        error_top5=error_percent(in_top5.sum(), len(labels)),
+        **{name: figures[name] for name in names},
         temperature=temperature,
-        errors_by_label=errors_by_label,
-        macro_f1=macro_f1(predicted, labels, num_labels),
-        balanced_accuracy=balanced_accuracy(scores.correct, labels, num_labels),
+        errors_by_label={name: error for name, error in errors if error is not None},
         f1_by_label={name: score for name, score in f1 if score is not None},
     )
 
