@@ -6,9 +6,12 @@ import re
 from pathlib import Path
 from statistics import mean
 
+import numpy as np
 import pytest
+import torch
 from benchmarks.people.summary import read, summary
 
+from labelemb.metrics.severity import severity_figures
 from labelemb.report.experiment import load_experiments
 from labelemb.report.tables import markdown_table
 from labelemb.stats.paired import paired_difference
@@ -128,3 +131,38 @@ def test_tables_of_the_agreement_with_people_are_made_from_their_raw_lines() -> 
     text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     tables = text.partition("<!-- benchmarks.people.summary -->\n")[2].partition("\n<!-- end -->")[0]
     assert tables == summary(read(ROOT / "results" / "people" / "nets.jsonl"))
+
+
+def test_table_of_severity_comes_from_the_stored_predictions() -> None:
+    stored = np.load(ROOT / "results" / "severity" / "clinc150-10.npz")
+    labels, groups = (torch.from_numpy(stored[name].astype(np.int64)) for name in ("labels", "groups"))
+
+    def by_seed(method: str) -> dict[str, dict[int, float]]:
+        found: dict[str, dict[int, float]] = {"errors_in_group": {}, "hierarchical_distance": {}}
+        for name in stored.files:
+            if name.startswith(f"{method}/"):
+                figures = severity_figures(torch.from_numpy(stored[name].astype(np.int64)), labels, groups)
+                for metric, values in found.items():
+                    values[int(name.partition("/")[2])] = figures[metric]
+        return found
+
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .* <!-- (.*?) --> \| (.*) \|$", text.partition("<!-- severity -->")[2], flags=re.M)
+    assert len(rows) == 6
+    one_hot = by_seed("cross_entropy")
+    for method, cells in rows:
+        expected = []
+        for metric, digits in (("errors_in_group", 1), ("hierarchical_distance", 4)):
+            values = by_seed(method)[metric]
+            assert len(values) == 8
+            difference = paired_difference(values, one_hot[metric])
+            assert difference is not None
+            low, high = f"{difference.low:+.{digits}f}", f"{difference.high:+.{digits}f}"
+            interval = f"{difference.mean:+.{digits}f} ({low} to {high})"
+            expected += [f"{mean(values.values()):.{digits}f}", "–" if method == "cross_entropy" else interval]
+        assert cells.split(" | ") == expected, method
+    matched, embedding = (by_seed(name)["errors_in_group"] for name in ("matched_smoothing", "label_embedding"))
+    structure = paired_difference(embedding, matched)
+    assert structure is not None
+    assert f"{structure.mean:.1f} points ({structure.low:.1f} to {structure.high:.1f})" in text
+    assert f"(p = {structure.p:.3f} for this comparison alone)" in text
