@@ -37,7 +37,7 @@ def classifier(hidden: int, labels: int) -> nn.Sequential:
 @pytest.mark.parametrize("document", ["README.md", "docs/index.md"])
 @pytest.mark.parametrize("added", [False, True], ids=["before", "after"])
 def test_the_diff_of_a_training_script(document: str, added: bool) -> None:
-    (block,) = code_blocks(document, "diff")
+    block = code_blocks(document, "diff")[0]
     lines = block.splitlines()
     assert 0 < sum(line.startswith("+") for line in lines) <= 5
     keep = " +" if added else " -"

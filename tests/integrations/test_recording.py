@@ -19,6 +19,7 @@ from labelemb.integrations.transformers import LabelEmbeddingTrainer, record_run
 from labelemb.report import make_report  # noqa: E402
 from labelemb.runs.predictions import read_predictions  # noqa: E402
 from tests.integrations.test_transformers import LABELS, Rows, arguments, bert  # noqa: E402
+from tests.test_docs import code_blocks  # noqa: E402
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hf_compare.py"
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of transformers and accelerate are theirs to mend
@@ -42,6 +43,14 @@ def test_both_trainers_are_compared(tmp_path: Path) -> None:
     assert "6 paired seeds" in report.text
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     assert all(name in page for name in NAMES)  # of the soft labels and of the confused pairs
+
+
+def test_the_lines_that_the_readme_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    script = "\n".join(line[1:] for line in code_blocks("README.md", "diff")[1].splitlines() if line[:1] != "-")
+    args = arguments(tmp_path / "checkpoints", max_steps=2)
+    exec(script, {"model": bert(), "args": args, "train": Rows(24), "test": Rows(16)})
+    assert (tmp_path / "runs" / "intents" / "label_embedding").is_dir()
 
 
 def test_a_run_has_history_predictions_and_soft_labels(tmp_path: Path) -> None:
