@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from labelemb.metrics.human import read_groups, read_similarity
 from labelemb.presets import read_preset
 from labelemb.runs import RunFolder
+from labelemb.tasks.classification.splits import limit_per_label
 from labelemb.tasks.vision.config import VisionConfig
 from labelemb.tasks.vision.datasets import DataOptions, load
 from labelemb.tasks.vision.images import ImageData, Images, channel_statistics
@@ -21,7 +22,7 @@ from labelemb.tasks.vision.task import VisionTask
 from labelemb.training.runner import train_run
 
 WATCHED = 500
-VALIDATION = DataOptions(validate=True)  # 5,000 training images, for the temperature
+HELD_OUT = 5000  # images for the temperature
 METHODS: dict[str, dict[str, Any]] = {
     "cross_entropy": {"method": "cross_entropy"},
     "ols": {"method": "ols"},
@@ -48,6 +49,7 @@ class PeopleSet:
         side: Side of the images in pixels.
         images_per_label: Training images per label; None: all.
         epochs: Number of epochs; None: those of the preset.
+        validate: Whether training images are held out before the limit; False: some of those that the limit leaves out.
     """
 
     dataset: str
@@ -56,11 +58,13 @@ class PeopleSet:
     side: int = 32
     images_per_label: int | None = None
     epochs: int | None = None
+    validate: bool = True
 
 
 SETS = {
     "cifar10-16": PeopleSet("cifar10", "cifar10-small", "cifar10h.npz", 16, 1000, 8),
     "cifar100-16": PeopleSet("cifar100", "cifar100-small", "cifar100n_confusion.npz", 16, 200, 8),
+    "cifar100-100": PeopleSet("cifar100", "cifar100-small", "cifar100n_confusion.npz", 32, 100, 40, validate=False),
     "cifar10": PeopleSet("cifar10", "cifar10-small", "cifar10h.npz"),
     "cifar100": PeopleSet("cifar100", "cifar100-small", "cifar100n_confusion.npz"),
 }
@@ -84,7 +88,11 @@ class People:
 @lru_cache(maxsize=1)
 def images_of(chosen: PeopleSet, folder: Path) -> ImageData:
     """Return the images, 2x2 means where the side is 16."""
-    data = load(chosen.dataset, folder / chosen.dataset, VALIDATION).limited(chosen.images_per_label)
+    whole = load(chosen.dataset, folder / chosen.dataset, DataOptions(validate=chosen.validate))
+    data = whole.limited(chosen.images_per_label)
+    if not chosen.validate:
+        assert chosen.images_per_label is not None
+        data = replace(data, valid=_left_out(whole, chosen.images_per_label))
     if chosen.side == data.image_shape[1]:
         return data
     assert data.valid is not None
@@ -115,7 +123,7 @@ def trained(chosen: PeopleSet, method: str, seed: int, data: ImageData, run: Run
 
     During training only ``WATCHED`` images of each held-out split are evaluated; ``measure`` evaluates all afterwards.
     """
-    values = {**read_preset(chosen.preset).values, **METHODS[method], "seed": seed, "validate": True}
+    values = {**read_preset(chosen.preset).values, **METHODS[method], "seed": seed, "validate": chosen.validate}
     values["images_per_label"] = chosen.images_per_label
     values["epochs"] = chosen.epochs or values["epochs"]
     config = VisionConfig(**values).resolved()
@@ -133,6 +141,14 @@ def vote_counts(file: Path) -> NDArray[np.int64]:
     sums = np.zeros((len(votes["classes"]),) * 2, np.int64)
     np.add.at(sums, votes["labels"], votes["counts"])
     return sums
+
+
+def _left_out(data: ImageData, images_per_label: int) -> Images:
+    """Return evenly spaced training images that the limit leaves out."""
+    left = torch.ones(len(data.train), dtype=torch.bool)
+    left[limit_per_label(data.train.labels, len(data.label_names), images_per_label)] = False
+    rows = left.nonzero()[:, 0]
+    return data.train[rows[:: len(rows) // HELD_OUT]]
 
 
 def _shrunk(images: Images, side: int) -> Images:
