@@ -237,6 +237,62 @@ def test_the_evaluation_loss_is_plain_cross_entropy(loss: nn.Module | None, tmp_
     assert found["eval_loss"] == pytest.approx(float(nn.functional.cross_entropy(logits, data.labels)), rel=1e-5)
 
 
+def test_a_mean_over_each_epoch_is_taken(tmp_path: Path) -> None:
+    loss = OnlineLabelSmoothingLoss(LABELS)
+    options = {"max_steps": -1, "num_train_epochs": 1, "learning_rate": 0.0}
+    model, data = bert(), Rows(24)
+    LabelEmbeddingTrainer(model=model, args=arguments(tmp_path, **options), train_dataset=data, loss=loss).train()
+    with torch.no_grad():
+        p = model.eval()(input_ids=data.words).logits.softmax(-1)
+    for label in range(LABELS):
+        right = p[(data.labels == label) & (p.argmax(-1) == label)]
+        expected = right.mean(0) if len(right) else torch.zeros(LABELS)
+        torch.testing.assert_close(loss.soft[label], expected)
+    assert loss.soft.any()
+
+
+def test_an_epoch_that_the_end_of_training_cuts_short_changes_no_mean(tmp_path: Path) -> None:
+    losses = [OnlineLabelSmoothingLoss(LABELS) for _ in range(2)]
+    for steps, loss in zip((3, 5), losses, strict=True):
+        args = arguments(tmp_path, max_steps=steps, lr_scheduler_type="constant")
+        LabelEmbeddingTrainer(model=bert(), args=args, train_dataset=Rows(24), loss=loss).train()
+    assert torch.equal(losses[0].soft, losses[1].soft)
+    losses[1].sync()
+    assert losses[1].sums.any()
+
+
+def test_a_resumed_mean_is_that_of_an_uninterrupted_training(tmp_path: Path) -> None:
+    def trained(checkpoint: str | None) -> OnlineLabelSmoothingLoss:
+        loss = OnlineLabelSmoothingLoss(LABELS)
+        options = {"max_steps": -1, "num_train_epochs": 2, "save_strategy": "steps", "save_steps": 2}
+        args = arguments(tmp_path, **options)
+        trainer = LabelEmbeddingTrainer(model=bert(), args=args, train_dataset=Rows(24), loss=loss)
+        trainer.train(resume_from_checkpoint=checkpoint)
+        return loss
+
+    whole = trained(None)
+    again = trained(str(tmp_path / "checkpoint-2"))
+    assert whole.soft.any()
+    assert torch.equal(whole.soft, again.soft)
+
+
+def test_an_objective_by_the_number_of_steps(tmp_path: Path) -> None:
+    options = {"max_steps": -1, "num_train_epochs": 2}
+
+    def trainer(objective: Any, **more: Any) -> Any:
+        args = arguments(tmp_path, **options)
+        return LabelEmbeddingTrainer(model=bert(), args=args, train_dataset=Rows(24), objective=objective, **more)
+
+    decreasing = trainer(Objective.recommended)
+    decreasing.train()
+    assert decreasing.model.loss.objective == Objective.recommended(6)
+    assert decreasing.label_embedding.soft_labels().shape == (LABELS, LABELS)
+    fixed = trainer(Objective(tau=1.0))
+    assert fixed.model.loss.objective.tau == 1.0
+    with pytest.raises(ConfigError, match="objective: expected None beside a loss"):
+        trainer(Objective(), loss=LabelSmoothingLoss(0.1))
+
+
 def test_lora_with_a_trained_head(tmp_path: Path) -> None:
     peft = pytest.importorskip("peft", reason="pip install peft")
     config = peft.LoraConfig(task_type="SEQ_CLS", target_modules=["query", "value"], modules_to_save=["classifier"])

@@ -1,5 +1,6 @@
 """``LabelEmbeddingTrainer`` and the mixin for other subclasses of ``Trainer``."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from transformers import PreTrainedModel, Trainer
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from labelemb.errors import ConfigError, DataError
 from labelemb.files import write_atomically
@@ -16,6 +17,7 @@ from labelemb.losses.head_search import find_head, weight_of
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.loss_model import LossModel
 from labelemb.terms.embedding import LabelEmbedding
+from labelemb.terms.objective import Objective
 
 LOSS_FILE = "loss.safetensors"
 LABELS_FILE = "labels.safetensors"
@@ -32,6 +34,20 @@ class TrainerLossModel(LossModel):
             return getattr(super().__getattr__("model"), name)
 
 
+class EpochEnd(TrainerCallback):
+    """Tells a loss that an epoch has ended, for losses that keep a mean over each epoch."""
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Call ``loss.epoch_end()``, except where the end of training cuts an epoch short."""
+        if not control.should_training_stop or float(state.epoch or 0).is_integer():
+            self.loss.epoch_end()
+
+
 class LabelEmbeddingMixin:
     """Train ``Trainer``'s model with a loss of this library.
 
@@ -44,19 +60,22 @@ class LabelEmbeddingMixin:
     Args:
         *args: Those of ``Trainer``.
         loss: A loss of this library; None: ``LabelEmbeddingLoss`` for the model's head.
+        objective: Options of that ``LabelEmbeddingLoss``: an ``Objective``, or a function that returns one for the
+            number of optimizer steps of the training, such as ``Objective.recommended``; None: the published form.
         loss_lr: Learning rate of the loss's parameters; None: that of ``Loss.attach``.
         head: The model's classifier or its name; None: found by itself.
         **kwargs: Those of ``Trainer``.
 
     Raises:
-        ConfigError: For ``label_smoothing_factor``, ``compute_loss_func`` or ``model_init`` beside the loss, and for a
-            model without a head.
+        ConfigError: For ``label_smoothing_factor``, ``compute_loss_func`` or ``model_init`` beside the loss, for both
+            ``loss`` and ``objective``, and for a model without a head.
     """
 
     def __init__(
         self,
         *args: Any,
         loss: Loss | None = None,
+        objective: Objective | Callable[[int], Objective] | None = None,
         loss_lr: float | None = None,
         head: nn.Module | str | None = None,
         **kwargs: Any,
@@ -64,9 +83,15 @@ class LabelEmbeddingMixin:
         model = kwargs.pop("model", args[0] if args else None)
         arguments = kwargs.get("args", args[1] if len(args) > 1 else None)
         _check_arguments(model, arguments, kwargs)
+        if objective is not None and (loss is not None or isinstance(model, LossModel)):
+            raise ConfigError("objective", "None beside a loss", type(objective).__name__, "Give it to the loss")
         self._loss_lr = loss_lr
-        wrapped = model if isinstance(model, LossModel) else _wrap(model, loss, head)
+        self._objective_of = None
+        if objective is not None and not isinstance(objective, Objective):
+            self._objective_of, objective = objective, objective(1)  # the number of steps is known once training starts
+        wrapped = model if isinstance(model, LossModel) else _wrap(model, loss, objective, head)
         super().__init__(wrapped, *args[1:], **kwargs)
+        self.add_callback(EpochEnd(wrapped.loss))
         # The loss counts rows over micro-batches and processes itself, given the number of rows of the whole batch.
         self.loss_is_scaled_for_ga = True
         self.model_accepts_loss_kwargs = True
@@ -96,6 +121,13 @@ class LabelEmbeddingMixin:
             self._loss.attach(optimizer, self._loss_lr)
             self._attached = True
         return optimizer
+
+    def create_scheduler(self, num_training_steps: int, *args: Any, **kwargs: Any) -> Any:
+        """Create the scheduler of ``Trainer``, and the objective that depends on the number of steps."""
+        if self._objective_of is not None:
+            assert isinstance(self._loss, LabelEmbeddingLoss)
+            self._loss.objective = self._objective_of(num_training_steps)
+        return super().create_scheduler(num_training_steps, *args, **kwargs)
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Leave the loss's parameters out of weight decay."""
@@ -129,6 +161,11 @@ class LabelEmbeddingMixin:
             super()._set_signature_columns_if_needed()
         finally:
             self.model = wrapper
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """Save a checkpoint; all processes call it, so that what the loss has summed up on each comes together."""
+        self._loss.sync()
+        super()._save_checkpoint(*args, **kwargs)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         """Save the bare model as ``Trainer`` does, and beside it the loss."""
@@ -212,12 +249,14 @@ def _check_arguments(model: object, arguments: Any, kwargs: dict[str, Any]) -> N
         raise ConfigError("average_tokens_across_devices", "True with several processes", False, hint)
 
 
-def _wrap(model: nn.Module, loss: Loss | None, head: nn.Module | str | None) -> TrainerLossModel:
+def _wrap(
+    model: nn.Module, loss: Loss | None, objective: Objective | None, head: nn.Module | str | None
+) -> TrainerLossModel:
     if loss is None:
         language = isinstance(model, PreTrainedModel) and model.get_output_embeddings() is not None
         known = None if language or head is not None else getattr(getattr(model, "config", None), "num_labels", None)
         num_labels, hidden_size = weight_of(find_head(model, head, known)).shape
-        loss = LabelEmbeddingLoss(hidden_size, num_labels)
+        loss = LabelEmbeddingLoss(hidden_size, num_labels, objective=objective)
     return TrainerLossModel(model, loss, head=head)
 
 
