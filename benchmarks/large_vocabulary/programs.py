@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from benchmarks.large_vocabulary.workloads import Problem
 from labelemb import LinearCrossEntropyLoss
 from labelemb.ops.backends import Implementation, has_triton
-from labelemb.ops.chunked.native import NativeRowKernels
+from labelemb.ops.chunked.native_kernels import NativeRowKernels
 
 Step = Callable[[], object]
 

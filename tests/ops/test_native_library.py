@@ -1,4 +1,4 @@
-"""The compiler of the native row kernels: its cache, what it refuses, and what happens without it."""
+"""The compiler of the native kernels: its cache, what it refuses, and what happens without it."""
 
 import subprocess
 import sys
@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from labelemb.ops.chunked.native import NativeRowKernels, library
+from labelemb.ops.chunked.native_kernels import NativeRowKernels
+from labelemb.ops.native import library
 
 from .vocabulary import Case, assert_matches_eager
 
@@ -28,7 +29,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     library.load_library.cache_clear()
 
 
-LOAD = "from labelemb.ops.chunked.native import library; assert library.load_library() is not None"
+LOAD = "from labelemb.ops.native import library; assert library.load_library() is not None"
 
 
 def test_is_compiled_once_into_a_private_folder(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from labelemb.ops.chunked import torch_kernels
-from labelemb.ops.chunked.native import NativeRowKernels, add_rows
+from labelemb.ops.chunked.native_kernels import NativeRowKernels, add_rows
 from labelemb.ops.chunked.row_kernels import AuxiliaryTerms, HeadTerms, Logits, RowKernels, RowLabels
 from labelemb.ops.chunked.torch_kernels import TorchRowKernels
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from labelemb.ops.chunked.batch_pass import BatchPass, ChunkLayers
 from labelemb.ops.chunked.embeddings import chunk_embedding
 from labelemb.ops.chunked.layers import ChunkLinear
-from labelemb.ops.chunked.native import NativeRowKernels
+from labelemb.ops.chunked.native_kernels import NativeRowKernels
 from labelemb.ops.chunked.row_kernels import RowKernels
 from labelemb.ops.chunked.torch_kernels import TorchRowKernels
 from labelemb.ops.inputs import AUXILIARY_TERMS, HEAD_TERMS, ObjectiveInputs

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from labelemb.errors import ConfigError
 from labelemb.ops.backends import is_plain_linear
-from labelemb.ops.chunked.native import add_rows
+from labelemb.ops.chunked.native_kernels import add_rows
 from labelemb.ops.chunked.parts import cut_evenly, in_parts
 
 SPARSE = 4  # with more than a fourth of the columns, copying them costs what it saves, and memory

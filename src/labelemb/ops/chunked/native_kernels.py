@@ -1,4 +1,4 @@
-"""Calls the compiled kernels: ``NativeRowKernels`` behind the interface ``RowKernels``, and ``add_rows``.
+"""Row kernels in C: ``NativeRowKernels`` behind the interface ``RowKernels``, and ``add_rows``.
 
 n rows and u distinct labels at a time, V labels.
 """
@@ -10,8 +10,8 @@ from ctypes import c_double, c_int64, c_void_p
 import torch
 from torch import Tensor
 
-from labelemb.ops.chunked.native.library import load_library
 from labelemb.ops.chunked.row_kernels import AuxiliaryTerms, HeadTerms, Logits, RowLabels, RowResults
+from labelemb.ops.native.library import load_library, pointer
 
 
 class _Matrix(ctypes.Structure):
@@ -55,7 +55,7 @@ class NativeRowKernels:
         cap = 0.0 if terms.cap is None else float(terms.cap)
         self._library.labelemb_auxiliary(
             self._matrix(logits), self._labels(at, results), c_double(terms.aux), c_double(cap), c_double(terms.alpha),
-            c_int64(terms.absolute), c_double(terms.tau), _pointer(sums), c_int64(logits.trains),
+            c_int64(terms.absolute), c_double(terms.tau), pointer(sums), c_int64(logits.trains),
         )  # fmt: skip
         return results
 
@@ -66,8 +66,8 @@ class NativeRowKernels:
             results = results._replace(soft=_float32(len(logits.values)))
         self._library.labelemb_head(
             self._matrix(logits), self._labels(at, results), c_double(terms.hard),
-            c_double(0.0 if q is None else terms.soft), c_double(1.0 if q is None else terms.temperature), _pointer(q),
-            _pointer(results.soft), c_int64(logits.trains),
+            c_double(0.0 if q is None else terms.soft), c_double(1.0 if q is None else terms.temperature), pointer(q),
+            pointer(results.soft), c_int64(logits.trains),
         )  # fmt: skip
         return results
 
@@ -75,7 +75,7 @@ class NativeRowKernels:
         """See RowKernels."""
         values = torch.empty_like(counts)
         self._library.labelemb_embedding(
-            self._matrix(logits), _pointer(sums), _pointer(counts), c_int64(rectified), _pointer(values)
+            self._matrix(logits), pointer(sums), pointer(counts), c_int64(rectified), pointer(values)
         )
         return values
 
@@ -83,16 +83,14 @@ class NativeRowKernels:
         n, width = logits.values.shape
         if width != self._scratch.shape[1]:  # C would write past the end
             raise ValueError(f"logits: expected {self._scratch.shape[1]} columns, got {width}")
-        pointers = map(_pointer, (self._scratch, logits.columns, logits.bias))
-        return ctypes.byref(
-            _Matrix(_pointer(logits.values), logits.values.dtype == torch.bfloat16, n, width, *pointers)
-        )
+        pointers = map(pointer, (self._scratch, logits.columns, logits.bias))
+        return ctypes.byref(_Matrix(pointer(logits.values), logits.values.dtype == torch.bfloat16, n, width, *pointers))
 
     def _labels(self, at: RowLabels, results: RowResults) -> object:
         num_labels = self._scratch.shape[1]
         if len(at.labels) and not 0 <= int(at.labels.min()) <= int(at.labels.max()) < num_labels:
             raise IndexError(f"labels: expected 0 to {num_labels - 1}, got {at.labels.min()} to {at.labels.max()}")
-        pointers = map(_pointer, (at.labels, at.group, at.weights, results.log_p, results.correct))
+        pointers = map(pointer, (at.labels, at.group, at.weights, results.log_p, results.correct))
         return ctypes.byref(_Labels(*pointers))
 
 
@@ -105,7 +103,7 @@ def add_rows(total: Tensor, rows: Tensor) -> None:
     if library is None or total.device.type != "cpu" or not (total.is_contiguous() and rows.is_contiguous()):
         total.add_(rows)
     else:
-        library.labelemb_add(_pointer(rows), _pointer(total), c_int64(rows.numel()))
+        library.labelemb_add(pointer(rows), pointer(total), c_int64(rows.numel()))
 
 
 def _results(height: int) -> RowResults:
@@ -115,9 +113,3 @@ def _results(height: int) -> RowResults:
 
 def _float32(*shape: int) -> Tensor:
     return torch.empty(*shape, dtype=torch.float32, device="cpu")  # whatever the user's defaults are
-
-
-def _pointer(tensor: Tensor | None) -> c_void_p:
-    """Return the address of a contiguous tensor, NULL for None."""
-    assert tensor is None or tensor.is_contiguous()
-    return c_void_p(None if tensor is None else tensor.data_ptr())

@@ -1,4 +1,4 @@
-"""Compiles ``row_kernels.c`` with the C compiler of the machine, once per user, compiler, processor and source.
+"""Compiles the C files of this directory with the machine's compiler, once per user, compiler, processor and source.
 
 The library is kept in ``native`` in the cache directory, which nobody else may be able to write to. Nothing but this
 package's own source is compiled, and the compiler is started without a shell.
@@ -17,10 +17,13 @@ import warnings
 from functools import cache
 from pathlib import Path
 
+from torch import Tensor
+
 from labelemb.files import cache_folder, write_atomically
 
 SWITCH = "LABELEMB_NATIVE"  # environment variable: 0 = never; 1 = warn if it is not possible; not set = where possible
-SOURCE = Path(__file__).with_name("row_kernels.c")
+SOURCES = sorted(Path(__file__).parent.glob("*.c"))
+HEADERS = sorted(Path(__file__).parent.glob("*.h"))
 FLAGS = (
     *("-std=gnu11", "-O3", "-march=native", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math"),
     *("-ffp-contract=fast", "-fPIC", "-shared"),
@@ -39,8 +42,14 @@ def load_library() -> ctypes.CDLL | None:
     except (OSError, RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
         if wanted:
             reason = " ".join(str(error).split())
-            warnings.warn(f"{SWITCH}={wanted}: no native row kernels, PyTorch's are used: {reason}", stacklevel=2)
+            warnings.warn(f"{SWITCH}={wanted}: no native kernels, PyTorch's are used: {reason}", stacklevel=2)
         return None
+
+
+def pointer(tensor: Tensor | None) -> ctypes.c_void_p:
+    """Return the address of a contiguous tensor, NULL for None."""
+    assert tensor is None or tensor.is_contiguous()
+    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
 
 
 def _compiled() -> Path:
@@ -57,14 +66,14 @@ def _compiled() -> Path:
     compiler = _compiler()
     # Names the version of the compiler and each instruction set that -march=native stands for.
     target = _run([*compiler, *FLAGS, "-dM", "-E", "-x", "c", os.devnull])
-    source = SOURCE.read_bytes()
-    key = hashlib.sha256(b"\0".join([source, " ".join(FLAGS).encode(), target])).hexdigest()
+    texts = [path.read_bytes() for path in (*SOURCES, *HEADERS)]
+    key = hashlib.sha256(b"\0".join([*texts, " ".join(FLAGS).encode(), target])).hexdigest()
     folder = _private_folder(cache_folder() / "native")
     path = folder / f"{key[:32]}.so"
     if not path.exists():
         with tempfile.TemporaryDirectory() as scratch:  # of this process: others may compile at the same time
             built = Path(scratch, "library.so")
-            _run([*compiler, *FLAGS, str(SOURCE), "-o", str(built), "-lm"])
+            _run([*compiler, *FLAGS, *map(str, SOURCES), "-o", str(built), "-lm"])
             write_atomically(path, lambda file: file.write(built.read_bytes()))
     return path
 
