@@ -18,8 +18,9 @@ from benchmarks.tables import Comparison
 from labelemb.tasks.seq2seq.batch import batches_by_length, source_batch
 from labelemb.tasks.seq2seq.config import Seq2SeqConfig
 from labelemb.tasks.seq2seq.corpus import Corpus
+from labelemb.tasks.seq2seq.hypothesis import Hypothesis, SearchSettings
 from labelemb.tasks.seq2seq.model import LSTMSeq2Seq
-from labelemb.tasks.seq2seq.search import Hypothesis, SearchSettings, search
+from labelemb.tasks.seq2seq.search import search
 from labelemb.tasks.seq2seq.sentences import Sentences
 from labelemb.tasks.seq2seq.task import Seq2SeqTask
 from labelemb.tasks.seq2seq.vocab import EOS

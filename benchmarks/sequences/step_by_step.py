@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from labelemb.tasks.seq2seq.hypothesis import Hypothesis, SearchSettings
 from labelemb.tasks.seq2seq.model import LSTMSeq2Seq, Memory
-from labelemb.tasks.seq2seq.search import Hypothesis, SearchSettings
 from labelemb.tasks.seq2seq.vocab import BOS, EOS, PAD
 
 State = list[tuple[Tensor, Tensor]]  # hidden and cell (rows, D) of each layer

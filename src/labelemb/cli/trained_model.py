@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from labelemb.runs import RunFolder
 
 if TYPE_CHECKING:
-    from labelemb.tasks.seq2seq.search import SearchSettings
+    from labelemb.tasks.seq2seq.hypothesis import SearchSettings
     from labelemb.tasks.seq2seq.trained import TrainedTranslator
     from labelemb.tasks.text.trained import TrainedTextModel
     from labelemb.tasks.vision.trained import TrainedModel

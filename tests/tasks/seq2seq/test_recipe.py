@@ -20,10 +20,10 @@ from labelemb.runs.sentences import read_sentences
 from labelemb.stats.text import score_of, sentence_statistics
 from labelemb.tasks.seq2seq.config import Seq2SeqConfig
 from labelemb.tasks.seq2seq.corpus import Corpus
+from labelemb.tasks.seq2seq.hypothesis import SearchSettings
 from labelemb.tasks.seq2seq.preprocess import PreprocessOptions, write_corpus
 from labelemb.tasks.seq2seq.recipe import check, load_corpus, train
 from labelemb.tasks.seq2seq.scores import score
-from labelemb.tasks.seq2seq.search import SearchSettings
 from labelemb.tasks.seq2seq.task import Seq2SeqTask
 from labelemb.tasks.seq2seq.translate import translate
 from labelemb.terms.embedding import CompressedLabelEmbedding, LabelEmbedding

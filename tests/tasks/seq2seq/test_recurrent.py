@@ -5,7 +5,6 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from labelemb.tasks.seq2seq import recurrent
 from labelemb.tasks.seq2seq.recurrent import lstm_step, run_lstm
 
 
@@ -46,14 +45,10 @@ def test_padding_is_ignored() -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("few_rows", [0, 100])
 @pytest.mark.parametrize("parents", [[2, 2, 0, 2], [3, 0, 2, 1], [0, 1, 2, 3]])
 @pytest.mark.parametrize("layers", [1, 2])
-def test_lstm_step_equals_the_lstm(
-    layers: int, parents: list[int], few_rows: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lstm_step_equals_the_lstm(layers: int, parents: list[int]) -> None:
     """Hypotheses that share a parent or a token, and a parent without continuation; all twice, to use the new state."""
-    monkeypatch.setattr(recurrent, "FEW_ROWS", few_rows)
     lstm, embedding = nn.LSTM(3, 4, layers, batch_first=True).double(), nn.Embedding(6, 3).double()
     hidden, cell = torch.randn(2, layers, 4, 4, dtype=torch.float64)
     state = list(zip(hidden, cell, strict=True))

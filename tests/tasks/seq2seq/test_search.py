@@ -11,17 +11,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from labelemb.errors import ConfigError
+from labelemb.tasks.seq2seq.hypothesis import Hypothesis, SearchSettings, replace_unknown
+from labelemb.tasks.seq2seq.kernels import BLOCK
 from labelemb.tasks.seq2seq.model import EncoderDecoder, LSTMSeq2Seq, ModelDims, VocabSizes
-from labelemb.tasks.seq2seq.search import (
-    Hypothesis,
-    SearchSettings,
-    add_bias,
-    beam,
-    best_continuations,
-    greedy,
-    replace_unknown,
-    search,
-)
+from labelemb.tasks.seq2seq.next_words import NextWords, best_continuations, most_likely
+from labelemb.tasks.seq2seq.search import beam, greedy, search
 from labelemb.tasks.seq2seq.transformer import TransformerSeq2Seq
 from labelemb.tasks.seq2seq.vocab import BOS, EOS, PAD, UNK, Vocabulary
 
@@ -204,26 +198,37 @@ def test_poor_finished_hypotheses_do_not_stop_the_search() -> None:
     assert found.tokens == (4, 5, 6)
 
 
+def make_next_words(size: int, words: int, seed: int) -> NextWords:
+    """Random logits of three sentences, a fifth of them -inf, and random normalizers."""
+    torch.manual_seed(seed)
+    logits = torch.randn(3, size, words).double()
+    logits[torch.rand_like(logits) < 0.2] = -torch.inf
+    maxima = torch.stack([block.amax(2) for block in logits.split(BLOCK, dim=2)], dim=2)
+    return NextWords(logits, maxima, torch.randn(3, size).double(), torch.zeros(3, size))
+
+
 @hypothesis.settings(deadline=None, max_examples=40, derandomize=True)
 @given(st.integers(1, 4), st.integers(1, 200), st.integers(1, 30), st.integers(0, 99))
 def test_best_continuations_equal_topk(size: int, words: int, count: int, seed: int) -> None:
-    torch.manual_seed(seed)
-    logits, offsets = torch.randn(3, size, words).double(), torch.randn(3, size).double()
-    logits[torch.rand_like(logits) < 0.2] = -torch.inf
-    expected = (logits + offsets[:, :, None]).flatten(1).topk(min(count, size * words), dim=1)
-    ranked, parent, word = best_continuations(logits, offsets, count)
+    found = make_next_words(size, words, seed)
+    scores = torch.randn(3, size).double()
+    expected = (
+        (found.logits + (scores - found.normalizers)[:, :, None]).flatten(1).topk(min(count, size * words), dim=1)
+    )
+    ranked, parent, word = best_continuations(found, scores, count)
     torch.testing.assert_close(ranked, expected.values)
     finite = ranked > -torch.inf
     assert torch.equal((parent * words + word)[finite], expected.indices[finite])
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("scale", [1.0, 30.0, 1000.0])
-def test_add_bias_equals_torch(scale: float, dtype: torch.dtype) -> None:
-    logits, bias = scale * torch.randn(3, 2, 300_000, dtype=dtype), torch.randn(300_000, dtype=dtype)
-    biased = logits + bias
-    torch.testing.assert_close(add_bias(logits, bias), biased.logsumexp(dim=2))
-    assert torch.equal(logits, biased)
+@hypothesis.settings(deadline=None, max_examples=40, derandomize=True)
+@given(st.integers(1, 4), st.integers(1, 200), st.integers(0, 99))
+def test_most_likely_equals_max(size: int, words: int, seed: int) -> None:
+    found = make_next_words(size, words, seed)
+    best, word = most_likely(found)
+    expected, index = found.logits.max(2)
+    assert torch.equal(best, expected - found.normalizers)
+    assert torch.equal(word[best > -torch.inf], index[best > -torch.inf])
 
 
 def test_exhaustive_beam_is_at_least_as_good_as_greedy() -> None:

@@ -10,9 +10,9 @@ from labelemb.ops.backends import Implementation
 from labelemb.tasks.seq2seq import numbers
 from labelemb.tasks.seq2seq.attention import QueryActivation
 from labelemb.tasks.seq2seq.batch import BatchType
+from labelemb.tasks.seq2seq.hypothesis import SearchSettings
 from labelemb.tasks.seq2seq.model import ModelDims
 from labelemb.tasks.seq2seq.scores import SCORES
-from labelemb.tasks.seq2seq.search import SearchSettings
 from labelemb.tasks.seq2seq.transformer import check_heads
 from labelemb.terms.objective import Cap, Mix, Objective
 from labelemb.training.config import TrainingConfig

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-FEW_ROWS = 48  # below this, products with the weight as first factor are faster on a CPU
+from labelemb.tasks.seq2seq.kernels import lstm_cell
 
 State = tuple[Tensor, Tensor]  # hidden and cell state: (layers, B, D) each, or (B, D) each for a single layer
 
@@ -72,44 +72,15 @@ def lstm_step(
     Returns:
         Output `(N, D)`, and the hidden and cell state of each layer, `(N, D)` each.
     """
-    distinct_parents, parent = _distinct(parents)
-    distinct_tokens, token = _distinct(tokens)
+    distinct_parents, parent = torch.unique(parents, return_inverse=True)
+    distinct_tokens, token = torch.unique(tokens, return_inverse=True)
     inputs, new_state = embedding(distinct_tokens), list[State]()
-    for layer, (hidden, cell) in enumerate(state):
-        from_input, from_hidden, input_bias, hidden_bias = lstm.all_weights[layer]
-        gates = _add_product(input_bias + hidden_bias, inputs, from_input)
-        if not layer and token is not None:
-            gates = gates.index_select(0, token)
-        hidden = hidden.index_select(0, distinct_parents)
-        if parent is None:
-            gates = _add_product(gates, hidden, from_hidden)
-        else:
-            gates = F.linear(hidden, from_hidden).index_select(0, parent).add_(gates)
-        input_gate, forget_gate, candidate, output_gate = gates.chunk(4, dim=1)
-        kept = forget_gate.sigmoid_() * cell.index_select(0, parents)
-        cell = kept.addcmul_(input_gate.sigmoid_(), candidate.tanh_())
-        inputs = output_gate.sigmoid_() * cell.tanh()
+    for weights, layer_state in zip(lstm.all_weights, state, strict=True):
+        input_weight, hidden_weight, input_bias, hidden_bias = weights
+        hidden, cell = (part.index_select(0, distinct_parents) for part in layer_state)
+        from_hidden = F.linear(hidden, hidden_weight)
+        from_input = F.linear(inputs, input_weight, input_bias + hidden_bias)
+        inputs, cell = lstm_cell(from_hidden, parent, from_input, token, cell)
+        token = torch.arange(len(inputs), device=inputs.device)  # the next layer has an input for each hypothesis
         new_state.append((inputs, cell))
     return inputs, new_state
-
-
-def _distinct(index: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Return the distinct values and the position of each entry among them; None if all entries are distinct."""
-    values, position = torch.unique(index, return_inverse=True)
-    return (values, position) if len(values) < len(index) else (index, None)
-
-
-def _add_product(added: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
-    """Return ``added + rows @ weight.T``, on a CPU in the faster order of the factors.
-
-    Args:
-        added: Bias `(O,)`, or `(N, O)`.
-        rows: Inputs, `(N, I)`.
-        weight: Weight, `(O, I)`.
-
-    Returns:
-        Sums, `(N, O)`; transposed in memory if there are few rows.
-    """
-    if rows.is_cpu and len(rows) < FEW_ROWS:
-        return torch.addmm(added.expand(len(rows), -1).t(), weight, rows.t()).t()
-    return torch.addmm(added, rows, weight.t())

@@ -22,9 +22,9 @@ from labelemb.tasks.seq2seq.batch import BatchPlan, PairBatch, batches_by_length
 from labelemb.tasks.seq2seq.config import Seq2SeqConfig
 from labelemb.tasks.seq2seq.corpus import Corpus
 from labelemb.tasks.seq2seq.decoding import Searchable
+from labelemb.tasks.seq2seq.hypothesis import SearchSettings
 from labelemb.tasks.seq2seq.model import EncoderDecoder, LSTMSeq2Seq, VocabSizes
 from labelemb.tasks.seq2seq.scores import by_sentence, score_all
-from labelemb.tasks.seq2seq.search import SearchSettings
 from labelemb.tasks.seq2seq.sentences import Split
 from labelemb.tasks.seq2seq.tokenizer import Tokenizer
 from labelemb.tasks.seq2seq.transformer import TransformerSeq2Seq

@@ -14,9 +14,9 @@ from labelemb.metrics.likelihood import mean_nll, perplexity
 from labelemb.runs import RunFolder
 from labelemb.tasks.seq2seq.batch import PairBatch, batches_by_length
 from labelemb.tasks.seq2seq.config import Seq2SeqConfig
+from labelemb.tasks.seq2seq.hypothesis import SearchSettings
 from labelemb.tasks.seq2seq.published import open_run_folder
 from labelemb.tasks.seq2seq.scores import score_all
-from labelemb.tasks.seq2seq.search import SearchSettings
 from labelemb.tasks.seq2seq.sentences import Split
 from labelemb.tasks.seq2seq.task import build_model, restore
 from labelemb.tasks.seq2seq.tokenizer import Tokenizer

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from labelemb.tasks.seq2seq.batch import batches_by_length, source_batch
 from labelemb.tasks.seq2seq.decoding import Searchable
-from labelemb.tasks.seq2seq.search import SearchSettings, replace_unknown, search
+from labelemb.tasks.seq2seq.hypothesis import SearchSettings, replace_unknown
+from labelemb.tasks.seq2seq.search import search
 from labelemb.tasks.seq2seq.sentences import Sentences
 from labelemb.tasks.seq2seq.tokenizer import Tokenizer
 
