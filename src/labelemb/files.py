@@ -13,6 +13,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from labelemb.errors import ConfigError
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -37,6 +39,29 @@ def is_url(text: str) -> bool:
         (True, False)
     """
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+(::|://)", text) is not None
+
+
+def check_output_folder(argument: str, folder: Path | str) -> None:
+    """Refuse a folder that cannot be made or written to, before the work whose results it is for.
+
+    Args:
+        argument: Name of the option.
+        folder: The folder; need not exist yet.
+
+    Raises:
+        ConfigError: For an empty name, a path through a file, and a folder without write permission.
+
+    Example:
+        >>> check_output_folder("out", "runs/new")
+    """
+    if not str(folder):
+        raise ConfigError(argument, "a folder", repr(str(folder)))
+    path = Path(folder).absolute()
+    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    if not existing.is_dir():
+        raise ConfigError(argument, f"a folder ({folder})", f"{existing}, which is no folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigError(argument, f"a folder that can be written to ({folder})", f"no permission in {existing}")
 
 
 def write_atomically(path: Path | str, write: Callable[[BinaryIO], object]) -> None:

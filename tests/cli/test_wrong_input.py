@@ -117,6 +117,29 @@ def test_the_remedy_is_in_the_message(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["train digits --seeds 2", "compare digits --seeds 2", "demo", "report ."])
+@pytest.mark.parametrize("out", ["", "file", "file/below"])
+def test_an_output_folder_that_cannot_be_made_is_refused_before_any_work(
+    command: str, out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert main([*command.split(), "--out", out]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("labelemb: out: expected a folder")
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+@pytest.mark.parametrize("command", ["compare digits", "ablate digits", "sweep digits tau=1,2"])
+def test_a_report_folder_that_cannot_be_made_is_refused_before_training(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    error = refused([*command.split(), "--report", str(tmp_path / "file")], capsys)
+    assert error.startswith("labelemb: report: expected a folder")
+
+
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "jsonargparse", None)  # as where it is not installed
     monkeypatch.delitem(sys.modules, "labelemb.cli.parser")

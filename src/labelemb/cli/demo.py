@@ -8,6 +8,7 @@ from labelemb.cli import compare
 from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
 from labelemb.cli.run_plan import main_console
+from labelemb.files import check_output_folder
 from labelemb.training.progress import say
 
 SEEDS = 6  # the fewest with which the paired test can reach p < 0.05
@@ -25,6 +26,7 @@ def parser(arguments: Sequence[str]) -> Parser:
 
 def run(chosen: Any) -> int:
     """Compare both methods."""
+    check_output_folder("out", chosen.out)
     line = f"Training on 1,259 images of digits: cross entropy against label embedding, {SEEDS} seeds each."
     say(main_console(), line)
     options = {

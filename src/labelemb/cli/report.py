@@ -8,6 +8,7 @@ from labelemb.cli.command import Command
 from labelemb.cli.parser import Parser
 from labelemb.cli.terminal import show
 from labelemb.cli.trained_model import add_groups
+from labelemb.files import check_output_folder
 from labelemb.runs.remote import local_copy
 from labelemb.stats.equivalence import check_margin
 
@@ -39,6 +40,7 @@ def run(chosen: Any) -> int:
     """Write the report and print its tables."""
     if chosen.alike is not None:
         check_margin(chosen.alike)
+    check_output_folder("out", chosen.out)
     from labelemb.report import Judgements, make_report  # matplotlib takes a second to import
 
     labels = [label.strip() for label in chosen.labels.split(",")] if chosen.labels else None

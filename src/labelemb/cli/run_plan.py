@@ -17,7 +17,7 @@ from labelemb.cli.parser import UsageError
 from labelemb.cli.suggestions import suggest_method
 from labelemb.cli.training_options import Recipe, recipe_of
 from labelemb.errors import ConfigError, check_at_least_one
-from labelemb.files import is_url
+from labelemb.files import check_output_folder, is_url
 from labelemb.presets import Preset, read_preset
 from labelemb.runs import RunFolder
 from labelemb.tasks.text.files import KINDS as TEXT_FILES
@@ -105,6 +105,8 @@ def request_of(chosen: Any, suffix: str = "") -> Request:
         raise ConfigError("name", "a name of letters, digits and . = , + - _", repr(chosen.name))
     folder, url = _destination(chosen.out, f"{chosen.name or _run_name(preset, values)}{suffix}")
     execution = execution_of(chosen)
+    if chosen.get("report") is not None:
+        check_output_folder("report", chosen.report)
     return Request(preset, recipe, values, seeds_of(chosen, preset), folder, data_of(chosen), execution, url)
 
 
@@ -112,9 +114,11 @@ def _destination(out: str, name: str) -> tuple[Path, str]:
     """Return the folder OUT/NAME, and its URL: for a URL the folder is a local copy, else the URL is "".
 
     Raises:
-        ConfigError: The URL cannot be used.
+        ConfigError: The folder or the URL cannot be used.
     """
     if not is_url(out):
+        if not out:
+            raise ConfigError("out", "a folder or URL", "''")
         return Path(out) / name, ""
     from labelemb.runs.remote import check_url, staging_folder
 
@@ -217,6 +221,8 @@ def run_plan(plan: list[PlannedRun], execution: Execution, console: Console) -> 
     plan = execution.share_of(plan)
     summaries = [planned.check() for planned in plan]
     left = [planned for planned in plan if not planned.run.finished]
+    for planned in left:
+        check_output_folder("out", planned.run.path)
     if len(left) < len(plan):
         done = seeds_by_variant(planned.run for planned in plan if planned.run.finished)
         line = f"{len(plan) - len(left)} of {len(plan)} runs were done before: {done}"
