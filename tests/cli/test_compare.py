@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from labelemb.cli import compare
 from labelemb.cli.main import main
 from labelemb.functional import TERMS
-from labelemb.runs import RunFolder, find_runs
+from labelemb.runs import Recorder, RunFolder, find_runs
 
 QUICK = ["--epochs", "2", "--width", "8", "--threads", "1"]
 
@@ -45,6 +47,22 @@ def test_compare_trains_what_is_missing(session: Callable[[str], str]) -> None:
     said = session("compare digits --method label_smoothing,label_embedding --seeds 2 --reference label_embedding")
     assert "4 of 4 runs were done before" in said
     assert "label smoothing against label embedding" in said
+
+
+@pytest.mark.parametrize(("alike", "lines"), [(None, 1), (0.2, 2)])
+def test_compare_ends_with_label_embedding_against_label_smoothing(
+    alike: float | None, lines: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, method in enumerate(("cross_entropy", "label_smoothing", "label_embedding")):
+        for seed in range(6):
+            with Recorder(tmp_path, "a", method, seed) as recorder:
+                recorder.log(epoch=1, test_error=9.0 - number + 0.01 * seed * number)
+    folders = [tmp_path / "a" / method for method in ("cross_entropy", "label_smoothing", "label_embedding")]
+    compare._answer_question(folders, compare.Analysis("cross_entropy", alike=alike), Console(width=1000))
+    said = capsys.readouterr().out.strip().splitlines()
+    assert said[0] == "Label embedding and label smoothing, compared with each other:"
+    assert re.match(r"- a: label embedding against label smoothing: better by 0.97 \(.*p = 0.031", said[1])
+    assert len(said) == 1 + lines
 
 
 def test_compare_of_several_presets_is_one_report(

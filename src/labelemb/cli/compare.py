@@ -61,6 +61,8 @@ example:
   ...
   - digits: label embedding against one-hot: better by 2.12 (1.45 to 2.79) points, 8 paired seeds, p = 0.016.
   - digits: label smoothing against one-hot: better by 1.88 (1.42 to 2.34) points, 8 paired seeds, p = 0.016.
+
+  Label embedding and label smoothing, compared with each other:
   - digits: label embedding against label smoothing: no difference could be shown: 0.24 (-0.07 to 0.56) points, ...
 
   The page: /home/you/runs/digits/report/report.html
@@ -202,14 +204,18 @@ def _answer_question(folders: Sequence[Path], analysis: Analysis, console: Conso
     from labelemb.report.comparison import compare_methods
     from labelemb.report.conclusions import conclusion_lines
     from labelemb.report.experiment import load_experiments
+    from labelemb.report.findings import findings
 
     for parent in dict.fromkeys(folder.parent for folder in folders):
         pair = [folder for folder in folders if folder.parent == parent and folder.name in QUESTION]
         if analysis.reference in QUESTION or len(pair) < len(QUESTION):
             continue
+        say(console, "Label embedding and label smoothing, compared with each other:")
         for experiment in load_experiments(pair)[0]:
-            comparison = compare_methods(experiment, QUESTION[0])
-            for line in conclusion_lines(comparison, analysis.alike) if comparison else []:
+            lines = findings(experiment, QUESTION[0])
+            if analysis.alike is not None and (comparison := compare_methods(experiment, QUESTION[0])):
+                lines += conclusion_lines(comparison, analysis.alike)
+            for line in lines:
                 say(console, f"- {line}")
         console.print()
 
