@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 import labelemb
+from labelemb.stats.paired import seeds_for_any_finding
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -203,3 +204,18 @@ def test_the_page_of_examples_shows_the_differences_of_the_scripts() -> None:
         )
         diff = list(difflib.unified_diff(before, after, lineterm="", n=1))[2:]
         assert "\n".join(line for line in diff if not line.startswith("@@")) in text, file.name
+
+
+def test_suggested_comparisons_have_enough_seeds_for_a_test() -> None:
+    checked = 0
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8").replace("\\\n", " ")
+        for command in re.findall(r"labelemb compare [^\n`#|]*", text):
+            given = re.search(r"--seeds (\d+)", command)
+            if given is None or given[1] == "1":  # one seed shows the output of a command
+                continue
+            methods = re.search(r"--method (\S+)", command)
+            tests = methods[1].count(",") if methods else 2
+            assert int(given[1]) >= seeds_for_any_finding(tests), (document.name, command)
+            checked += 1
+    assert checked > 5
