@@ -54,6 +54,8 @@ def test_parquet(tmp_path: Path) -> None:
         (b"text,label\na,b\na,b,c\n", "line 3: expected 2 columns, got more"),
         (b"text,label\na,b\ncaf\xe9,b\n", "line 3: expected text in UTF-8, got byte 0xe9"),
         (b'text,label\n"a,b\n', "csv text, got"),
+        ("text,label\na,b\n".encode("utf-16"), "iconv -f utf-16 -t utf-8"),
+        (b"text,label,text\na,b,c\n", "line 1: expected different column names, got 'text' twice"),
         (b"\x1f\x8b\x08\x00", "a file with labeled texts"),
     ],
 )
@@ -86,7 +88,7 @@ def test_what_is_unpacked_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyP
     [
         ("intents.csv", "Write csv:intents.csv"),
         ("", "csv:PATH"),
-        ("csv:nowhere.csv", "no such file: nowhere.csv"),
+        ("csv:nowhere.csv", "nowhere.csv: expected a csv file with labeled texts, got no such file"),
         ("banking77", "csv:PATH"),
     ],
 )

@@ -1,5 +1,6 @@
 """Reading labeled texts from CSV, TSV, JSON Lines and Parquet files, and from the Hugging Face hub."""
 
+import codecs
 import csv
 import re
 import sys
@@ -14,6 +15,7 @@ from labelemb.memory import total_memory
 
 LARGEST = 2**33  # bytes of a file, decompressed
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")  # the line endings that csv leaves to its source
+UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 KINDS = ("csv", "tsv", "jsonl", "parquet")
 HUB_SPLITS = {"train": ("train",), "valid": ("validation", "valid", "val", "dev"), "test": ("test",)}
 Row = tuple[str, str]  # text, label
@@ -41,7 +43,7 @@ def read_file(path: Path, kind: str, columns: Columns) -> list[Row]:
     """
     if not path.is_file():
         reason = "not a regular file" if path.exists() else "no such file"
-        raise DataError("dataset", f"a {kind} file with labeled texts", f"{reason}: {path}")
+        raise DataError(str(path), f"a {kind} file with labeled texts", reason)
     if kind == "parquet":
         rows: Iterable[tuple[str, Mapping[str, Any]]] = _parquet_rows(path, columns)
     else:
@@ -106,7 +108,8 @@ def _decode(path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        hint = "Convert the file, for example with iconv -f latin1 -t utf-8"
+        encoding = "utf-16" if content.startswith(UTF_16_MARKS) else "latin1"
+        hint = f"Convert the file, for example with iconv -f {encoding} -t utf-8"
         raise DataError(f"{path}, line {line}", "text in UTF-8", f"byte 0x{content[error.start]:02x}", hint) from error
 
 
@@ -117,10 +120,14 @@ def _csv_rows(content: str, path: Path, kind: str) -> Iterator[tuple[str, Mappin
     else:
         reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
     try:
+        names = list(reader.fieldnames or [])
+        for name in names:
+            if names.count(name) > 1:  # DictReader would keep the last of the two
+                raise DataError(f"{path}, line {reader.line_num}", "different column names", f"{name!r} twice")
         for row in reader:
             place = f"{path}, line {reader.line_num}"
             if None in row:
-                raise DataError(place, f"{len(reader.fieldnames or [])} columns", "more; is a text not quoted?")
+                raise DataError(place, f"{len(names)} columns", "more; is a text not quoted?")
             yield place, row
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}", f"{kind} text", error) from error
