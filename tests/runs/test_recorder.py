@@ -3,17 +3,21 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from labelemb import LabelEmbeddingLoss
 from labelemb.cli import main
-from labelemb.errors import ConfigError, DataError, LabelembError
+from labelemb.errors import ConfigError, DataError, LabelembError, ShapeError
 from labelemb.report import make_report
 from labelemb.runs import Recorder, RunFolder
 from labelemb.runs.importers import read_log
 from labelemb.runs.predictions import read_predictions
+from tests.refusal import refuses
 
 
 def test_recorded_runs_are_compared(tmp_path: Path) -> None:
@@ -97,6 +101,70 @@ def test_logs_of_other_programs(name: str, tmp_path: Path, capsys: pytest.Captur
     run.finished_file.unlink()  # as if the import had been killed
     assert main(command) == 0
     assert run.finished
+
+
+def test_terms_and_logits_as_a_loss_returns_them(tmp_path: Path) -> None:
+    head, labels = nn.Linear(4, 3), torch.tensor([0, 1, 2])
+    out = LabelEmbeddingLoss(4, 3)(torch.randn(3, 4), head, labels)
+    with Recorder(tmp_path, "a", "b", 0) as recorder:
+        recorder.log(epoch=1, terms=out.terms, logits={"test": (head(torch.randn(3, 4)), labels)})
+    assert recorder.run.history()[0]["terms"] == {name: float(value) for name, value in out.terms.items()}
+    assert read_predictions(recorder.run.predictions_file)
+
+
+@pytest.mark.parametrize(
+    ("argument", "wrong"),
+    [
+        ("experiment", {"experiment": 3}),
+        ("seed", {"seed": True}),
+        ("label_names", {"label_names": ["a", "a"]}),
+        ("label_names", {"label_names": "abc"}),
+        ("label_names", {"label_names": [0, 1]}),
+        ("label_names", {"label_names": []}),
+        ("config, path", {"config": {"path": Path("x")}}),
+        ("config, lr", {"config": {"lr": float("nan")}}),
+    ],
+)
+def test_a_recorder_that_cannot_be_made_leaves_nothing(argument: str, wrong: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(LabelembError) as raised:
+        Recorder(**{"out": tmp_path, "experiment": "a", "method": "b", "seed": 0, **wrong})
+    assert raised.value.argument == argument
+    assert not list(tmp_path.iterdir())
+
+
+def test_options_do_not_replace_method_and_seed(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, "a", "b", 0, {"method": "adam", "seed": 7, "betas": (0.9, 0.99)})
+    assert recorder.run.config() == {"method": "b", "seed": 0, "betas": [0.9, 0.99]}
+    Recorder(tmp_path, "a", "b", 0, {"betas": (0.9, 0.99)})  # the same run goes on
+
+
+@pytest.mark.parametrize("pair", [torch.zeros(2, 3), (torch.zeros(2, 3), [0, 1]), (np.zeros((2, 3)), torch.zeros(2))])
+def test_logits_that_are_no_tensors(pair: Any, tmp_path: Path) -> None:
+    with refuses(ShapeError, "logits of test", "two tensors"):
+        Recorder(tmp_path, "a", "b", 0).log(1, logits={"test": pair})
+
+
+@pytest.mark.parametrize("terms", [[1.0], {"hard": torch.zeros(2)}, {"hard": "x"}])
+def test_terms_that_are_no_numbers(terms: Any, tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, "a", "b", 0)
+    with refuses(ConfigError, "terms", "numbers"):
+        recorder.log(1, terms=terms)
+    assert recorder.run.history() == []
+
+
+def test_a_log_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("epoch,val_acc\n1,0.75\n", encoding="utf-8-sig")
+    assert read_log(tmp_path / "a.csv") == [{"epoch": 1, "step": 1, "valid_error": 25.0}]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [("epoch,val_acc,val_acc\n1,0.7,0.8\n", "different column names"), ("epoch,val_acc\n1,0,8\n", "2 columns")],
+)
+def test_a_log_with_ambiguous_columns_is_refused(content: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(content)
+    with refuses(DataError, str(tmp_path / "a.csv"), expected):
+        read_log(tmp_path / "a.csv")
 
 
 def test_tensorboard_event_files(tmp_path: Path) -> None:

@@ -100,12 +100,17 @@ def _read_json(file: Path) -> list[Mapping[str, Any]]:
 
 def _read_csv(file: Path) -> list[Mapping[str, Any]]:
     try:
-        reader = csv.DictReader(read_bounded(file, FORMATS).splitlines())
-        rows = [row for row in reader if None not in row]
+        reader = csv.DictReader(read_bounded(file, FORMATS).removeprefix("\ufeff").splitlines())
+        names = list(reader.fieldnames or [])
+        rows = list(reader)
     except csv.Error as error:
         raise DataError(str(file), "a CSV file with a header", error) from error
-    if not {"epoch", "step"} & set(reader.fieldnames or []):
-        raise DataError(str(file), "a column 'epoch' or 'step'", ", ".join(reader.fieldnames or []) or "no header")
+    if not {"epoch", "step"} & set(names):
+        raise DataError(str(file), "a column 'epoch' or 'step'", ", ".join(names) or "no header")
+    if twice := [name for name in names if names.count(name) > 1]:  # DictReader keeps the last of them
+        raise DataError(str(file), "different column names", f"{twice[0]!r} twice")
+    if any(None in row for row in rows):
+        raise DataError(str(file), f"{len(names)} columns in each row", "a row with more")
     zero_based = file.name == "metrics.csv"  # Lightning counts epochs from 0
     return [_from_one(row) for row in rows] if zero_based else list(rows)
 

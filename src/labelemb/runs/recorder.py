@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from labelemb.errors import ConfigError, ShapeError
+from labelemb.files import check_output_folder
 from labelemb.metrics.calibration import RowScores
 from labelemb.metrics.classification import errors_by_label
 from labelemb.metrics.held_out import held_out_figures
@@ -18,6 +19,7 @@ from labelemb.runs.history import Line, check_history
 from labelemb.runs.predictions import TOP, Predictions
 from labelemb.runs.provenance import collect_provenance
 from labelemb.runs.records import write_json
+from labelemb.runs.schema import Config, check_schema
 from labelemb.terms.embedding import LabelEmbedding
 
 SPLITS = ("valid", "test")
@@ -37,12 +39,15 @@ class Recorder:
         experiment: Name of the data set or task.
         method: Name of what is compared, such as "label_embedding" or "baseline".
         seed: Random seed, >= 0.
-        config: Options of the run, shown in the report; a folder with other options is refused.
+        config: Options of the run (numbers, texts, booleans, None, or lists of them), shown in the report; a folder
+            with other options is refused.
         data_digest: Anything that identifies the data; runs of different data are not compared.
-        label_names: The V label names, for confusion matrices and soft labels; None: numbers.
+        label_names: The V label names, all different, for confusion matrices and soft labels; None: numbers.
 
     Raises:
-        ConfigError: For a name that is not one path component, and a folder that holds another run.
+        ConfigError: For a name that is not one path component, label names that are not different texts, and a folder
+            that holds another run or cannot be written to.
+        DataError: For an option that the report could not read.
 
     Example:
         >>> import tempfile
@@ -73,13 +78,19 @@ class Recorder:
         label_names: Sequence[str] | None = None,
     ) -> None:
         for name, value in (("experiment", experiment), ("method", method)):
-            if not value or value in (".", "..") or "/" in value or "\\" in value:
+            if not isinstance(value, str) or value in ("", ".", "..") or "/" in value or "\\" in value:
                 raise ConfigError(name, "a name of one path component", repr(value))
-        if not isinstance(seed, int) or seed < 0:
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise ConfigError("seed", "a whole number >= 0", repr(seed))
+        if label_names is not None:
+            _check_label_names(label_names)
+        options = {key: list(value) if isinstance(value, tuple) else value for key, value in (config or {}).items()}
+        check_schema("config", Config, options)
         self.run = RunFolder.of(out, experiment, method, seed)
         signature = collect_provenance(seed, data_digest or experiment, "cpu")
-        self.run.open({"method": method, "seed": seed, **(config or {})}, {**signature, "recorded": True})
+        check_output_folder("out", self.run.path)
+        own = {"method": method, "seed": seed}
+        self.run.open({**own, **options, **own}, {**signature, "recorded": True})
         if label_names is not None:
             write_json(self.run.data_file, {"label_names": list(label_names)}, indent=2)
         self._label_names = None if label_names is None else list(label_names)
@@ -89,7 +100,7 @@ class Recorder:
         self,
         epoch: int,
         step: int | None = None,
-        terms: Mapping[str, float] | None = None,
+        terms: Mapping[str, float | Tensor] | None = None,
         *,
         logits: Mapping[str, tuple[Tensor, Tensor]] | None = None,
         **metrics: float,
@@ -99,30 +110,31 @@ class Recorder:
         Args:
             epoch: Epochs so far, >= 1.
             step: Optimizer steps so far, increasing; None: one evaluation per epoch.
-            terms: Terms of the loss.
+            terms: Terms of the loss, such as ``LossOutput.terms``.
             logits: "valid" or "test" -> logits ``(N, V)`` and labels ``(N,)`` of all its examples, in the same order in
                 each run. The metrics of ``labelemb train`` are computed from them, and the predictions replace those of
                 the evaluation before.
             **metrics: Numbers, such as ``valid_error`` and ``test_error`` in percent.
 
         Raises:
-            ConfigError: For numbers that are not finite, another split, and labels out of range.
+            ConfigError: For metrics that are not finite, terms that are no numbers, another split, and labels out of
+                range.
             ShapeError: For logits and labels that do not fit each other or the label names.
             DataError: For an evaluation that is not later than the one before.
         """
-        for split, (rows, labels) in (logits or {}).items():
-            self._check_logits(split, rows, labels)
+        held_out = {split: self._checked(split, pair) for split, pair in (logits or {}).items()}
         for name, value in metrics.items():
             if not isinstance(value, int | float) or not math.isfinite(value):
                 raise ConfigError(name, "a finite number", repr(value))
-        line: Line = {"epoch": epoch, "step": epoch if step is None else step, "terms": dict(terms or {}), **metrics}
-        scores = {split: RowScores.of(rows, labels) for split, (rows, labels) in (logits or {}).items()}
-        for split, (rows, labels) in (logits or {}).items():
+        position = {"epoch": epoch, "step": epoch if step is None else step}
+        line: Line = {**position, "terms": _numbers(terms or {}), **metrics}
+        scores = {split: RowScores.of(rows, labels) for split, (rows, labels) in held_out.items()}
+        for split, (rows, labels) in held_out.items():
             figures = held_out_figures(scores[split], labels, rows.shape[1])
             line |= {f"{split}_{name}": value for name, value in figures.items()}
         self.replace([*self._lines, line])
-        if logits:
-            self._write_predictions(logits, scores)
+        if held_out:
+            self._write_predictions(held_out, scores)
 
     def save_label_embedding(self, embedding: LabelEmbedding) -> None:
         """Save a learned label embedding, for heat maps and similar labels in the report.
@@ -155,9 +167,15 @@ class Recorder:
             raise ConfigError("finish()", "an evaluation before, recorder.log(epoch=1, test_error=...)", "none")
         self.run.finish({"epochs": self._lines[-1]["epoch"], "steps": self._lines[-1]["step"]})
 
-    def _check_logits(self, split: str, logits: Tensor, labels: Tensor) -> None:
+    def _checked(self, split: str, pair: object) -> tuple[Tensor, Tensor]:
+        """Return logits, without gradient, and labels of a split. Raises ConfigError, ShapeError."""
         if split not in SPLITS:
             raise ConfigError("logits", " or ".join(SPLITS), repr(split))
+        if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(part, Tensor) for part in pair):
+            parts = pair if isinstance(pair, tuple | list) else [pair]
+            found = ", ".join(type(part).__name__ for part in parts)
+            raise ShapeError(f"logits of {split}", "a tuple of two tensors, logits and labels", found)
+        logits, labels = pair[0].detach(), pair[1]
         names = self._label_names
         columns = "V" if names is None else len(names)
         if logits.dim() != 2 or len(logits) == 0 or (names is not None and logits.shape[1] != len(names)):
@@ -170,6 +188,7 @@ class Recorder:
         if int(labels.min()) < 0 or int(labels.max()) >= logits.shape[1]:
             found = f"{int(labels.min())} to {int(labels.max())}"
             raise ConfigError(f"labels of {split}", f"labels from 0 to {logits.shape[1] - 1}", found)
+        return logits, labels
 
     def _write_predictions(self, logits: Mapping[str, tuple[Tensor, Tensor]], scores: Mapping[str, RowScores]) -> None:
         predictions, errors = {}, {}
@@ -190,3 +209,20 @@ class Recorder:
     ) -> None:
         if error is None:
             self.finish()
+
+
+def _check_label_names(names: Sequence[str]) -> None:
+    """Raise ConfigError unless the names are different texts: files of a run have them as keys."""
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise ConfigError("label_names", "a sequence of texts", repr(names))
+    if not names or len(set(names)) < len(names):
+        found = next((f"{name!r} twice" for name in names if list(names).count(name) > 1), "none")
+        raise ConfigError("label_names", "different names, one per label", found)
+
+
+def _numbers(terms: Mapping[str, float | Tensor]) -> dict[str, float]:
+    """Return terms of a loss as numbers that JSON can hold. Raises ConfigError."""
+    try:
+        return {name: float(value) for name, value in terms.items()}
+    except (AttributeError, RuntimeError, TypeError, ValueError):
+        raise ConfigError("terms", "a dictionary of numbers or scalar tensors", repr(terms)) from None
