@@ -7,13 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from labelemb import (
+    FrozenLabelEmbeddingLoss,
     LabelEmbeddingLoss,
     LabelSmoothingLoss,
     LinearCrossEntropyLoss,
     PSKDLoss,
+    SoftLabelMatrixLoss,
     TfKDLoss,
 )
-from labelemb.errors import ConfigError, ShapeError
+from labelemb.errors import ConfigError, DataError, ShapeError
 
 from ..refusal import refuses
 
@@ -160,3 +162,17 @@ def test_logits_and_unweighted_terms(name: str, batch: tuple[Tensor, nn.Linear, 
     assert not out.logits.requires_grad
     torch.testing.assert_close(out.unweighted["hard"], nn.functional.cross_entropy(head(hidden), targets).detach())
     assert LinearCrossEntropyLoss(impl="chunked")(hidden, head, targets).logits is None
+
+
+@every_loss
+def test_an_index_that_is_no_tensor(name: str, batch: tuple[Tensor, nn.Linear, Tensor]) -> None:
+    hidden, head, targets = batch
+    with refuses(ShapeError, "index", "a tensor", "list"):
+        LOSSES[name]()(hidden, head, targets, index=list(range(N)))
+
+
+def test_soft_labels_of_another_type() -> None:
+    with refuses(ConfigError, "embedding", "a label embedding", "Tensor", hint="SoftLabelMatrixLoss"):
+        FrozenLabelEmbeddingLoss(torch.eye(V))
+    with refuses(DataError, "soft_labels", "a tensor", "list"):
+        SoftLabelMatrixLoss([[0.9, 0.1], [0.2, 0.8]])

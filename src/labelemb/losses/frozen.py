@@ -36,7 +36,7 @@ class FrozenLabelEmbeddingLoss(ShardedLoss, SoftTargetLoss):
         shard: As in ``LabelEmbeddingLoss``; without a control.
 
     Raises:
-        ConfigError: ``beta`` is out of range, or a shard comes with a control.
+        ConfigError: ``embedding`` is none, ``beta`` is out of range, or a shard comes with a control.
     """
 
     mixes = True
@@ -52,6 +52,13 @@ class FrozenLabelEmbeddingLoss(ShardedLoss, SoftTargetLoss):
         process_group: Group = None,
         shard: LabelShard | None = None,
     ) -> None:
+        if not isinstance(embedding, LabelEmbedding):
+            raise ConfigError(
+                "embedding",
+                "a label embedding of this library",
+                type(embedding).__name__,
+                "For a matrix of probabilities: SoftLabelMatrixLoss",
+            )
         super().__init__(embedding.num_labels, ignore_index, validate_args)
         check_weight("beta", beta)
         if shard is not None and control is not None:

@@ -22,6 +22,8 @@ def check_soft_labels(name: str, matrix: Tensor) -> None:
         name: Argument or file to name in the error.
         matrix: Shape ``(V, V)``.
     """
+    if not isinstance(matrix, Tensor):
+        raise DataError(name, "a tensor, a row per label", type(matrix).__name__)
     if matrix.dim() != 2 or matrix.shape[0] != matrix.shape[1] or not len(matrix) or not matrix.is_floating_point():
         raise DataError(name, "a square matrix of numbers, a row per label", f"{tuple(matrix.shape)}, {matrix.dtype}")
     wrong = (matrix < 0) | ~matrix.isfinite()

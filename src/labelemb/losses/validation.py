@@ -27,9 +27,15 @@ def check_call(hidden: object, head: object, targets: object) -> None:
     if isinstance(head, Tensor) or targets is None:
         raise ConfigError("loss(...)", "three arguments", "loss(logits, targets)", CALL)
     labels = targets.first if isinstance(targets, MixedTargets) else targets
-    for name, value in (("hidden", hidden), ("targets", labels)):
+    tensors = {"hidden": hidden, "targets": labels}
+    if isinstance(targets, MixedTargets):
+        tensors |= {"targets.second": targets.second, "targets.weight": targets.weight}
+    for name, value in tensors.items():
         if not isinstance(value, Tensor):
-            raise ShapeError(name, "a tensor", type(value).__name__)
+            hint = (
+                "For one weight: torch.full_like(first, weight, dtype=torch.float)" if isinstance(value, float) else ""
+            )
+            raise ShapeError(name, "a tensor", type(value).__name__, hint)
     if isinstance(head, nn.Sequential):
         hint = "Hand over its last Linear, and as hidden what enters that"
         raise ShapeError("head", LINEAR_HEAD, "Sequential", hint)
@@ -121,12 +127,14 @@ def check_num_items(num_items_in_batch: object) -> None:
         raise ConfigError("num_items_in_batch", "a number of rows >= 1", num_items_in_batch)
 
 
-def check_index(index: Tensor | None, targets: Tensor) -> None:
+def check_index(index: object, targets: Tensor) -> None:
     """Refuse sample numbers that are not one per row.
 
     Raises:
         ShapeError: For another dtype or shape than that of the targets.
     """
+    if index is not None and not isinstance(index, Tensor):
+        raise ShapeError("index", "a tensor", type(index).__name__)
     if index is not None and (index.dtype != torch.int64 or index.shape != targets.shape):
         expected = f"dtype torch.int64 and shape {tuple(targets.shape)}, that of the targets"
         raise ShapeError("index", expected, f"{index.dtype} and {tuple(index.shape)}")

@@ -191,6 +191,8 @@ def test_invalid_mixed_targets_are_refused() -> None:
         ask(labels, labels[1:], ones)
     with pytest.raises(ShapeError, match=r"targets.weight: expected a floating point dtype"):
         ask(labels, labels, ones.long())
+    with pytest.raises(ShapeError, match=r"targets.weight: expected a tensor, got float. For one weight: torch.full"):
+        ask(labels, labels, 0.3)
     with pytest.raises(DataError, match=r"targets.weight: expected numbers from 0 to 1, got 2.0"):
         ask(labels, labels, 2 * ones)
     with pytest.raises(DataError, match="in both labels of a row or in none"):
