@@ -1,4 +1,4 @@
-"""The formulae of every loss as pure functions: one value per row, no reduction, no state.
+"""The formulas of every loss as pure functions: one value per row, no reduction, no state.
 
 Letters: N rows (images or target tokens), V labels, z logits, p = softmax(z), y the label of a row. Functions take
 log-probabilities (``log_softmax`` of the logits over V) where they can, so that a softmax that several terms need is

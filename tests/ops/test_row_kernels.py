@@ -1,4 +1,4 @@
-"""The row work by itself, against the formulae in float64: in plain torch calls, and compiled from C."""
+"""The row work by itself, against the formulas in float64: in plain torch calls, and compiled from C."""
 
 import math
 

@@ -27,7 +27,7 @@ example:
   - digits-ablation: label embedding without hard against label embedding: no difference could be shown: ...
   - digits-ablation: label embedding without soft against label embedding: worse by 2.16 (1.55 to 2.77) ...
 
-  The page: /home/you/runs/digits-ablation/report/report.html
+  Report: /home/you/runs/digits-ablation/report/report.html
 """,
     methods="none",
     add_arguments=_add_arguments,

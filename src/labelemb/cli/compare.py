@@ -65,7 +65,7 @@ example:
   Label embedding and label smoothing, compared with each other:
   - digits: label embedding against label smoothing: no difference could be shown: 0.24 (-0.07 to 0.56) points, ...
 
-  The page: /home/you/runs/digits/report/report.html
+  Report: /home/you/runs/digits/report/report.html
 
   Runs with the same seed start from the same weights and see the same batches, so differences are paired. A test
   needs at least 6 seeds for one difference, 7 for two or three, 8 for four. Several presets, separated by commas, are
@@ -196,7 +196,7 @@ def _report(folders: Sequence[Path], out: Path, request: Request, analysis: Anal
     made = make_report(folders, out, reference=analysis.reference, alike=analysis.alike)
     say(console, made.text)
     _answer_question(folders, analysis, console)
-    say(console, f"The page: {request.publish_report(out)}/{made.page.name}")
+    say(console, f"Report: {request.publish_report(out)}/{made.page.name}")
 
 
 def _answer_question(folders: Sequence[Path], analysis: Analysis, console: Console) -> None:

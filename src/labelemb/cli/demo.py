@@ -18,7 +18,7 @@ def parser(arguments: Sequence[str]) -> Parser:
     """Return the parser."""
     made = Parser(
         f"Compare cross entropy and label embedding on small digits, {SEEDS} seeds each. Nothing is downloaded.",
-        "example:\n  $ labelemb demo\n  ...\n  The page: /home/you/demo/report/report.html",
+        "example:\n  $ labelemb demo\n  ...\n  Report: /home/you/demo/report/report.html",
     )
     made.add_argument("--out", type=str, default="demo", help="folder for the run folders and the report")
     return made

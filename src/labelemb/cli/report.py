@@ -48,7 +48,7 @@ def run(chosen: Any) -> int:
     judged = Judgements(*(Path(file) if file else None for file in (chosen.human, chosen.groups)))
     made = make_report(folders, Path(chosen.out), labels, chosen.order, chosen.reference, chosen.alike, judged)
     show(made.text)
-    show(f"\nThe page: {made.page.resolve()}")
+    show(f"\nReport: {made.page.resolve()}")
     return 0
 
 

@@ -57,7 +57,7 @@ example:
   1    0.5   2.51 ± 1.19 (2)
   2    0.5   2.51 ± 1.19 (2)
   ...
-  The figure: runs/digits-sweep-label_embedding/report/sweep.png
+  Figure: runs/digits-sweep-label_embedding/report/sweep.png
 
   Test data are not read, so they choose nothing. One method at a time (--method); labelemb compare takes several.
 """,
@@ -88,7 +88,7 @@ def run(chosen: Any) -> int:
     text, figure = report_sweep(keys, folders, metric, out)
     say(console, text)
     request.publish_report(out)
-    say(console, f"The figure: {figure}")
+    say(console, f"Figure: {figure}")
     return code
 
 

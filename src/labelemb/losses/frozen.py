@@ -89,7 +89,7 @@ class FrozenEmbeddingOptions(MethodOptions):
 
     Args:
         embedding: ``frozen_embedding``, ``matched_smoothing``, ``shuffled_embedding``: learned label embedding, a
-            .safetensors file or a run directory; labels are matched by name. ``frozen_embedding`` requires it; the
+            .safetensors file or a run folder; labels are matched by name. ``frozen_embedding`` requires it; the
             other two learn one if it is not given.
     """
 

@@ -65,7 +65,7 @@ class Method:
     """A training method: everything that the command line, the report and the documentation say about it.
 
     Args:
-        name: Value of ``--method`` and name of the run directory.
+        name: Value of ``--method`` and name of the run folder.
         title: What tables and figures call it.
         formula: The loss of an example in one line; y label, p prediction, V labels, H cross entropy.
         build: Creates the loss from the options and the context.
@@ -122,7 +122,7 @@ def file_option(kind: FileKind) -> Any:
     """Return a dataclass field for an option that names a file; its default is None.
 
     Args:
-        kind: ``"file"``, or ``"label_embedding"`` if a run directory may stand for the embedding that it learned.
+        kind: ``"file"``, or ``"label_embedding"`` if a run folder may stand for the embedding that it learned.
     """
     return field(default=None, metadata={"file": kind})
 

@@ -76,7 +76,7 @@ def _confused(found: GroupPredictions) -> Table:
     ]
     return {
         "title": f"Most confused labels, {method_title(found.method)}",
-        "cells": [["label", "predicted as", "share of its examples", "test examples (wrong in so many seeds)"], *rows],
+        "cells": [["label", "predicted as", "share of its examples", "test examples (seeds with this error)"], *rows],
         "note": "Examples are numbered in the order of the test set, from 0.",
     }
 

@@ -26,7 +26,7 @@ class Run:
     """One training run. Errors are in percent.
 
     Attributes:
-        folder: Run directory.
+        folder: Run folder.
         experiment: Name of the data set or preset.
         method: Name of the directory above the seeds: a method, or a variant of one.
         seed: Random seed.

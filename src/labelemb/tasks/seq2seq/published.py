@@ -1,4 +1,4 @@
-"""Run directory with the file names of the published program.
+"""Run folder with the file names of the published program.
 
 LOG/NAME/
     log.txt                       one line per evaluation
@@ -7,7 +7,7 @@ LOG/NAME/
     best_METRIC_prediction.txt    its output for the validation text
     METRIC.txt                    METRIC of each evaluation
 
-Other files, such as config.yaml and history.jsonl, are as in every run directory.
+Other files, such as config.yaml and history.jsonl, are as in every run folder.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ from labelemb.training.progress import SHOWN
 
 @dataclass(frozen=True)
 class PublishedFolder(RunFolder):
-    """Run directory with the published file names; see ``RunFolder`` for the contents of the files."""
+    """Run folder with the published file names; see ``RunFolder`` for the contents of the files."""
 
     @property
     def last_checkpoint(self) -> Path:
@@ -49,7 +49,7 @@ class PublishedFolder(RunFolder):
 
 
 def open_run_folder(path: Path) -> RunFolder:
-    """Return the run directory at ``path`` with its own or with the published file names, whichever it has."""
+    """Return the run folder at ``path`` with its own or with the published file names, whichever it has."""
     published = PublishedFolder(path)
     return published if published.last_checkpoint.is_file() else RunFolder(path)
 

@@ -46,7 +46,7 @@ def check(config: Seq2SeqConfig, run: RunFolder, data_folder: Path | None = None
 
     Args:
         config: Configuration of the run.
-        run: Run directory.
+        run: Run folder.
         data_folder: Folder with data sets; None: download them.
 
     Raises:
@@ -64,7 +64,7 @@ def train(config: Seq2SeqConfig, run: RunFolder, data_folder: Path | None = None
 
     Args:
         config: Configuration of the run.
-        run: Run directory.
+        run: Run folder.
         data_folder: Folder with data sets; None: download them.
 
     Raises:

@@ -46,11 +46,11 @@ class TextEvaluation:
 
 
 class TrainedTranslator:
-    """The model of a trained sequence-to-sequence run. No code from the run directory is executed.
+    """The model of a trained sequence-to-sequence run. No code from the run folder is executed.
 
     Args:
-        source: Run directory, or a checkpoint in one.
-        checkpoint: Checkpoint of a run directory: ``last``, ``best`` (lowest validation perplexity), or the best by a
+        source: Run folder, or a checkpoint in one.
+        checkpoint: Checkpoint of a run folder: ``last``, ``best`` (lowest validation perplexity), or the best by a
             metric, such as ``bleu``.
         device: Device, as in ``torch.device``.
 
