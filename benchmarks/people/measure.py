@@ -26,7 +26,7 @@ Matrix = NDArray[np.float64]
 
 
 def measure(run: RunFolder, data: ImageData, people: People) -> dict[str, Any]:
-    """Return test figures of a run, agreement of each of its similarities with people, and scores against votes."""
+    """Return test metrics of a run, agreement of each of its similarities with people, and scores against votes."""
     model = TrainedModel(run)
     assert data.valid is not None
     logits = {name: model.logits(split.pixels) for name, split in _splits(data).items()}
@@ -40,7 +40,7 @@ def measure(run: RunFolder, data: ImageData, people: People) -> dict[str, Any]:
         **learned,
     }
     scored = {name: agree(similarity, people) for name, similarity in similarities.items()}
-    test = _figures(logits["test"], data.test.labels, temperature)
+    test = _metrics(logits["test"], data.test.labels, temperature)
     if people.groups is not None:
         test |= _severity(logits["test"] / temperature, data.test.labels, people.groups, learned)
     votes = {} if people.per_image is None else {"votes": _votes(logits["test"], people.per_image, temperature)}
@@ -84,13 +84,13 @@ def _mean_prediction(logits: Tensor, images: Images) -> Matrix:
     return np.asarray((sums / torch.bincount(images.labels, minlength=p.shape[1])[:, None]).numpy())
 
 
-def _figures(logits: Tensor, labels: Tensor, temperature: float) -> dict[str, float]:
+def _metrics(logits: Tensor, labels: Tensor, temperature: float) -> dict[str, float]:
     scores, scaled = (RowScores.of(logits / t, labels) for t in (1.0, temperature))
     return {
         "error": 100 * float(1 - scores.correct.mean()),
-        "nll": scores.figures()["nll"],
-        "adaptive_ece": scores.figures()["adaptive_ece"],
-        "scaled_nll": scaled.figures()["nll"],
+        "nll": scores.metrics()["nll"],
+        "adaptive_ece": scores.metrics()["adaptive_ece"],
+        "scaled_nll": scaled.metrics()["nll"],
         "aurc": aurc(scores.confidence, scores.correct),
         "accuracy_at_80": accuracy_at_coverage(scores.confidence, scores.correct),
     }

@@ -26,9 +26,9 @@ def drawn(rows: int = 400, labels: int = 5, temperature: float = 1.0) -> tuple[t
 def test_likelihood_and_brier_are_those_of_scikit_learn() -> None:
     logits, labels = drawn()
     p = torch.softmax(logits, dim=1).numpy()
-    figures = RowScores.of(logits, labels).figures()
-    assert figures["nll"] == pytest.approx(log_loss(labels, p))
-    assert figures["brier"] == pytest.approx(brier_score_loss(labels, p, scale_by_half=False))
+    metrics = RowScores.of(logits, labels).metrics()
+    assert metrics["nll"] == pytest.approx(log_loss(labels, p))
+    assert metrics["brier"] == pytest.approx(brier_score_loss(labels, p, scale_by_half=False))
 
 
 def test_calibration_error_by_hand() -> None:
@@ -67,7 +67,7 @@ def test_the_order_of_rows_does_not_matter(error) -> None:  # type: ignore[no-un
 
 def test_a_calibrated_classifier_has_a_small_error_and_an_overconfident_one_a_large() -> None:
     logits, labels = drawn(20_000)
-    good, bad = RowScores.of(logits, labels).figures(), RowScores.of(3 * logits, labels).figures()
+    good, bad = RowScores.of(logits, labels).metrics(), RowScores.of(3 * logits, labels).metrics()
     for name in ("ece", "adaptive_ece"):
         assert good[name] < 1.5
         assert bad[name] > 10
@@ -80,7 +80,7 @@ def test_temperature_is_found_again() -> None:
     assert torch.equal(scaled.correct, RowScores.of(logits, labels).correct)
     assert np.isclose(
         float(scaled.nll.mean()),
-        RowScores.of(logits / fit_temperature(logits, labels), labels).figures()["nll"],
+        RowScores.of(logits / fit_temperature(logits, labels), labels).metrics()["nll"],
         atol=1e-3,
     )
     assert not pinned(fit_temperature(logits, labels))

@@ -6,7 +6,7 @@ import torch
 from labelemb.metrics.classification import balanced_accuracy, error_percent, macro_f1, mean_entropy, true_label_mass
 
 
-def test_figures() -> None:
+def test_metrics() -> None:
     assert error_percent(torch.tensor(97), 100) == pytest.approx(3.0)
     rows = torch.tensor([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [1 / 3, 1 / 3, 1 / 3]])
     assert true_label_mass(rows) == pytest.approx((0.5 + 1 + 1 / 3) / 3)

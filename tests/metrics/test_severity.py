@@ -11,7 +11,7 @@ from labelemb.metrics.severity import (
     hierarchical_distance,
     least_severe,
     mean_cost,
-    severity_figures,
+    severity_metrics,
 )
 
 GROUPS = torch.tensor([0, 0, 1, 1, 2])
@@ -64,9 +64,9 @@ def test_the_cost_of_an_embedding_is_lower_for_near_labels() -> None:
 
 def test_figures_of_one_level_agree_with_the_mean_cost_of_the_grouping() -> None:
     _, labels, predicted = sample()
-    figures = severity_figures(predicted, labels, GROUPS)
-    assert figures["hierarchical_distance"] == pytest.approx(mean_cost(predicted, labels, group_cost(GROUPS)))
-    assert severity_figures(labels, labels, GROUPS) == {"hierarchical_distance": 0.0}
+    metrics = severity_metrics(predicted, labels, GROUPS)
+    assert metrics["hierarchical_distance"] == pytest.approx(mean_cost(predicted, labels, group_cost(GROUPS)))
+    assert severity_metrics(labels, labels, GROUPS) == {"hierarchical_distance": 0.0}
 
 
 def test_shapes() -> None:

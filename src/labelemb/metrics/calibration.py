@@ -54,7 +54,7 @@ class RowScores:
         """Return the scores as columns, (N, 5); ``RowScores(*stacked.unbind(1))`` is the inverse."""
         return torch.stack([self.nll, self.brier, self.confidence, self.correct, self.predicted], dim=1)
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Return the means ``nll`` and ``brier``, and ``ece`` and ``adaptive_ece`` in percent."""
         return {
             "nll": float(self.nll.mean()),

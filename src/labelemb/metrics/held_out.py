@@ -4,11 +4,11 @@ from torch import Tensor
 
 from labelemb.metrics.calibration import RowScores
 from labelemb.metrics.classification import balanced_accuracy, error_percent, macro_f1
-from labelemb.metrics.selective import selective_figures
-from labelemb.metrics.severity import severity_figures
+from labelemb.metrics.selective import selective_metrics
+from labelemb.metrics.severity import severity_metrics
 
 
-def held_out_figures(
+def held_out_metrics(
     scores: RowScores, labels: Tensor, num_labels: int, groups: Tensor | None = None
 ) -> dict[str, float]:
     """Return error, likelihood, calibration, F1, selective prediction and severity; percentages where not in nats.
@@ -20,8 +20,8 @@ def held_out_figures(
         groups: Group of each label, int64, (V,), for the severity of errors; None: not measured.
     """
     predicted = scores.predicted.round().long()
-    figures = {"error": error_percent(round(float(scores.correct.sum())), len(labels)), **scores.figures()}
-    figures["macro_f1"] = macro_f1(predicted, labels, num_labels)
-    figures["balanced_accuracy"] = balanced_accuracy(scores.correct, labels, num_labels)
-    figures |= selective_figures(scores)
-    return figures if groups is None else figures | severity_figures(predicted, labels, groups.to(labels.device))
+    metrics = {"error": error_percent(round(float(scores.correct.sum())), len(labels)), **scores.metrics()}
+    metrics["macro_f1"] = macro_f1(predicted, labels, num_labels)
+    metrics["balanced_accuracy"] = balanced_accuracy(scores.correct, labels, num_labels)
+    metrics |= selective_metrics(scores)
+    return metrics if groups is None else metrics | severity_metrics(predicted, labels, groups.to(labels.device))

@@ -56,7 +56,7 @@ def accuracy_at_coverage(confidence: Tensor, correct: Tensor, coverage: float = 
     return 100 * (1 - float(errors[:kept].mean()))
 
 
-def selective_figures(scores: RowScores) -> dict[str, float]:
+def selective_metrics(scores: RowScores) -> dict[str, float]:
     """Return ``aurc`` and ``accuracy_at_80``, both in percent, with the probability of the prediction as confidence."""
     return {
         "aurc": aurc(scores.confidence, scores.correct),

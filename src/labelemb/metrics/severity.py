@@ -69,7 +69,7 @@ def group_numbers(groups: Sequence[str]) -> Tensor:
     return torch.tensor([places[name] for name in groups])
 
 
-def severity_figures(predicted: Tensor, labels: Tensor, groups: Tensor) -> dict[str, float]:
+def severity_metrics(predicted: Tensor, labels: Tensor, groups: Tensor) -> dict[str, float]:
     """Return how severe errors are with one level of groups.
 
     Args:

@@ -9,7 +9,7 @@ import torch
 from labelemb.errors import DataError
 from labelemb.metrics.human import read_groups
 from labelemb.metrics.selective import accuracy_at_coverage, aurc
-from labelemb.metrics.severity import group_numbers, severity_figures
+from labelemb.metrics.severity import group_numbers, severity_metrics
 from labelemb.report.examples import LAST_TEST
 from labelemb.report.experiment import Experiment
 from labelemb.report.run import Run
@@ -61,7 +61,7 @@ def _run(run: Run, file: Path, refused: list[DataError]) -> Run:
         return run
     predicted, labels = (torch.from_numpy(each.astype("int64")) for each in (found.predicted, found.label))
     confidence, correct = torch.from_numpy(found.confidence), torch.from_numpy(found.correct)
-    figures = severity_figures(predicted, labels, numbers)
-    figures |= {"aurc": aurc(confidence, correct), "accuracy_at_80": accuracy_at_coverage(confidence, correct)}
-    last = run.history[-1] | {f"test_{key}": value for key, value in figures.items()}
+    metrics = severity_metrics(predicted, labels, numbers)
+    metrics |= {"aurc": aurc(confidence, correct), "accuracy_at_80": accuracy_at_coverage(confidence, correct)}
+    last = run.history[-1] | {f"test_{key}": value for key, value in metrics.items()}
     return replace(run, history=[*run.history[:-1], last])

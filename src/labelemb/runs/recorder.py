@@ -13,7 +13,7 @@ from labelemb.errors import ConfigError, ShapeError
 from labelemb.files import check_output_folder
 from labelemb.metrics.calibration import RowScores
 from labelemb.metrics.classification import errors_by_label
-from labelemb.metrics.held_out import held_out_figures
+from labelemb.metrics.held_out import held_out_metrics
 from labelemb.runs.folder import RunFolder
 from labelemb.runs.history import Line, check_history
 from labelemb.runs.predictions import TOP, Predictions
@@ -130,8 +130,8 @@ class Recorder:
         line: Line = {**position, "terms": _numbers(terms or {}), **metrics}
         scores = {split: RowScores.of(rows, labels) for split, (rows, labels) in held_out.items()}
         for split, (rows, labels) in held_out.items():
-            figures = held_out_figures(scores[split], labels, rows.shape[1])
-            line |= {f"{split}_{name}": value for name, value in figures.items()}
+            found = held_out_metrics(scores[split], labels, rows.shape[1])
+            line |= {f"{split}_{name}": value for name, value in found.items()}
         self.replace([*self._lines, line])
         if held_out:
             self._write_predictions(held_out, scores)

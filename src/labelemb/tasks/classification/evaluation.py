@@ -9,8 +9,8 @@ from torch import Tensor
 from labelemb.csv_cells import write_rows
 from labelemb.metrics.calibration import RowScores
 from labelemb.metrics.classification import error_percent, errors_by_label, f1_by_label
-from labelemb.metrics.held_out import held_out_figures
-from labelemb.metrics.severity import least_severe, mean_cost, severity_figures
+from labelemb.metrics.held_out import held_out_metrics
+from labelemb.metrics.severity import least_severe, mean_cost, severity_metrics
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def evaluate_logits(logits: Tensor, labels: Tensor, label_names: Sequence[str], 
     """
     logits, num_labels = logits / temperature, len(label_names)
     scores = RowScores.of(logits, labels)
-    figures = held_out_figures(scores, labels, num_labels)
+    metrics = held_out_metrics(scores, labels, num_labels)
     in_top5 = (logits.topk(min(5, num_labels)).indices == labels[:, None]).any(1)
     errors = zip(label_names, errors_by_label(scores.correct, labels, num_labels), strict=True)
     f1 = zip(label_names, f1_by_label(scores.predicted.long(), labels, num_labels), strict=True)
@@ -82,7 +82,7 @@ def evaluate_logits(logits: Tensor, labels: Tensor, label_names: Sequence[str], 
     return Evaluation(
         count=len(labels),
         error_top5=error_percent(in_top5.sum(), len(labels)),
-        **{name: figures[name] for name in names},
+        **{name: metrics[name] for name in names},
         temperature=temperature,
         errors_by_label={name: error for name, error in errors if error is not None},
         f1_by_label={name: score for name, score in f1 if score is not None},
@@ -106,7 +106,7 @@ def severity_of_decisions(
     return Severity(
         error_percent((predicted == labels).sum(), len(labels)),
         None if cost is None else mean_cost(predicted, labels, cost),
-        **({} if groups is None else severity_figures(predicted, labels, groups)),
+        **({} if groups is None else severity_metrics(predicted, labels, groups)),
     )
 
 

@@ -13,7 +13,7 @@ from labelemb.losses.method import LossContext
 from labelemb.methods import build_loss
 from labelemb.metrics.calibration import RowScores
 from labelemb.metrics.classification import errors_by_label, mean_entropy, true_label_mass
-from labelemb.metrics.held_out import held_out_figures
+from labelemb.metrics.held_out import held_out_metrics
 from labelemb.metrics.severity import group_numbers
 from labelemb.runs import RunFolder
 from labelemb.runs.predictions import TOP, Predictions
@@ -77,8 +77,8 @@ class ClassificationTask(ABC):
         metrics: dict[str, float] = {}
         for split, labels in self.held_out_labels(last).items():
             scores, *top = self._scores(model, split, len(labels), shard, total)
-            figures = held_out_figures(scores, labels, len(self.label_names), self._groups)
-            metrics |= {f"{split}_{key}": value for key, value in figures.items()}
+            found = held_out_metrics(scores, labels, len(self.label_names), self._groups)
+            metrics |= {f"{split}_{key}": value for key, value in found.items()}
             self._errors_by_label[split] = errors_by_label(scores.correct, labels, len(self.label_names))
             self._predictions[split] = Predictions.of(scores, labels, *top)
         if isinstance(self.loss, LabelEmbeddingLoss):
