@@ -14,7 +14,7 @@ transformers = pytest.importorskip("transformers", reason="pip install 'labelemb
 
 from labelemb import LabelEmbedding, LabelSmoothingLoss  # noqa: E402
 from labelemb.cli import main  # noqa: E402
-from labelemb.errors import ConfigError  # noqa: E402
+from labelemb.errors import ConfigError, ShapeError  # noqa: E402
 from labelemb.integrations.transformers import LabelEmbeddingTrainer, record_run  # noqa: E402
 from labelemb.report import make_report  # noqa: E402
 from labelemb.runs.predictions import read_predictions  # noqa: E402
@@ -104,6 +104,20 @@ def test_what_cannot_be_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert not (tmp_path / "runs" / "b").exists()
     assert main(["predict", str(run.path)]) == 2  # the model is not in the folder
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_run_with_wrong_labels_or_logits_leaves_no_folder(tmp_path: Path) -> None:
+    trainer = trained(tmp_path)
+    with pytest.raises(ShapeError, match="logits of test: expected shape"):
+        record_run(trainer, Rows(8), "a", out=tmp_path / "runs", label_names=NAMES[:2])
+    rows = [Rows(8)[number] for number in range(8)]
+    with pytest.raises(ConfigError, match="labels of test: expected labels from 0 to 4, got -100"):
+        record_run(trainer, [*rows, {**rows[0], "labels": -100}], "a", out=tmp_path / "runs")
+    with torch.no_grad():
+        trainer.model.classifier.weight.fill_(float("nan"))
+    with pytest.raises(ConfigError, match="logits of test: expected finite numbers"):
+        record_run(trainer, Rows(8), "a", out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_example_fine_tunes_on_a_csv_file(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ class Recorder:
             ShapeError: For logits and labels that do not fit each other or the label names.
             DataError: For an evaluation that is not later than the one before.
         """
-        held_out = {split: self._checked(split, pair) for split, pair in (logits or {}).items()}
+        held_out = {split: checked_logits(split, pair, self._label_names) for split, pair in (logits or {}).items()}
         for name, value in metrics.items():
             if not isinstance(value, int | float) or not math.isfinite(value):
                 raise ConfigError(name, "a finite number", repr(value))
@@ -167,29 +167,6 @@ class Recorder:
             raise ConfigError("finish()", "an evaluation before, recorder.log(epoch=1, test_error=...)", "none")
         self.run.finish({"epochs": self._lines[-1]["epoch"], "steps": self._lines[-1]["step"]})
 
-    def _checked(self, split: str, pair: object) -> tuple[Tensor, Tensor]:
-        """Return logits, without gradient, and labels of a split. Raises ConfigError, ShapeError."""
-        if split not in SPLITS:
-            raise ConfigError("logits", " or ".join(SPLITS), repr(split))
-        if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(part, Tensor) for part in pair):
-            parts = pair if isinstance(pair, tuple | list) else [pair]
-            found = ", ".join(type(part).__name__ for part in parts)
-            raise ShapeError(f"logits of {split}", "a tuple of two tensors, logits and labels", found)
-        logits, labels = pair[0].detach(), pair[1]
-        names = self._label_names
-        columns = "V" if names is None else len(names)
-        if logits.dim() != 2 or len(logits) == 0 or (names is not None and logits.shape[1] != len(names)):
-            raise ShapeError(f"logits of {split}", f"shape (N, {columns}), N >= 1", tuple(logits.shape))
-        if not bool(logits.isfinite().all()):
-            raise ConfigError(f"logits of {split}", "finite numbers", "NaN or infinity")
-        if labels.shape != logits.shape[:1] or labels.dtype != torch.int64:
-            expected = f"int64 labels of shape ({len(logits)},)"
-            raise ShapeError(f"labels of {split}", expected, f"{labels.dtype} {tuple(labels.shape)}")
-        if int(labels.min()) < 0 or int(labels.max()) >= logits.shape[1]:
-            found = f"{int(labels.min())} to {int(labels.max())}"
-            raise ConfigError(f"labels of {split}", f"labels from 0 to {logits.shape[1] - 1}", found)
-        return logits, labels
-
     def _write_predictions(self, logits: Mapping[str, tuple[Tensor, Tensor]], scores: Mapping[str, RowScores]) -> None:
         predictions, errors = {}, {}
         for split, (rows, labels) in logits.items():
@@ -209,6 +186,29 @@ class Recorder:
     ) -> None:
         if error is None:
             self.finish()
+
+
+def checked_logits(split: str, pair: object, label_names: Sequence[str] | None) -> tuple[Tensor, Tensor]:
+    """Return logits, without gradient, and labels of a split; see ``Recorder.log``. Raises ConfigError, ShapeError."""
+    if split not in SPLITS:
+        raise ConfigError("logits", " or ".join(SPLITS), repr(split))
+    if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(part, Tensor) for part in pair):
+        parts = pair if isinstance(pair, tuple | list) else [pair]
+        found = ", ".join(type(part).__name__ for part in parts)
+        raise ShapeError(f"logits of {split}", "a tuple of two tensors, logits and labels", found)
+    logits, labels = pair[0].detach(), pair[1]
+    columns = "V" if label_names is None else len(label_names)
+    if logits.dim() != 2 or len(logits) == 0 or (label_names is not None and logits.shape[1] != len(label_names)):
+        raise ShapeError(f"logits of {split}", f"shape (N, {columns}), N >= 1", tuple(logits.shape))
+    if not bool(logits.isfinite().all()):
+        raise ConfigError(f"logits of {split}", "finite numbers", "NaN or infinity")
+    if labels.shape != logits.shape[:1] or labels.dtype != torch.int64:
+        expected = f"int64 labels of shape ({len(logits)},)"
+        raise ShapeError(f"labels of {split}", expected, f"{labels.dtype} {tuple(labels.shape)}")
+    if int(labels.min()) < 0 or int(labels.max()) >= logits.shape[1]:
+        found = f"{int(labels.min())} to {int(labels.max())}"
+        raise ConfigError(f"labels of {split}", f"labels from 0 to {logits.shape[1] - 1}", found)
+    return logits, labels
 
 
 def _check_label_names(names: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.loss_model import LossModel
 from labelemb.runs.folder import RunFolder
 from labelemb.runs.importers import evaluations
-from labelemb.runs.recorder import Recorder
+from labelemb.runs.recorder import Recorder, checked_logits
 from labelemb.terms.embedding import LabelEmbedding
 
 
@@ -49,8 +49,9 @@ def record_run(
         label_names: The V label names; None: those of the model's config.
 
     Raises:
-        ConfigError: Before training, for a folder that holds a run already, for another kind of model, and without
-            ``method`` for a loss other than these.
+        ConfigError: Before training, for a folder that holds a run already, for another kind of model, for labels out
+            of range and logits that are not finite, and without ``method`` for a loss other than these.
+        ShapeError: For label names that are not one per logit.
 
     Example:
         ```python
@@ -72,7 +73,8 @@ def record_run(
         return run
     config = getattr(model.model if isinstance(model, LossModel) else model, "config", None)
     digest = hashlib.sha256(labels.numpy().tobytes()).hexdigest()[:16]
-    names = label_names or _label_names(config, logits.shape[1])
+    names = label_names if label_names is not None else _label_names(config, logits.shape[1])
+    checked_logits("test", (logits, labels), names)  # before a folder is made
     settings = _settings(trainer, config)
     recorder = Recorder(out, experiment, run.path.parent.name, number, settings, digest, names)
     with recorder.run.locked():
