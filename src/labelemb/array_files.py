@@ -49,6 +49,10 @@ def read_arrays(path: Path, expected: str) -> dict[str, NDArray[Any]]:
             if isinstance(content, np.ndarray):
                 return {"": content}
             return {name: content[name] for name in content.files}
+    except ValueError as error:
+        advice = "allow_pickle" in str(error)  # numpy's message advises to load the file all the same
+        reason = "a damaged file, or one with objects other than numbers and texts" if advice else error
+        raise DataError(str(path), expected, reason) from error
     except Exception as error:  # a damaged file can fail anywhere inside the readers of zip files and arrays
         raise DataError(str(path), expected, str(error) or "a damaged file") from error
 

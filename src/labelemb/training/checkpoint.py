@@ -34,7 +34,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # torch's message advises to load it all the same
-        raise DataError(str(path), EXPECTED, "one with objects other than tensors and plain values") from error
+        raise DataError(
+            str(path), EXPECTED, "a damaged file, or one with objects other than tensors and plain values"
+        ) from error
     except OSError as error:
         raise DataError(str(path), EXPECTED, error.strerror or "a damaged file") from error
     except Exception as error:  # a damaged file can fail anywhere inside torch's reader
