@@ -11,7 +11,7 @@ import pytest
 import torch
 from benchmarks.people.summary import read, summary
 
-from labelemb.metrics.severity import severity_figures
+from labelemb.metrics.severity import severity_metrics
 from labelemb.report.experiment import load_experiments
 from labelemb.report.tables import markdown_table
 from labelemb.stats.paired import paired_difference
@@ -141,9 +141,9 @@ def test_table_of_severity_comes_from_the_stored_predictions() -> None:
         found: dict[str, dict[int, float]] = {"errors_in_group": {}, "hierarchical_distance": {}}
         for name in stored.files:
             if name.startswith(f"{method}/"):
-                figures = severity_figures(torch.from_numpy(stored[name].astype(np.int64)), labels, groups)
+                metrics = severity_metrics(torch.from_numpy(stored[name].astype(np.int64)), labels, groups)
                 for metric, values in found.items():
-                    values[int(name.partition("/")[2])] = figures[metric]
+                    values[int(name.partition("/")[2])] = metrics[metric]
         return found
 
     text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
