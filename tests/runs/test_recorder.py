@@ -152,6 +152,14 @@ def test_terms_that_are_no_numbers(terms: Any, tmp_path: Path) -> None:
     assert recorder.run.history() == []
 
 
+def test_a_recorded_run_has_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Recorder(tmp_path, "a", "b", 0) as recorder:
+        recorder.log(epoch=1, test_error=1.0)
+    assert main(["predict", str(recorder.run.path)]) == 2
+    expected = f"labelemb: {recorder.run.path}: expected a run of labelemb train, got one that was recorded or imported"
+    assert capsys.readouterr().err.startswith(expected)
+
+
 def test_a_log_with_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("epoch,val_acc\n1,0.75\n", encoding="utf-8-sig")
     assert read_log(tmp_path / "a.csv") == [{"epoch": 1, "step": 1, "valid_error": 25.0}]

@@ -18,13 +18,13 @@ def task_of(run: RunFolder) -> str:
     """Return ``vision``, ``text`` or ``seq2seq``.
 
     Raises:
-        DataError: If the folder is not a run folder.
+        DataError: If the folder is not a run folder, or that of a run that ``labelemb train`` did not make.
     """
     config = run.config()
     for key, task in KEYS.items():
         if key in config:
             return task
-    raise DataError(str(run.config_file), f"a config with one of the keys {', '.join(KEYS)}", "none of them")
+    raise DataError(str(run.path), "a run of labelemb train", "one that was recorded or imported, without its model")
 
 
 def load_classifier(
