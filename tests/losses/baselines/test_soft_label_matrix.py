@@ -92,7 +92,7 @@ def test_invalid_matrices_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="expected a 3 x 3 matrix, got 2 x 3"):
         read_soft_labels(tmp_path / "wide.npy", NAMES)
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match="Object arrays cannot be loaded"):
+    with pytest.raises(DataError, match="objects.npy: expected a .csv, .npy or .safetensors file"):
         read_soft_labels(tmp_path / "objects.npy", NAMES)
     save_file({"a": MATRIX, "b": MATRIX.clone()}, tmp_path / "two.safetensors")
     with pytest.raises(DataError, match=r"got 2 tensors \(a, b\)"):
