@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelemb.ops.chunked.parts import cut_by_label, in_parts
+from labelemb.ops.parts import cut_by_label, in_parts
 from tests.ops.vocabulary import FORMS, GRID_CASES, Case, assert_matches_eager, build, run
 
 

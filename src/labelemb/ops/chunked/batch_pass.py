@@ -14,8 +14,8 @@ from labelemb.functional import confidence_cap
 from labelemb.ops.chunked.chunks import ALIGNMENT, Arena, Chunk, SortedRows, plan_chunks
 from labelemb.ops.chunked.embeddings import ChunkEmbedding
 from labelemb.ops.chunked.layers import ChunkLinear, significant_columns
-from labelemb.ops.chunked.parts import cut_by_label, in_parts
 from labelemb.ops.chunked.row_kernels import AuxiliaryTerms, HeadTerms, Logits, RowKernels, RowLabels
+from labelemb.ops.parts import cut_by_label, in_parts
 from labelemb.ops.precomputed_grads import Gradient
 from labelemb.terms.reduction import TermWeights
 from labelemb.terms.rows import Rows

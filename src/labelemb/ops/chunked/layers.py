@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from labelemb.errors import ConfigError
 from labelemb.ops.backends import is_plain_linear
 from labelemb.ops.chunked.native_kernels import add_rows
-from labelemb.ops.chunked.parts import cut_evenly, in_parts
+from labelemb.ops.parts import cut_evenly, in_parts
 
 SPARSE = 4  # with more than a fourth of the columns, copying them costs what it saves, and memory
 CPU_PRODUCT_BLOCK = 1024  # labels per low-precision product: (1024, D) bf16 stays in the caches until it is added

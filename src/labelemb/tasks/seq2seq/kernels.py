@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from labelemb.ops.chunked.parts import cut_evenly, in_parts
 from labelemb.ops.native.library import load_library, pointer
+from labelemb.ops.parts import cut_evenly, in_parts
 
 BLOCK = 64  # words per maximum of ``finish_logits``; as in ops/native/decoding.c
 ROWS_PER_THREAD = 64  # a thread for fewer rows takes longer to start than to run
