@@ -59,7 +59,7 @@ def check_output_folder(argument: str, folder: Path | str) -> None:
     path = Path(folder).absolute()
     existing = next(parent for parent in (path, *path.parents) if parent.exists())
     if not existing.is_dir():
-        raise ConfigError(argument, f"a folder ({folder})", f"{existing}, which is no folder")
+        raise ConfigError(argument, f"a folder ({folder})", f"{existing}, which is not a folder")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ConfigError(argument, f"a folder that can be written to ({folder})", f"no permission in {existing}")
 

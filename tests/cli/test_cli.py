@@ -154,7 +154,7 @@ def test_mode_and_seed_of_a_users_own_preset_count(tmp_path: Path) -> None:
 def test_an_unusable_out_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
     assert main(["train", "digits", "--epochs", "1", "--out", str(tmp_path / "file")]) == 2
-    assert "which is no folder" in capsys.readouterr().err
+    assert "which is not a folder" in capsys.readouterr().err
 
 
 def test_options_may_stand_before_the_preset(tmp_path: Path) -> None:

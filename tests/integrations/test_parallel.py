@@ -126,6 +126,44 @@ def test_the_trainer_in_two_processes_takes_the_step_of_one_large_batch(
         )
 
 
+MEAN = """
+import sys, torch, transformers
+from safetensors.torch import load_file
+from labelemb import OnlineLabelSmoothingLoss
+from labelemb.integrations.transformers import LabelEmbeddingTrainer
+
+size, out = int(sys.argv[1]), sys.argv[2]
+torch.manual_seed(0)
+config = transformers.BertConfig(
+    vocab_size=40, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, num_labels=5,
+    hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+)
+model = transformers.BertForSequenceClassification(config)
+words = torch.randint(1, 40, (32, 6), generator=torch.Generator().manual_seed(1))
+rows = [{"input_ids": w, "labels": w[0] % 5} for w in words]
+args = transformers.TrainingArguments(
+    out + ".folder", per_device_train_batch_size=size, max_steps=6, learning_rate=0.0, use_cpu=True, report_to=[],
+    save_strategy="steps", save_steps=6, disable_tqdm=True, ddp_backend="gloo",
+)
+LabelEmbeddingTrainer(model=model, args=args, train_dataset=rows, loss=OnlineLabelSmoothingLoss(5)).train()
+if args.process_index == 0:
+    torch.save(load_file(out + ".folder/checkpoint-6/loss.safetensors"), out)
+"""
+
+
+def test_the_trainer_in_two_processes_takes_the_mean_of_one(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    script = tmp_path / "train.py"
+    script.write_text(MEAN)
+    spawn(1, str(script), "8", str(tmp_path / "one.pt"))  # an epoch and a half: soft labels, and sums of the second
+    spawn(2, str(script), "4", str(tmp_path / "two.pt"))
+    one, two = (torch.load(tmp_path / name, weights_only=True) for name in ("one.pt", "two.pt"))
+    assert one["soft"].any()
+    assert one["sums"].any()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-6)
+
+
 LIGHTNING = """
 import sys, lightning, torch
 from torch import nn

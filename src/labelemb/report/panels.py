@@ -29,7 +29,7 @@ _TRAINING = (
 )
 _TEST = Quantity("test_error", f"{TEST_LABEL}, %", is_error=True)
 _DEVELOPMENT = (
-    Quantity("true_label_mass", "mean probability of the true label in its soft label", (0, 1)),
+    Quantity("true_label_mass", "mean soft-label probability of the true label", (0, 1)),
     Quantity("label_entropy", "mean entropy of the soft labels, nats", (0, None)),
 )
 
