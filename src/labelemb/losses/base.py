@@ -20,7 +20,7 @@ from labelemb.losses.monitor import TrainingMonitor
 from labelemb.terms.output import LossOutput, MixedTargets, Targets
 from labelemb.terms.reduction import SINGLE_PROCESS, Group, total_weight
 from labelemb.terms.rows import Rows
-from labelemb.terms.shard import LabelShard
+from labelemb.terms.shard import LabelShard, is_dtensor
 
 # Arguments of nn.CrossEntropyLoss that have no counterpart here -> what to write instead.
 CROSS_ENTROPY_ARGUMENTS = {
@@ -224,7 +224,7 @@ class Loss(nn.Module, ABC):
         assert isinstance(weight, Tensor)
         num_labels = self.num_labels or weight.shape[0]
         validation.check_hidden(hidden, self.hidden_size or weight.shape[1], num_labels)
-        whole = hasattr(weight, "placements")  # a DTensor has the shape of the whole layer
+        whole = is_dtensor(weight)  # it has the shape of the whole layer
         validation.check_layer("head", head, hidden, num_labels if whole or self.shard is None else self.shard.size)
         validation.check_targets(labels, hidden)
         validation.check_num_items(num_items_in_batch)

@@ -13,7 +13,7 @@ from labelemb.ops.inputs import ObjectiveInputs
 from labelemb.terms.embedding import LabelEmbedding
 from labelemb.terms.output import LossOutput
 from labelemb.terms.rows import Rows
-from labelemb.terms.shard import LabelShard, check_shard
+from labelemb.terms.shard import LabelShard, check_shard, is_dtensor
 
 
 class ShardedLoss(Loss):
@@ -97,7 +97,7 @@ class ShardedLoss(Loss):
 
 def _local(value: Tensor) -> Tensor:
     with torch.no_grad():
-        found: Tensor = value.to_local() if hasattr(value, "to_local") else value
+        found: Tensor = value.to_local() if is_dtensor(value) else value
     return found
 
 

@@ -17,7 +17,7 @@ from labelemb.ops.inputs import ObjectiveInputs
 from labelemb.terms.collectives import copy_to_processes, locate, max_over_processes, sum_over_processes
 from labelemb.terms.output import LossOutput
 from labelemb.terms.reduction import TermWeights, masked_sum, row_scale, total_weight, upcast
-from labelemb.terms.shard import LabelShard
+from labelemb.terms.shard import LabelShard, is_dtensor
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,6 @@ class Columns:
             return None
         local: Tensor = local_part(tensor, self.shard) if is_dtensor(tensor) else tensor
         return local if self.chosen is None else local[self.chosen]
-
-
-def is_dtensor(tensor: object) -> bool:
-    """Return whether a tensor is a ``DTensor``, without importing the class."""
-    return hasattr(tensor, "placements") and hasattr(tensor, "to_local")
 
 
 def local_part(tensor: Any, shard: LabelShard) -> Tensor:

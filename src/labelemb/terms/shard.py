@@ -4,13 +4,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from labelemb.errors import ConfigError, check_at_least_one
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,11 @@ class LabelShard:
         shape = (*local.shape[:dim], self.num_labels, *local.shape[dim + 1 :])
         stride = torch.empty(shape, device="meta").stride()
         return DTensor.from_local(local, mesh, [Shard(dim)], run_check=False, shape=torch.Size(shape), stride=stride)
+
+
+def is_dtensor(value: object) -> TypeGuard["DTensor"]:
+    """Return whether a value is a ``DTensor``; importing that class would load torch.distributed.tensor."""
+    return hasattr(value, "placements") and hasattr(value, "to_local")
 
 
 def label_range(num_labels: int, processes: int, rank: int) -> tuple[int, int]:

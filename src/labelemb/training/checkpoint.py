@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from labelemb.errors import DataError
 from labelemb.files import write_atomically
 from labelemb.runs.history import Line, check_history
+from labelemb.terms.shard import is_dtensor
 
 EXPECTED = "a checkpoint of this program"
 
@@ -140,7 +141,7 @@ def nearest_hint(path: Path) -> str:
 
 def _placed_like(value: Any, own: object) -> Any:
     """Return a whole tensor, which every process has, as ``own`` is placed: split if that is a ``DTensor``."""
-    if value is None or not hasattr(own, "full_tensor"):
+    if value is None or not is_dtensor(own):
         return value
     from torch.distributed.tensor import DTensor, distribute_tensor
 

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from labelemb.errors import Choices
 from labelemb.losses.base import Loss
+from labelemb.terms.shard import is_dtensor
 
 OptimizerName = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "step", "cosine", "one-cycle", "linear"]
@@ -84,7 +85,7 @@ def build_optimizer(model: nn.Module, loss: Loss, settings: OptimizerSettings) -
             optimizer = torch.optim.AdamW(groups, lr=rate, fused=True)
         case "sgd":
             # PyTorch's fused SGD takes no DTensors.
-            fused = not any(hasattr(p, "full_tensor") for group in groups for p in group["params"])
+            fused = not any(is_dtensor(p) for group in groups for p in group["params"])
             optimizer = torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=momentum > 0, fused=fused)
     loss.attach(optimizer, lr=rate)  # the loop sets the learning rates at each step
     return optimizer

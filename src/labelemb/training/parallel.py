@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from labelemb.errors import ConfigError
 from labelemb.losses.base import Loss
 from labelemb.terms.output import LossOutput
+from labelemb.terms.shard import is_dtensor
 from labelemb.training.optimizers import OptimizerSettings, build_optimizer
 from labelemb.training.task import Batch
 
@@ -119,7 +120,7 @@ class FullySharded(Parallel):
         mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
         untrained = {parameter for parameter in root.parameters() if not parameter.requires_grad}
         self._root: Any = fully_shard(root, mesh=mesh, ignored_params=untrained)
-        assert all(is_split(p) for p in root.parameters() if p.requires_grad), "fully_shard left a parameter whole"
+        assert all(is_dtensor(p) for p in root.parameters() if p.requires_grad), "fully_shard left a parameter whole"
         self.optimizer = build_optimizer(model, loss, settings)
 
     def compute(self, batch: Batch, num_items_in_batch: Tensor | None) -> LossOutput:
@@ -174,11 +175,6 @@ def share(
     return kind(model, loss, settings, accelerator)
 
 
-def is_split(tensor: object) -> bool:
-    """Return whether a tensor is a ``DTensor``, without importing the class."""
-    return hasattr(tensor, "full_tensor")
-
-
 def _compute(model: Any, head: Any, loss: Any, batch: Batch, num_items_in_batch: Tensor | None) -> LossOutput:
     hidden = model(*batch.inputs)
     output: LossOutput = loss(hidden, head, batch.targets, num_items_in_batch=num_items_in_batch, index=batch.index)
@@ -191,4 +187,4 @@ def _gathered(value: Any) -> Any:
         return {key: _gathered(one) for key, one in value.items()}
     if isinstance(value, list):
         return [_gathered(one) for one in value]
-    return value.full_tensor() if is_split(value) else value
+    return value.full_tensor() if is_dtensor(value) else value
