@@ -10,11 +10,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
-from labelemb import LabelEmbeddingLoss, LinearCrossEntropyLoss, Objective
+from labelemb import LabelEmbeddingLoss, LinearCrossEntropyLoss, MixedTargets, Objective
 from labelemb.errors import ConfigError
 from labelemb.functional import TERMS
 from labelemb.ops import backends
+from labelemb.ops.inputs import ObjectiveInputs
+from labelemb.terms.rows import Rows
 
 from .vocabulary import FORMS, GRID_CASES, Case, assert_matches_eager, build, run
 
@@ -118,21 +121,32 @@ def test_refuses_to_be_made_without_triton(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_auto_chooses_by_labels_and_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    from labelemb.ops.chunked.driver import Chunked
-
     few, many = backends.EAGER_LABELS, backends.EAGER_LABELS + 1
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     monkeypatch.setattr(backends, "has_triton", lambda: False)
-    assert backends.select_backend("auto", few, gpu, None) is None
-    assert backends.select_backend("auto", many, cpu, 5) == Chunked(chunk_bytes=5)
-    assert backends.select_backend("auto", many, gpu, None) == Chunked()
-    if find_spec("triton") is not None:
-        from labelemb.ops.triton import TritonRowKernels
+    assert backends.fastest(few, gpu) == "eager"
+    assert backends.fastest(many, cpu) == backends.fastest(many, gpu) == "chunked"
+    monkeypatch.setattr(backends, "has_triton", lambda: True)
+    assert backends.fastest(many, cpu) == "chunked"
+    assert backends.fastest(many, gpu) == "fused"
+    assert backends.fastest(many, gpu, decays=True) == "chunked"
 
-        monkeypatch.setattr(backends, "has_triton", lambda: True)
-        assert backends.select_backend("auto", many, cpu, None) == Chunked()
-        assert backends.select_backend("auto", many, gpu, None) == Chunked(TritonRowKernels)
-        assert backends.select_backend("auto", many, gpu, None, decays=True) == Chunked()
+
+def test_auto_is_eager_for_heads_and_targets_that_have_no_chunked_form() -> None:
+    class Cosine(nn.Linear):
+        def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+            return super().forward(hidden / hidden.norm(dim=-1, keepdim=True))
+
+    from labelemb.ops.chunked.driver import Chunked
+
+    many = backends.EAGER_LABELS + 1
+    hidden, labels = torch.zeros(2, 3), torch.tensor([0, 1])
+    rows = Rows.flatten(hidden, labels, -100)
+    mixed = Rows.flatten(hidden, MixedTargets(labels, labels, torch.ones(2)), -100)
+    head = nn.Linear(3, many)
+    assert backends.select_backend("auto", ObjectiveInputs(rows, head), 5) == Chunked(chunk_bytes=5)
+    assert backends.select_backend("auto", ObjectiveInputs(rows, Cosine(3, many)), None) is None
+    assert backends.select_backend("auto", ObjectiveInputs(mixed, head), None) is None
 
 
 def test_refuses_weights_that_change(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from labelemb.functional import cross_entropy
 from labelemb.losses.label_shards import ShardedLoss
 from labelemb.losses.method import LossContext, Method, MethodOptions
 from labelemb.losses.row_loss import RowLoss
-from labelemb.ops.backends import Implementation, check_implementation, is_plain_linear, select_backend
+from labelemb.ops.backends import Implementation, check_implementation, select_backend
 from labelemb.ops.inputs import ObjectiveInputs
 from labelemb.terms.output import LossOutput
 from labelemb.terms.reduction import Group
@@ -64,13 +64,11 @@ class LinearCrossEntropyLoss(ShardedLoss, RowLoss):
         """Compute it by the chosen implementation."""
         if self.is_sharded:
             return self.compute_soft_targets(rows, head, hard_weight=1.0)
-        weight = head.weight
-        assert isinstance(weight, Tensor)
-        impl = "eager" if rows.mixed is not None or (self.impl == "auto" and not is_plain_linear(head)) else self.impl
-        backend = select_backend(impl, weight.shape[0], rows.hidden.device, self.chunk_bytes)
+        inputs = ObjectiveInputs(rows, head, group=self.data_parallel_group)
+        backend = select_backend(self.impl, inputs, self.chunk_bytes)
         if backend is None:
             return super().compute(rows, head)
-        output: LossOutput = backend.label_embedding_loss(ObjectiveInputs(rows, head, group=self.data_parallel_group))
+        output: LossOutput = backend.label_embedding_loss(inputs)
         return replace(output, terms={"hard": output.terms["hard"]}, weights={})
 
     def row_terms(self, log_p: Tensor, rows: Rows) -> dict[str, Tensor]:

@@ -1,7 +1,6 @@
 """LabelEmbeddingLoss: holds the label embedding and the auxiliary head, and chooses the implementation."""
 
 import contextlib
-import warnings
 from dataclasses import dataclass
 
 import torch
@@ -19,10 +18,10 @@ from labelemb.losses.label_embedding_checks import (
 )
 from labelemb.losses.label_shards import ShardedLoss, split_embedding
 from labelemb.losses.method import LossContext, Method, MethodOptions
-from labelemb.losses.monitor import CHECK_AFTER
+from labelemb.losses.row_sampler import RowSampler
 from labelemb.losses.validation import check_layer
 from labelemb.ops import sharded
-from labelemb.ops.backends import Implementation, check_implementation, is_plain_linear, select_backend
+from labelemb.ops.backends import Implementation, check_implementation, select_backend
 from labelemb.ops.eager import label_embedding_loss
 from labelemb.ops.inputs import ObjectiveInputs
 from labelemb.terms.embedding import DenseLabelEmbedding, LabelEmbedding
@@ -32,8 +31,6 @@ from labelemb.terms.reduction import Group
 from labelemb.terms.rows import Rows
 from labelemb.terms.running_mean import RunningMeanLabelEmbedding
 from labelemb.terms.shard import LabelShard, local_linear
-
-MOST_DRAWS = 4096  # calls between two steps from which the draws of other steps come back
 
 
 class LabelEmbeddingLoss(ShardedLoss):
@@ -45,16 +42,23 @@ class LabelEmbeddingLoss(ShardedLoss):
     The loss has parameters: train them (``attach``) and save its ``state_dict`` with the model's. It holds the label
     embedding, the auxiliary head and the number of steps.
 
-    With ``Objective(embedding_update="running_mean")`` call ``epoch_end()`` after each epoch: there the label embedding
-    changes.
+    With ``Objective(embedding_update="running_mean")`` call ``epoch_end()`` after each epoch: it updates the label
+    embedding.
 
     Mixed targets (mixup, CutMix): each term is the mixture of its values for the two labels, see
     ``labelemb.functional.mixture``. "eager" only, without a control or ``shard``.
 
-    With ``num_items_in_batch`` (gradient accumulation) and the reduction "mean", the embedding term keeps the
-    denominator of its own micro-batch, the rows that the auxiliary head predicts right, since those of later
-    micro-batches are not known yet: k micro-batches give the embedding gradients k times as large, which Adam
-    normalizes. The cap is a sum over rows either way.
+    Gradient accumulation: with ``num_items_in_batch`` and the reduction "mean", the embedding term is still divided by
+    the number of rows of its own micro-batch that the auxiliary head predicts right, since that of later micro-batches
+    is not known yet. So k micro-batches give the embedding gradients k times as large, which Adam normalizes. The cap
+    is a sum over rows either way.
+
+    Error of ``filter_eps``: a label is left out of the gradients of both weights and of the hidden state for a chunk of
+    rows if the gradient of its logit, p - t before the mean over rows (t is the target), is below ``filter_eps`` in all
+    of them. An entry of the gradient of a row h_i of the hidden state is then off by at most
+    ``filter_eps * sum_j |W_j|``, one of the gradient of a row W_j of a weight by at most ``filter_eps * sum_i |h_i|``.
+    Both bounds are before the factor of the mean over rows; for the auxiliary head with a cap that is a sum over rows,
+    they hold without it. The value and the gradients of biases and of the label embedding are exact.
 
     Args:
         hidden_size: D, size of the state in front of the classifier.
@@ -70,25 +74,15 @@ class LabelEmbeddingLoss(ShardedLoss):
         chunk_bytes: Memory for the buffers of "chunked" and "fused"; None: a default for the device.
         control: Optional transform of the soft targets; training of the embedding is unchanged. "eager" only.
         process_group: Data-parallel group whose rows are counted; None: the default group.
-        filter_eps: Leaves small gradients out, for trained models, whose predictions are peaked ("chunked" and "fused";
-            cut cross entropy, arXiv 2411.09009, does so): with p - t the gradient of a row's logits before the mean,
-            t its target, labels for which its entries are smaller than this number in all rows of a chunk are left out
-            of the gradients of both weights and of the hidden state. So an entry of the gradient of a row h_i of the
-            hidden state is off by at most ``filter_eps * sum_j |W_j|``, of the gradient of a weight W_j by at most
-            ``filter_eps * sum_i |h_i|``, both times the factor of the mean over rows; for the auxiliary head with a cap
-            that is a sum over rows without that factor. Biases, the label embedding and the value are exact, and so is
-            all where "auto" chooses "eager". None: nothing is left out.
-        embedding_rows: Share of the rows, above 0 and up to 1, from which the auxiliary head and the label embedding
-            learn in training mode: the terms aux, embedding and cap are computed on ``max(1, round(share * N))`` rows
-            drawn without replacement, each weighted N / k. Their expectation, and that of their gradients, is what all
-            rows give; the embedding term in the reduction "mean" is a ratio of two such sums, exactly unbiased given a
-            row in the sample that the auxiliary head predicts right (0 without one), without class weights and with one
-            process; else up to a term of order 1 / k. The draw depends on the number of steps and of calls since the
-            last step alone (inside torch.compile: on torch's generator), so a resumed training draws the same rows.
-            Each process draws among its own rows, each micro-batch among its own.
         shard: Labels of this process (``LabelShard.of``): the head, the auxiliary head and the embedding are split by
             label, targets stay global, and ``process_group=None`` means no data parallelism. "eager" only, without a
             control or a running mean. None: this process holds all labels.
+        embedding_rows: Share of the rows, above 0 and up to 1, on which the terms aux, embedding and cap are computed
+            in training mode. The rows are drawn at random at each call and weighted, so that terms and gradients have
+            the expectation of all rows; the embedding term in the reduction "mean", a ratio, approximately (see
+            docs/large-vocabulary.md).
+        filter_eps: "chunked" and "fused" leave out gradients of logits below this, as cut cross entropy does (arXiv
+            2411.09009), which saves time where predictions are peaked; see above for the error. None: leave out none.
 
     Attributes:
         embedding: The label embedding; ``embedding.soft_labels()`` is what it has learned.
@@ -139,18 +133,19 @@ class LabelEmbeddingLoss(ShardedLoss):
         if shard is not None:
             check_sharded(impl, objective, control, filter_eps)
         self.hidden_size = hidden_size
-        chosen = objective if objective is not None else Objective.vision()
+        objective = Objective.vision() if objective is None else objective
         if embedding is None:
-            running = chosen.embedding_update == "running_mean"
-            dense = DenseLabelEmbedding(num_labels, shard=shard)
-            embedding = RunningMeanLabelEmbedding(num_labels) if running else dense
+            running = objective.embedding_update == "running_mean"
+            embedding = (
+                RunningMeanLabelEmbedding(num_labels) if running else DenseLabelEmbedding(num_labels, shard=shard)
+            )
         self.embedding = split_embedding(embedding, shard)
         with contextlib.nullcontext() if shard is None else shard.fork_rng():
             self.auxiliary = local_linear(hidden_size, num_labels if shard is None else shard.size)
         self.impl, self.chunk_bytes, self.control, self.process_group = impl, chunk_bytes, control, process_group
         self.embedding_rows, self.filter_eps = embedding_rows, filter_eps
-        self.steps = self._uncounted_calls = self._draws = 0
-        self.objective = chosen
+        self.steps, self._sampler = 0, RowSampler()
+        self.objective = objective
 
     @property
     def objective(self) -> Objective:
@@ -175,28 +170,17 @@ class LabelEmbeddingLoss(ShardedLoss):
     def compute(self, rows: Rows, head: nn.Module) -> LossOutput:
         """Compute the objective by the chosen implementation."""
         check_layer("auxiliary", self.auxiliary, rows.hidden, self.auxiliary.out_features)
-        self._check_steps()
         group = self.data_parallel_group
-        sampled = self._sample(rows)
+        sampled = None
+        if self.training and self.embedding_rows != 1:
+            sampled = self._sampler.draw(rows, self.embedding_rows)
         inputs = ObjectiveInputs(rows, head, self._current_objective, self.auxiliary, self.embedding, group, sampled)
         if self.is_sharded:
             assert self.shard is not None
             return sharded.label_embedding_loss(inputs, self.shard, sample=self.training)
-        running = isinstance(self.embedding, RunningMeanLabelEmbedding)
-        eager = (
-            running
-            or self.control is not None
-            or rows.mixed is not None
-            or (self.impl == "auto" and not is_plain_linear(head))
-        )
-        backend = select_backend(
-            "eager" if eager else self.impl,
-            self.auxiliary.out_features,
-            rows.hidden.device,
-            self.chunk_bytes,
-            decays=self.objective.soft_end is not None,
-            filter_eps=self.filter_eps,
-        )
+        eager_only = self.control is not None or isinstance(self.embedding, RunningMeanLabelEmbedding)
+        impl, decays = "eager" if eager_only else self.impl, self.objective.soft_end is not None
+        backend = select_backend(impl, inputs, self.chunk_bytes, decays=decays, filter_eps=self.filter_eps)
         if backend is None:
             return label_embedding_loss(inputs, self.control)
         output: LossOutput = backend.label_embedding_loss(inputs)
@@ -217,33 +201,10 @@ class LabelEmbeddingLoss(ShardedLoss):
         if isinstance(self.embedding, RunningMeanLabelEmbedding):
             self.embedding.sync(self.process_group)
 
-    def _sample(self, rows: Rows) -> Rows | None:
-        """Return the rows to learn the embedding from; None: all."""
-        if self.embedding_rows == 1 or not self.training:
-            return None
-        if torch.compiler.is_compiling():  # which has no generators, and would guard on each step
-            return rows.sample(self.embedding_rows)
-        self._draws += 1
-        seed = (self.steps * MOST_DRAWS + self._draws) % 2**32  # torch's CPU generator takes 32 bits
-        return rows.sample(self.embedding_rows, torch.Generator().manual_seed(seed))
-
-    def _check_steps(self) -> None:
-        """Warn once where the objective goes by steps and training has gone on for long without any being counted."""
-        if torch.compiler.is_compiling() or self.steps or not self.training:  # compiled code would guard on each step
-            return
-        if not (self._objective.soft_start or self._objective.soft_end):
-            return
-        self._uncounted_calls += 1
-        if self._uncounted_calls == CHECK_AFTER:
-            text = (
-                f"soft_start, soft_end: expected optimizer steps to be counted, got none in {CHECK_AFTER} training "
-                "calls. Use loss.attach(optimizer), or call loss.step() after each optimizer.step()"
-            )
-            warnings.warn(text, stacklevel=6)
-
     def _set_steps(self, steps: int) -> None:
         """Plain numbers, not tensors: forward reads no device value."""
-        self.steps, self._draws = steps, 0
+        self.steps = steps
+        self._sampler.start_step(steps)
         now = self.objective.at(steps)
         if now != self._current_objective:  # the same object while nothing changes, so that nothing is recompiled
             self._current_objective = now

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from labelemb.terms.objective import Objective
+from labelemb.terms.shard import is_dtensor
+
 if TYPE_CHECKING:
     from labelemb.losses.base import Loss
 
@@ -32,6 +35,7 @@ class TrainingMonitor:
         if self.calls == CHECK_AFTER:
             self._check_hidden(loss)
             self._check_updates(loss)
+            self._check_steps(loss)
         if self.calls == EMBEDDING_CHECK_AFTER:
             self.check_embedding(loss)
 
@@ -69,6 +73,14 @@ class TrainingMonitor:
                 f"the head learns. Hand over hidden without detach() and no_grad(); ignore this for a linear probe"
             )
 
+    def _check_steps(self, loss: "Loss") -> None:
+        objective = getattr(loss, "objective", None)
+        if isinstance(objective, Objective) and objective.changes and not getattr(loss, "steps", 0):
+            _warn(
+                f"soft_start, soft_end: expected optimizer steps to be counted, got none in {CHECK_AFTER} training "
+                "calls. Use loss.attach(optimizer), or call loss.step() after each optimizer.step()"
+            )
+
     def _changes(self, loss: nn.Module) -> dict[str, float]:
         """Return name -> largest change of the remembered numbers of each parameter."""
         now = {name: _sample(p) for name, p in loss.named_parameters() if name in self._start}
@@ -82,8 +94,8 @@ class TrainingMonitor:
 def _sample(parameter: Tensor) -> Tensor:
     """Return a copy of about ``SAMPLES`` numbers of a parameter, of a square matrix the diagonal among them."""
     local = parameter.detach()
-    if hasattr(local, "to_local"):  # a DTensor: this process's part
-        local = local.to_local()
+    if is_dtensor(local):
+        local = local.to_local()  # this process's part
     flat = local.reshape(-1)
     picked = [flat[:: max(1, flat.numel() // SAMPLES)]]
     if local.dim() == 2 and local.shape[0] == local.shape[1]:

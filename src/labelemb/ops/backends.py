@@ -2,7 +2,7 @@
 
 from functools import cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, TypeGuard, get_args
 
 import torch
 from torch import nn
@@ -11,6 +11,7 @@ from labelemb.errors import ConfigError
 
 if TYPE_CHECKING:
     from labelemb.ops.chunked.driver import Chunked
+    from labelemb.ops.inputs import ObjectiveInputs
 
 Implementation = Literal["auto", "eager", "chunked", "fused"]
 EAGER_LABELS = 1000  # on a CPU, with 128 and with 1,024 rows, eager and chunked are level between 200 and 2,000 labels
@@ -31,29 +32,29 @@ def check_implementation(impl: str, chunk_bytes: int | None) -> None:
 
 
 def select_backend(
-    impl: str,
-    num_labels: int,
-    device: torch.device,
+    impl: Implementation,
+    inputs: "ObjectiveInputs",
     chunk_bytes: int | None,
     *,
     decays: bool = False,
     filter_eps: float | None = None,
 ) -> "Chunked | None":
-    """Return the chunked implementation to use, or None for eager.
+    """Return the chunked implementation to use for a batch, or None for eager.
 
-    "auto" is eager for up to ``EAGER_LABELS`` labels; above, fused on a CUDA device with triton, else chunked.
+    "auto" is eager for mixed targets and for heads that are no plain ``nn.Linear``, else ``fastest``.
 
     Args:
         impl: Name of the implementation.
-        num_labels: V.
-        device: Device of the hidden state.
+        inputs: The batch and the head.
         chunk_bytes: Memory for the buffers of a chunk; None: a default for the device.
-        decays: Whether weights of terms change from step to step; the fused kernels are compiled for fixed ones.
+        decays: Whether weights of terms change from step to step.
         filter_eps: See ``Chunked``.
     """
+    rows, head = inputs.rows, inputs.head
     if impl == "auto":
-        fused = device.type == "cuda" and has_triton() and not decays
-        impl = "eager" if num_labels <= EAGER_LABELS else "fused" if fused else "chunked"
+        impl = "eager"
+        if rows.mixed is None and is_plain_linear(head):
+            impl = fastest(len(head.weight), rows.hidden.device, decays)
     if impl == "eager":
         return None
     from labelemb.ops.chunked.driver import Chunked  # imports torch's compiler, to be kept out of graphs
@@ -65,7 +66,17 @@ def select_backend(
     return Chunked(TritonRowKernels, chunk_bytes, filter_eps)
 
 
-def is_plain_linear(layer: nn.Module) -> bool:
+def fastest(num_labels: int, device: torch.device, decays: bool = False) -> Implementation:
+    """Return eager for up to ``EAGER_LABELS`` labels; above, fused on a CUDA device with triton, else chunked.
+
+    The fused kernels are compiled for fixed weights of the terms, so where these decay it is chunked.
+    """
+    if num_labels <= EAGER_LABELS:
+        return "eager"
+    return "fused" if device.type == "cuda" and has_triton() and not decays else "chunked"
+
+
+def is_plain_linear(layer: nn.Module) -> TypeGuard[nn.Linear]:
     """Return whether a layer computes ``x W^T + b`` with ``nn.Linear``'s own forward, as chunked and fused need."""
     return isinstance(layer, nn.Linear) and type(layer).forward is nn.Linear.forward
 

@@ -189,6 +189,11 @@ class Objective:
         left = (self.soft_end - step) / (self.soft_end - self.soft_start)
         return replace(self, beta=1 - (1 - self.beta) * left)
 
+    @property
+    def changes(self) -> bool:
+        """Whether the terms in use or their weights depend on the optimizer step."""
+        return self.soft_start > 0 or self.soft_end is not None
+
     def without(self, *names: str) -> "Objective":
         """Return the same objective with the named terms switched off."""
         return replace(self, terms=self.terms - set(names))

@@ -12,6 +12,7 @@ from labelemb.errors import ConfigError
 from labelemb.ops.backends import is_plain_linear
 from labelemb.ops.chunked.native_kernels import add_rows
 from labelemb.ops.parts import cut_evenly, in_parts
+from labelemb.terms.shard import is_dtensor
 
 SPARSE = 4  # with more than a fourth of the columns, copying them costs what it saves, and memory
 CPU_PRODUCT_BLOCK = 1024  # labels per low-precision product: (1024, D) bf16 stays in the caches until it is added
@@ -43,8 +44,7 @@ class ChunkLinear:
             raise ConfigError(
                 name, "an nn.Linear with its own forward for chunked and fused", type(layer).__name__, hint
             )
-        assert isinstance(layer, nn.Linear)
-        if hasattr(layer.weight, "full_tensor"):  # a DTensor; importing its class would load torch.distributed.tensor
+        if is_dtensor(layer.weight):
             hint = "Unshard it first (labelemb.LossModel does, fully_shard's head.unshard()), or use impl='eager'"
             raise ConfigError(
                 f"{name}.weight", "the whole weight for chunked and fused", "a shard of it (DTensor)", hint
