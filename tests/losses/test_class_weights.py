@@ -15,7 +15,7 @@ from ..ops.vocabulary import FORMS
 from .baselines.cases import CASES, LABELS, SIZE
 
 WEIGHTS = [2.0, 1.0, 3.0, 1.0, 2.0]
-MIXING = sorted(name for name, make in CASES.items() if make().mixes)
+MIXING = sorted(name for name, make in CASES.items() if make().supports_mixed_targets)
 
 
 def losses() -> dict[str, Loss]:

@@ -199,7 +199,7 @@ def test_declared_capabilities_match_the_loss(method: Method, tmp_path: Path) ->
     trained = task.loss.state_dict()
     assert method.has_state == any(not torch.equal(value, trained[name]) for name, value in fresh.items())
     assert method.learns_embedding == isinstance(task.loss, LabelEmbeddingLoss)
-    assert task.loss.mixes == (method.mixed_targets == "always")
+    assert task.loss.supports_mixed_targets == (method.mixed_targets == "always")
     hidden, targets = torch.randn(4, 16), torch.tensor([0, 1, 2, 3])
     if method.needs_index:
         with pytest.raises(DataError, match="index"):

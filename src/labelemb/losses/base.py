@@ -89,7 +89,7 @@ class Loss(nn.Module, ABC):
         Args:
             hidden: State in front of the model's classifier, shape ``(..., D)``, float.
             head: The model's classifier, see "Supported heads" above.
-            targets: int64 labels of shape ``(...)``, or ``MixedTargets`` where ``mixes`` is True.
+            targets: int64 labels of shape ``(...)``, or ``MixedTargets`` where ``supports_mixed_targets`` is True.
             num_items_in_batch: For gradient accumulation: number of rows of the whole batch, over all its micro-batches
                 and all processes. Means over rows divide by it instead of by the rows at hand. With class weights the
                 total weight of these rows (``count_items``).
@@ -126,7 +126,7 @@ class Loss(nn.Module, ABC):
         return self.process_group if self.shard is None else self.process_group or SINGLE_PROCESS
 
     @property
-    def mixes(self) -> bool:
+    def supports_mixed_targets(self) -> bool:
         """Whether targets may be ``MixedTargets``, unless labels are split over processes."""
         return False
 
@@ -216,7 +216,7 @@ class Loss(nn.Module, ABC):
         """Check the input; return the labels, of mixed targets the first ones."""
         validation.check_call(hidden, head, targets)
         mixed = targets if isinstance(targets, MixedTargets) else None
-        if mixed is not None and (self.is_sharded or not self.mixes):
+        if mixed is not None and (self.is_sharded or not self.supports_mixed_targets):
             raise ConfigError("targets", f"one label per row for {type(self).__name__}", "mixed targets")
         labels = targets if mixed is None else mixed.first
         weight = head.weight

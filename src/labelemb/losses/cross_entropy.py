@@ -56,7 +56,7 @@ class LinearCrossEntropyLoss(ShardedLoss, RowLoss):
         self.use_shard(shard)
 
     @property
-    def mixes(self) -> bool:
+    def supports_mixed_targets(self) -> bool:
         """Whether targets may be ``MixedTargets``: not where the implementation is "chunked" or "fused"."""
         return self.impl in ("auto", "eager")
 

@@ -39,7 +39,7 @@ class FrozenLabelEmbeddingLoss(ShardedLoss, SoftTargetLoss):
         ConfigError: ``embedding`` is none, ``beta`` is out of range, or a shard comes with a control.
     """
 
-    mixes = True
+    supports_mixed_targets = True
 
     def __init__(
         self,

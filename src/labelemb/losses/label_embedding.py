@@ -163,7 +163,7 @@ class LabelEmbeddingLoss(ShardedLoss):
         self._set_steps(self.steps)
 
     @property
-    def mixes(self) -> bool:
+    def supports_mixed_targets(self) -> bool:
         """Whether targets may be ``MixedTargets``: not with "chunked", "fused" or a control."""
         return self.impl in ("auto", "eager") and self.control is None
 

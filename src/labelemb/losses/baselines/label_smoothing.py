@@ -30,7 +30,7 @@ class LabelSmoothingLoss(ShardedLoss, SoftTargetLoss):
         ConfigError: ``smoothing`` is not in 0 to 1.
     """
 
-    mixes = True
+    supports_mixed_targets = True
 
     def __init__(
         self,

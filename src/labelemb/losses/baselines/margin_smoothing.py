@@ -31,7 +31,7 @@ class MarginSmoothingLoss(RowLoss):
         ConfigError: ``margin`` or ``weight`` is out of range.
     """
 
-    mixes = True
+    supports_mixed_targets = True
 
     def __init__(
         self,

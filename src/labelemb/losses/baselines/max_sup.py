@@ -34,7 +34,7 @@ class MaxSupLoss(EpochCount, RowLoss):
         ConfigError: An argument is out of range, or ``final_weight`` is given without ``epochs``.
     """
 
-    mixes = True
+    supports_mixed_targets = True
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ class SoftLabelMatrixLoss(SoftTargetLoss):
         DataError: ``soft_labels`` is not a square matrix of probabilities.
     """
 
-    mixes = True
+    supports_mixed_targets = True
     soft_labels: Tensor
 
     def __init__(

@@ -59,7 +59,7 @@ class VisionTask(ClassificationTask):
 
     def _check_mixing(self) -> None:
         """Raise ConfigError if mixup or CutMix is on and the loss does not support mixed targets."""
-        if self.config.mixes and not self.loss.mixes:
+        if self.config.mixes and not self.loss.supports_mixed_targets:
             key = "mixup" if self.config.mixup else "cutmix"
             always = ", ".join(name for name, method in METHODS.items() if method.mixed_targets == "always")
             from_file = ", ".join(name for name, method in METHODS.items() if method.mixed_targets == "from file")
