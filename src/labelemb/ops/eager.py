@@ -21,7 +21,7 @@ from labelemb.functional import (
 from labelemb.ops.inputs import ObjectiveInputs
 from labelemb.terms.objective import Objective
 from labelemb.terms.output import LossOutput
-from labelemb.terms.reduction import TermWeights, masked_sum, upcast
+from labelemb.terms.reduction import TermWeights, upcast
 from labelemb.terms.running_mean import RunningMeanLabelEmbedding
 
 SoftTargetTransform = Callable[[Tensor, Tensor], Tensor]  # soft labels (N, V) and labels (N,) -> soft labels (N, V)
@@ -34,27 +34,25 @@ def label_embedding_loss(inputs: ObjectiveInputs, control: SoftTargetTransform |
         inputs: With an auxiliary head and a label embedding.
         control: Optional transform of the soft targets; training of the embedding is unchanged.
     """
-    rows, trained, objective, labels = inputs.rows, inputs.auxiliary_rows, inputs.objective, inputs.rows.labels
+    rows, aux_rows, objective, labels = inputs.rows, inputs.auxiliary_rows, inputs.objective, inputs.rows.labels
     assert inputs.auxiliary is not None
     logits = inputs.head(rows.hidden)  # (N, V)
-    heads = Heads.of(upcast(logits), upcast(inputs.auxiliary(trained.hidden.detach())), objective)
+    heads = Heads.of(upcast(logits), upcast(inputs.auxiliary(aux_rows.hidden.detach())), objective)
     dtype = heads.z1.dtype
-    values = row_values(inputs, heads, labels, trained.labels, control)
-    if rows.mixed is None or trained.mixed is None:
-        _observe(inputs, heads, trained.labels, values["learnable"])
+    values = row_values(inputs, heads, labels, aux_rows.labels, control)
+    if rows.mixed is None or aux_rows.mixed is None:
+        _observe(inputs, heads, aux_rows.labels, values["learnable"])
     else:
-        mixed, pairs = (replace(m, weight=m.weight.to(dtype)) for m in (rows.mixed, trained.mixed))
-        seconds = row_values(inputs, heads, mixed.second, pairs.second, control)
-        share = 1.0 if trained.weights is None else trained.weights
-        _observe(inputs, heads, pairs.first, values["learnable"] * pairs.weight * share)
-        _observe(inputs, heads, pairs.second, seconds["learnable"] * (1 - pairs.weight) * share)
-        first = {name: mixed.weight if inputs.rows_of(name) is rows else pairs.weight for name in values}
-        values = {name: mixture(value, seconds[name], first[name]) for name, value in values.items()}
+        mixed, aux_mixed = (replace(m, weight=m.weight.to(dtype)) for m in (rows.mixed, aux_rows.mixed))
+        seconds = row_values(inputs, heads, mixed.second, aux_mixed.second, control)
+        row_weights = 1.0 if aux_rows.weights is None else aux_rows.weights
+        _observe(inputs, heads, aux_mixed.first, values["learnable"] * aux_mixed.weight * row_weights)
+        _observe(inputs, heads, aux_mixed.second, seconds["learnable"] * (1 - aux_mixed.weight) * row_weights)
+        first_weight = {name: mixed.weight if inputs.rows_of(name) is rows else aux_mixed.weight for name in values}
+        values = {name: mixture(value, seconds[name], first_weight[name]) for name, value in values.items()}
         labels = mixed.heavier
 
-    weights = TermWeights.of(rows, objective, dtype, inputs.group)
-    owners = {name: inputs.rows_of(name) for name in values}
-    sums = {name: masked_sum(value, owners[name].mask, owners[name].weights) for name, value in values.items()}
+    weights, sums = TermWeights.of(rows, objective, dtype, inputs.group), inputs.sums_over_rows(values)
     terms = weights.weigh(sums, weights.embedding(sums["learnable"]), sums.get("hard_without_soft"))
     return LossOutput(
         loss=attach_zero_grads(torch.stack(list(terms.values())).sum(), *unused_parameters(inputs)),
@@ -94,7 +92,7 @@ class Heads:
 
 
 def row_values(
-    inputs: ObjectiveInputs, heads: Heads, labels: Tensor, trained: Tensor, control: SoftTargetTransform | None
+    inputs: ObjectiveInputs, heads: Heads, labels: Tensor, aux_labels: Tensor, control: SoftTargetTransform | None
 ) -> dict[str, Tensor]:
     """Return the terms in use, before their weights, as one value per row if the rows had these labels.
 
@@ -102,7 +100,7 @@ def row_values(
         inputs: With a label embedding.
         heads: Predictions of both heads.
         labels: int64, shape ``(N,)``.
-        trained: Labels of the rows that the auxiliary head and the label embedding learn from, shape ``(k,)``.
+        aux_labels: Labels of the rows that the auxiliary head and the label embedding learn from, shape ``(k,)``.
         control: See ``label_embedding_loss``.
 
     Returns:
@@ -111,8 +109,8 @@ def row_values(
     """
     objective, terms, embedding = inputs.objective, inputs.objective.terms, inputs.embedding
     assert embedding is not None
-    log_q = torch.log_softmax(upcast(embedding.rows(trained)), dim=1)  # (k, V)
-    learnable = is_correct(heads.z2, trained) & inputs.auxiliary_rows.mask
+    log_q = torch.log_softmax(upcast(embedding.rows(aux_labels)), dim=1)  # (k, V)
+    learnable = is_correct(heads.z2, aux_labels) & inputs.auxiliary_rows.mask
     values = {"learnable": learnable}
     if "hard" in terms:
         values["hard"] = cross_entropy(heads.log_p1, labels)
@@ -120,12 +118,12 @@ def row_values(
         q = log_q.exp() if inputs.sampled is None else torch.softmax(upcast(embedding.rows(labels).detach()), dim=1)
         values["soft"] = soft_cross_entropy(heads.log_p1_soft, q if control is None else control(q, labels))
     if "aux" in terms:
-        values["aux"] = cross_entropy(heads.log_p2, trained)
+        values["aux"] = cross_entropy(heads.log_p2, aux_labels)
     if "embedding" in terms:
         teacher = distillation_targets(heads.z2, objective.tau)
         values["embedding"] = torch.where(learnable, soft_cross_entropy(log_q, teacher), 0.0)
     if "cap" in terms:
-        values["cap"] = confidence_cap(heads.log_p2, trained, objective.alpha, objective.cap)
+        values["cap"] = confidence_cap(heads.log_p2, aux_labels, objective.alpha, objective.cap)
     if isinstance(embedding, RunningMeanLabelEmbedding):
         known = embedding.known[labels]
         if "soft" in terms:

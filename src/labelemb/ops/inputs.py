@@ -1,12 +1,13 @@
 """What every implementation of the objective takes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from labelemb.terms.embedding import LabelEmbedding
 from labelemb.terms.objective import Objective
-from labelemb.terms.reduction import Group
+from labelemb.terms.reduction import Group, masked_sum
 from labelemb.terms.rows import Rows
 
 HEAD_TERMS = ("hard", "soft")
@@ -44,3 +45,12 @@ class ObjectiveInputs:
     def rows_of(self, term: str) -> Rows:
         """Return the rows that a term is computed on."""
         return self.rows if term in (*HEAD_TERMS, "hard_without_soft") else self.auxiliary_rows
+
+    def sums_over_rows(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the sum of each term over the rows that it is computed on, scalars.
+
+        Args:
+            values: Term -> one value per row, shape ``(N,)``, or ``(k,)`` for k sampled rows.
+        """
+        owners = {name: self.rows_of(name) for name in values}
+        return {name: masked_sum(value, owners[name].mask, owners[name].weights) for name, value in values.items()}

@@ -15,6 +15,7 @@ from labelemb.errors import ShapeError
 from labelemb.ops.eager import attach_zero_grads, unused_parameters
 from labelemb.ops.inputs import ObjectiveInputs
 from labelemb.terms.collectives import copy_to_processes, locate, max_over_processes, sum_over_processes
+from labelemb.terms.objective import Objective
 from labelemb.terms.output import LossOutput
 from labelemb.terms.reduction import TermWeights, masked_sum, row_scale, total_weight, upcast
 from labelemb.terms.shard import LabelShard, is_dtensor
@@ -167,7 +168,7 @@ def _max(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _add_prediction(sums: SumsOverLabels, name: str, z: LocalLogits, labels: Tensor) -> None:
-    """Add what the cross entropy of logits with their labels, and the prediction, need."""
+    """Add what the cross entropy and the prediction need: the sum of exp, ``z[y]``, and the labels tied before y."""
     sums.add(name, z.exp().sum(1))
     sums.add(f"{name}[y]", z.pick(labels))
     sums.add(f"{name} ties", z.ties_before(labels))
@@ -186,65 +187,87 @@ def label_embedding_loss(inputs: ObjectiveInputs, shard: LabelShard, sample: boo
         shard: The labels of this process.
         sample: Whether to compute a sample of the labels only, where ``shard.sampled`` is below 1.
     """
-    rows, trained, objective, embedding = inputs.rows, inputs.auxiliary_rows, inputs.objective, inputs.embedding
-    terms = objective.terms
-    assert inputs.auxiliary is not None
-    assert embedding is not None
-    columns = Columns.of(shard, rows.labels, sample)
-    logits = columns.logits(inputs.head, copy_to_processes(rows.hidden, shard))  # (N, C)
-    second = columns.logits(inputs.auxiliary, trained.hidden.detach())  # (k, C) of k sampled rows, or (N, C)
-    rows_of_labels = [upcast(embedding.rows(trained.labels, columns.chosen))]
-    if inputs.sampled is not None and "soft" in terms:
-        rows_of_labels.append(upcast(embedding.rows(rows.labels, columns.chosen)).detach())
-    z1, z2, e, *others = LocalLogits.all([logits, second, *rows_of_labels], columns)
-    target = others[0] if others else e  # (N, C), where the soft term is in use
-
-    t, tau = objective.soft_temperature, objective.tau
-    local = SumsOverLabels(shard)
-    _add_prediction(local, "z1", z1, rows.labels)
-    _add_prediction(local, "z2", z2, trained.labels)
-    local.add("e", e.exp().sum(1))
-    if "soft" in terms:
-        if t != 1:
-            local.add("z1 / t", z1.exp(t).sum(1))
-        if others:
-            local.add("target", target.exp().sum(1))
-        local.add("q z1", (target.exp().detach() * z1.shifted).sum(1))
-    if "embedding" in terms:
-        teacher = z2.exp(tau).detach()
-        local.add("z2 / tau", teacher.sum(1))
-        local.add("teacher e", (teacher * e.shifted).sum(1))
-    s = local.reduce()
-    learnable = _is_correct(s, "z2") & trained.mask
-
-    row_values: dict[str, Tensor] = {}
-    if "hard" in terms:
-        row_values["hard"] = s["z1"].log() - s["z1[y]"]
-    if "soft" in terms:
-        mass = s["target" if others else "e"].detach()
-        row_values["soft"] = s["z1" if t == 1 else "z1 / t"].log() - s["q z1"] / (t * mass)
-    log_p2 = s["z2[y]"] - s["z2"].log()
-    if "aux" in terms:
-        row_values["aux"] = -log_p2
-    if "embedding" in terms:
-        distilled = s["e"].log() - s["teacher e"] / s["z2 / tau"].detach()
-        row_values["embedding"] = torch.where(learnable, distilled, 0.0)
-    if "cap" in terms:
-        excess = log_p2.exp() - objective.alpha
-        row_values["cap"] = excess.relu() if objective.cap == "hinge" else excess.abs()
-
-    owners = {name: inputs.rows_of(name) for name in row_values}
-    sums = {name: masked_sum(value, owners[name].mask, owners[name].weights) for name, value in row_values.items()}
+    rows, aux_rows, objective = inputs.rows, inputs.auxiliary_rows, inputs.objective
+    logits, over_labels = _sums_over_labels(inputs, Columns.of(shard, rows.labels, sample))
+    learnable = _is_correct(over_labels, "z2") & aux_rows.mask
+    sums = inputs.sums_over_rows(_row_values(objective, over_labels, learnable))
     weights = TermWeights.of(rows, objective, logits.dtype, inputs.group)
-    values = weights.weigh(sums, weights.embedding(total_weight(learnable, trained.weights)))
+    terms = weights.weigh(sums, weights.embedding(total_weight(learnable, aux_rows.weights)))
     return LossOutput(
-        loss=attach_zero_grads(torch.stack(list(values.values())).sum(), *unused_parameters(inputs)),
-        terms={name: value.detach() for name, value in values.items()},
-        correct=(_is_correct(s, "z1") & rows.mask).sum(),
+        loss=attach_zero_grads(torch.stack(list(terms.values())).sum(), *unused_parameters(inputs)),
+        terms={name: value.detach() for name, value in terms.items()},
+        correct=(_is_correct(over_labels, "z1") & rows.mask).sum(),
         count=rows.mask.sum(),
         logits=logits.detach(),
         weights=objective.weights,
     )
+
+
+def _sums_over_labels(inputs: ObjectiveInputs, columns: Columns) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the head's logits of the columns, ``(N, C)``, and the sums over all labels that the terms need.
+
+    Each logit is taken minus the largest of its row. By name, with one value per row:
+        z1, z2, e: sum of exp(logit), of the head, the auxiliary head and the label embedding.
+        z1[y], z2[y], "z1 ties", "z2 ties": see ``_add_prediction``.
+        z1 / t, z2 / tau: sum of exp(logit / temperature), for the soft term and the embedding term.
+        target: sum of exp(e) of all rows where the embedding learns from a sample of them, else the same as e.
+        target z1: sum of exp(e) * z1.
+        teacher e: sum of exp(z2 / tau) * e.
+    """
+    rows, aux_rows, objective, embedding = inputs.rows, inputs.auxiliary_rows, inputs.objective, inputs.embedding
+    terms, t = objective.terms, objective.soft_temperature
+    assert inputs.auxiliary is not None
+    assert embedding is not None
+    logits = columns.logits(inputs.head, copy_to_processes(rows.hidden, columns.shard))  # (N, C)
+    aux_logits = columns.logits(inputs.auxiliary, aux_rows.hidden.detach())  # (k, C) of k sampled rows, or (N, C)
+    embedded = [upcast(embedding.rows(aux_rows.labels, columns.chosen))]
+    if inputs.sampled is not None and "soft" in terms:
+        embedded.append(upcast(embedding.rows(rows.labels, columns.chosen)).detach())
+    z1, z2, e, *of_all_rows = LocalLogits.all([logits, aux_logits, *embedded], columns)
+
+    local = SumsOverLabels(columns.shard)
+    _add_prediction(local, "z1", z1, rows.labels)
+    _add_prediction(local, "z2", z2, aux_rows.labels)
+    local.add("e", e.exp().sum(1))
+    if "soft" in terms:
+        target = of_all_rows[0] if of_all_rows else e
+        if t != 1:
+            local.add("z1 / t", z1.exp(t).sum(1))
+        if of_all_rows:
+            local.add("target", target.exp().sum(1))
+        local.add("target z1", (target.exp().detach() * z1.shifted).sum(1))
+    if "embedding" in terms:
+        teacher = z2.exp(objective.tau).detach()
+        local.add("z2 / tau", teacher.sum(1))
+        local.add("teacher e", (teacher * e.shifted).sum(1))
+    sums = local.reduce()
+    return logits, {"z1 / t": sums["z1"], "target": sums["e"]} | sums
+
+
+def _row_values(objective: Objective, sums: dict[str, Tensor], learnable: Tensor) -> dict[str, Tensor]:
+    """Return the terms in use, before their weights, as one value per row.
+
+    Args:
+        objective: The terms and their options.
+        sums: Those of ``_sums_over_labels``.
+        learnable: bool, whether the auxiliary head predicts the label of a row that counts.
+    """
+    terms, t = objective.terms, objective.soft_temperature
+    values: dict[str, Tensor] = {}
+    if "hard" in terms:
+        values["hard"] = sums["z1"].log() - sums["z1[y]"]
+    if "soft" in terms:
+        values["soft"] = sums["z1 / t"].log() - sums["target z1"] / (t * sums["target"].detach())
+    log_p2 = sums["z2[y]"] - sums["z2"].log()
+    if "aux" in terms:
+        values["aux"] = -log_p2
+    if "embedding" in terms:
+        distilled = sums["e"].log() - sums["teacher e"] / sums["z2 / tau"].detach()
+        values["embedding"] = torch.where(learnable, distilled, 0.0)
+    if "cap" in terms:
+        excess = log_p2.exp() - objective.alpha
+        values["cap"] = excess.relu() if objective.cap == "hinge" else excess.abs()
+    return values
 
 
 def soft_target_loss(
