@@ -12,6 +12,7 @@ from labelemb.losses.base import Loss
 from labelemb.losses.cross_entropy import LinearCrossEntropyLoss
 from labelemb.losses.head_search import bypassed, check_logits_unchanged, find_head, gather_parameters
 from labelemb.terms.output import LossOutput
+from labelemb.terms.reduction import upcast
 
 Hidden = Callable[..., Tensor]
 
@@ -115,16 +116,29 @@ class LossModel(nn.Module):
         if labels is None:
             hint = "Call eval() to predict; check that the data collator keeps the labels"
             raise ConfigError("labels", "a tensor of class labels in training mode", None, hint)
+        output = self._compute(self.loss, args, kwargs, labels, num_items_in_batch, index)
+        if not torch.compiler.is_compiling():
+            self.last_output = output
+        found = {"loss": output.loss}
+        return found if output.logits is None else found | {"logits": output.logits}
+
+    def _compute(
+        self,
+        loss: Loss,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        labels: Tensor,
+        num_items_in_batch: Tensor | float | None = None,
+        index: Tensor | None = None,
+    ) -> LossOutput:
+        """Run the model without its head, then a loss on the hidden states."""
         hidden = self._hidden_states(args, kwargs, labels)
         if self.shift_labels:
             hidden, labels = hidden[..., :-1, :], labels[..., 1:]
         head = self.head
         gather_parameters(head)
-        output = self.loss(hidden, head, labels, num_items_in_batch=num_items_in_batch, index=index)
-        if not torch.compiler.is_compiling():
-            self.last_output = output
-        found = {"loss": output.loss}
-        return found if output.logits is None else found | {"logits": output.logits}
+        output: LossOutput = loss(hidden, head, labels, num_items_in_batch=num_items_in_batch, index=index)
+        return output
 
     def _hidden_states(self, args: tuple[Any, ...], kwargs: dict[str, Any], labels: Tensor) -> Tensor:
         if self._hidden is not None:
@@ -141,14 +155,9 @@ class LossModel(nn.Module):
 
     def _evaluate_shard(self, args: tuple[Any, ...], kwargs: dict[str, Any], labels: Tensor) -> dict[str, Any]:
         """Return plain cross entropy over the labels of all processes, and the logits of this one's."""
-        hidden = self._hidden_states(args, kwargs, labels)
-        if self.shift_labels:
-            hidden, labels = hidden[..., :-1, :], labels[..., 1:]
         group, shard = self.loss.process_group, self.loss.shard
         plain = LinearCrossEntropyLoss(self.loss.ignore_index, process_group=group, shard=shard).eval()
-        head = self.head
-        gather_parameters(head)
-        output = plain(hidden, head, labels)
+        output = self._compute(plain, args, kwargs, labels)
         return {"loss": output.loss, "logits": output.logits}
 
     def _evaluate(self, args: tuple[Any, ...], kwargs: dict[str, Any], labels: Tensor | None) -> dict[str, Any]:
@@ -161,8 +170,7 @@ class LossModel(nn.Module):
         logits = found["logits"]
         if self.shift_labels:
             logits, labels = logits[..., :-1, :], labels[..., 1:]
-        flat = logits.reshape(-1, logits.shape[-1])
-        flat = flat if flat.dtype == torch.float64 else flat.float()
+        flat = upcast(logits.reshape(-1, logits.shape[-1]))
         return {"loss": F.cross_entropy(flat, labels.reshape(-1), ignore_index=self.loss.ignore_index), **found}
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import Trainer
 
 from labelemb.errors import ConfigError
-from labelemb.integrations.transformers.trainer import LabelEmbeddingMixin
+from labelemb.integrations.transformers.trainer import LabelEmbeddingMixin, label_names_of
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.loss_model import LossModel
 from labelemb.runs.folder import RunFolder
@@ -71,20 +71,18 @@ def record_run(
     logits, labels = _predict(trainer, test_dataset)
     if not trainer.is_world_process_zero():
         return run
-    config = getattr(model.model if isinstance(model, LossModel) else model, "config", None)
+    bare = model.model if isinstance(model, LossModel) else model
     digest = hashlib.sha256(labels.numpy().tobytes()).hexdigest()[:16]
-    names = label_names if label_names is not None else _label_names(config, logits.shape[1])
+    names = label_names if label_names is not None else label_names_of(bare, logits.shape[1])
     checked_logits("test", (logits, labels), names)  # before a folder is made
-    settings = _settings(trainer, config)
+    settings = _settings(trainer, getattr(bare, "config", None))
     recorder = Recorder(out, experiment, run.path.parent.name, number, settings, digest, names)
     with recorder.run.locked():
-        lines = evaluations(trainer.state.log_history)
-        recorder.replace([])
-        position = {"epoch": max(1, math.ceil(trainer.state.epoch or 1)), "step": trainer.state.global_step}
-        last = lines.pop() if lines and lines[-1]["step"] >= position["step"] else {}
-        for line in lines:
-            recorder.log(**_metrics(line))
-        recorder.log(**_metrics({**last, **position}), logits={"test": (logits, labels)})
+        recorder.replace([])  # of an unfinished recording
+        *earlier, last = _evaluations(trainer)
+        for line in earlier:
+            recorder.log(**line)
+        recorder.log(**last, logits={"test": (logits, labels)})
         embedding = getattr(getattr(model, "loss", None), "embedding", None)
         if isinstance(embedding, LabelEmbedding):
             recorder.save_label_embedding(embedding)
@@ -113,11 +111,6 @@ def _predict(trainer: Trainer, test_dataset: Any) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.asarray(logits, dtype=np.float32)), torch.from_numpy(labels.astype(np.int64))
 
 
-def _label_names(config: Any, count: int) -> list[str] | None:
-    names = getattr(config, "id2label", None) or {}
-    return [str(names[number]) for number in range(count)] if set(names) == set(range(count)) else None
-
-
 def _settings(trainer: Trainer, config: Any) -> dict[str, Any]:
     """Return the options that the report shows."""
     args = trainer.args
@@ -133,7 +126,19 @@ def _settings(trainer: Trainer, config: Any) -> dict[str, Any]:
     }
 
 
-def _metrics(line: dict[str, Any]) -> dict[str, Any]:
-    """Return what ``Recorder.log`` takes of an evaluation."""
-    kept = {name: value for name, value in line.items() if name.startswith(("valid_", "test_"))}
-    return {"epoch": line["epoch"], "step": line["step"], **kept}
+def _evaluations(trainer: Trainer) -> list[dict[str, Any]]:
+    """Return the evaluations during training as ``Recorder.log`` takes them; the last one is that of the last step.
+
+    The line of the last step has no metrics where ``Trainer`` did not evaluate then.
+    """
+    lines: list[dict[str, Any]] = [*evaluations(trainer.state.log_history)]
+    end = {"epoch": max(1, math.ceil(trainer.state.epoch or 1)), "step": trainer.state.global_step}
+    last = lines.pop() if lines and lines[-1]["step"] >= end["step"] else {}
+    return [
+        {
+            name: value
+            for name, value in line.items()
+            if name in ("epoch", "step") or name.startswith(("valid_", "test_"))
+        }
+        for line in [*lines, last | end]
+    ]

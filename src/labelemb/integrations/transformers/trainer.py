@@ -1,6 +1,7 @@
 """``LabelEmbeddingTrainer`` and the mixin for other subclasses of ``Trainer``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ class LabelEmbeddingMixin:
         _check_arguments(model, arguments, kwargs)
         if objective is not None and (loss is not None or isinstance(model, LossModel)):
             raise ConfigError("objective", "None beside a loss", type(objective).__name__, "Give it to the loss")
-        self._loss_lr = loss_lr
+        self._loss_lr, self._attached = loss_lr, False
         self._objective_of = None
         if objective is not None and not isinstance(objective, Objective):
             self._objective_of, objective = objective, objective(1)  # the number of steps is known once training starts
@@ -117,7 +118,7 @@ class LabelEmbeddingMixin:
         """Create the optimizer of ``Trainer`` and attach the loss to it."""
         made = self.optimizer is None
         optimizer: Optimizer = super().create_optimizer(model)
-        if made or not getattr(self, "_attached", False):
+        if made or not self._attached:
             self._loss.attach(optimizer, self._loss_lr)
             self._attached = True
         return optimizer
@@ -142,11 +143,26 @@ class LabelEmbeddingMixin:
         super().log(logs, *args, **kwargs)
 
     @property
+    def _loss_model(self) -> LossModel:
+        """The model and its loss, without DistributedDataParallel and the like."""
+        unwrapped: LossModel = self.accelerator.unwrap_model(self.model)
+        return unwrapped
+
+    @property
     def _loss(self) -> Loss:
-        return self.accelerator.unwrap_model(self.model).loss
+        return self._loss_model.loss
+
+    @contextmanager
+    def _bare_model(self) -> Iterator[None]:
+        """Hand the bare model to methods of ``Trainer`` that read, save or load ``self.model``."""
+        outer, self.model = self.model, self._loss_model.model
+        try:
+            yield
+        finally:
+            self.model = outer
 
     def _record_terms(self) -> None:
-        output = self.accelerator.unwrap_model(self.model).last_output
+        output = self._loss_model.last_output
         if output is None:
             return
         accumulation = self.current_gradient_accumulation_steps
@@ -156,29 +172,22 @@ class LabelEmbeddingMixin:
 
     def _set_signature_columns_if_needed(self) -> None:
         """Keep the columns that the bare model takes."""
-        wrapper, self.model = self.model, self.accelerator.unwrap_model(self.model).model
-        try:
+        with self._bare_model():
             super()._set_signature_columns_if_needed()
-        finally:
-            self.model = wrapper
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        """Save a checkpoint; all processes call it, so that what the loss has summed up on each comes together."""
+        """All-reduce the state of the loss, then save a checkpoint; ``Trainer`` calls it on all processes."""
         self._loss.sync()
         super()._save_checkpoint(*args, **kwargs)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         """Save the bare model as ``Trainer`` does, and beside it the loss."""
         folder = Path(output_dir if output_dir is not None else self.args.output_dir)
-        wrapper: LossModel = self.accelerator.unwrap_model(self.model)
-        outer, self.model = self.model, wrapper.model
         bare = None if state_dict is None else _without_prefix(state_dict, "model.")
-        try:
+        with self._bare_model():
             super()._save(str(folder), bare)
-        finally:
-            self.model = outer
         if self.args.should_save:
-            _save_loss(wrapper, folder)
+            _save_loss(self._loss_model, folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         """Restore the bare model and the loss of a checkpoint."""
@@ -188,13 +197,9 @@ class LabelEmbeddingMixin:
 
     def _load_best_model(self) -> None:
         """Restore model and loss of the best checkpoint."""
-        wrapper: LossModel = self.accelerator.unwrap_model(self.model)
-        outer, self.model = self.model, wrapper.model
-        try:
+        with self._bare_model():
             super()._load_best_model()
-        finally:
-            self.model = outer
-        _load_loss(wrapper.loss, Path(self.state.best_model_checkpoint))
+        _load_loss(self._loss, Path(self.state.best_model_checkpoint))
 
 
 class LabelEmbeddingTrainer(LabelEmbeddingMixin, Trainer):
@@ -226,8 +231,7 @@ class LabelEmbeddingTrainer(LabelEmbeddingMixin, Trainer):
 
     def export(self) -> nn.Module:
         """Return the bare model, for ``save_pretrained`` or inference."""
-        exported: nn.Module = self.accelerator.unwrap_model(self.model).export()
-        return exported
+        return self._loss_model.export()
 
 
 def _check_arguments(model: object, arguments: Any, kwargs: dict[str, Any]) -> None:
@@ -260,6 +264,12 @@ def _wrap(
     return TrainerLossModel(model, loss, head=head)
 
 
+def label_names_of(model: nn.Module, num_labels: int) -> list[str] | None:
+    """Return the label names in a model's config (``id2label``), or None if they are not one per label."""
+    names = getattr(getattr(model, "config", None), "id2label", None) or {}
+    return [str(names[number]) for number in range(num_labels)] if set(names) == set(range(num_labels)) else None
+
+
 def _without_prefix(state_dict: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in state_dict.items() if name.startswith(prefix)}
 
@@ -271,9 +281,7 @@ def _save_loss(wrapper: LossModel, folder: Path) -> None:
         write_atomically(folder / LOSS_FILE, lambda file: file.write(content))
     embedding = getattr(wrapper.loss, "embedding", None)
     if isinstance(embedding, LabelEmbedding):
-        id2label = getattr(getattr(wrapper.model, "config", None), "id2label", None) or {}
-        names = [str(id2label[number]) for number in range(len(id2label))]
-        embedding.save(folder / LABELS_FILE, names if len(names) == embedding.num_labels else None)
+        embedding.save(folder / LABELS_FILE, label_names_of(wrapper.model, embedding.num_labels))
 
 
 def _load_loss(loss: Loss, folder: Path) -> None:
