@@ -8,12 +8,11 @@ from torch import Tensor
 from labelemb.functional import is_correct
 from labelemb.losses.method import LossContext, Method, MethodOptions
 from labelemb.losses.row_loss import SoftTargetLoss, check_weight
-from labelemb.terms.rank_local import PendingState
-from labelemb.terms.reduction import global_sum
+from labelemb.terms.label_means import LabelMeans
 from labelemb.terms.rows import Rows
 
 
-class OnlineLabelSmoothingLoss(SoftTargetLoss):
+class OnlineLabelSmoothingLoss(LabelMeans, SoftTargetLoss):
     """OLS: ``hard_weight * H(onehot(y), p) + (1 - hard_weight) * H(S[y], p)``, means over rows.
 
     S[y] is the mean of p over the training examples of label y that were classified correctly during the previous
@@ -37,8 +36,6 @@ class OnlineLabelSmoothingLoss(SoftTargetLoss):
     """
 
     soft: Tensor
-    sums: Tensor
-    counts: Tensor
 
     def __init__(
         self, num_labels: int, hard_weight: float = 0.5, ignore_index: int = -100, validate_args: bool | None = None
@@ -47,10 +44,7 @@ class OnlineLabelSmoothingLoss(SoftTargetLoss):
         check_weight("hard_weight", hard_weight)
         self.hard_weight = hard_weight
         self.register_buffer("soft", torch.zeros(num_labels, num_labels))
-        # Sums over the correct examples of this epoch: all ranks up to the last sync, and this rank since then.
-        self.register_buffer("sums", torch.zeros(num_labels, num_labels))
-        self.register_buffer("counts", torch.zeros(num_labels))
-        self.new_sums, self.new_counts = PendingState(num_labels, num_labels), PendingState(num_labels)
+        self._start_sums(num_labels)
 
     def soft_targets(self, rows: Rows, like: Tensor) -> Tensor:
         """Return S[y], shape ``(N, V)``."""
@@ -58,24 +52,16 @@ class OnlineLabelSmoothingLoss(SoftTargetLoss):
 
     def observe(self, log_p: Tensor, rows: Rows) -> None:
         """Add the correct predictions to the sums of their labels."""
-        sums, counts = self.new_sums.value, self.new_counts.value
-        correct = (is_correct(log_p, rows.labels) & rows.mask).to(counts.dtype)
-        p = torch.where(correct[:, None] > 0, log_p.exp().to(sums.dtype), 0.0)
-        sums.index_add_(0, rows.labels, p)
-        counts.index_add_(0, rows.labels, correct)
+        self._add_predictions(log_p.exp(), rows.labels, is_correct(log_p, rows.labels) & rows.mask)
 
     def sync(self) -> None:
         """All-reduce the sums of all ranks since the last sync."""
-        for total, new in ((self.sums, self.new_sums.value), (self.counts, self.new_counts.value)):
-            total += global_sum(new)
-            new.zero_()
+        self._sync_sums()
 
     def epoch_end(self) -> None:
         """Compute S from the finished epoch and reset the sums."""
-        self.sync()
-        self.soft.copy_(self.sums / self.counts.clamp(min=1)[:, None])
-        self.sums.zero_()
-        self.counts.zero_()
+        means, _ = self._end_sums()
+        self.soft.copy_(means)
 
     def extra_repr(self) -> str:
         """Return the arguments for ``repr``."""
