@@ -49,6 +49,7 @@ class FitSettings:
             evaluation.
         gradient_accumulation_steps: Micro-batches per optimizer step.
         best: Criteria of the checkpoints to keep.
+        sharding: How several processes share the weights, see ``labelemb.training.parallel``.
         patience: Stop after this many evaluations without a better value of the first criterion; None: never.
     """
 

@@ -22,6 +22,8 @@ class LabelConfusionLoss(RowLoss):
     Source: Guo, Han, Han, Huang, Lu 2021, Label Confusion Learning to Enhance Text Classification Models, AAAI 35,
     arXiv 2012.04987, equations 4 to 6.
 
+    The loss has parameters: train them (``attach``). Terms: "confusion".
+
     Args:
         hidden_size: Size D of the hidden state.
         num_labels: Number of labels V.
@@ -29,9 +31,6 @@ class LabelConfusionLoss(RowLoss):
         code_size: Size of a label's code.
         ignore_index: Target value to ignore, as in ``nn.CrossEntropyLoss``.
         validate_args: See ``RowLoss``.
-
-    The loss has parameters: give them to the optimizer, without weight decay. The output's ``terms`` has
-    ``confusion``.
 
     Raises:
         ConfigError: A size or ``alpha`` is out of range.

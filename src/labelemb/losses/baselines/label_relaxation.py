@@ -17,13 +17,13 @@ class LabelRelaxationLoss(RowLoss):
     0 where ``p[y] >= 1 - alpha``, else ``KL(t || p)`` with ``t[y] = 1 - alpha`` and the rest distributed as p does.
     Source: Lienen, Huellermeier 2021, From Label Smoothing to Label Relaxation, AAAI 35, equations 6 to 8.
 
+    Terms: "relaxed".
+
     Args:
         num_labels: Number of labels V, at least 2.
         alpha: Probability mass that the target may give to other labels, above 0 and below 1.
         ignore_index: Target value to ignore, as in ``nn.CrossEntropyLoss``.
         validate_args: See ``RowLoss``.
-
-    The output's ``terms`` has ``relaxed``.
 
     Raises:
         ConfigError: ``num_labels`` or ``alpha`` is out of range.

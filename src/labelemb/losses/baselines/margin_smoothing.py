@@ -19,13 +19,13 @@ class MarginSmoothingLoss(RowLoss):
     Source: Liu, Ben Ayed, Galdran, Dolz 2022, The Devil is in the Margin: Margin-based Label Smoothing for Network
     Calibration, CVPR, arXiv 2111.15430, equation 6.
 
+    Terms: "hard", "margin".
+
     Args:
         margin: Distance to the largest logit that costs nothing, >= 0.
         weight: Weight of the penalty, >= 0.
         ignore_index: Target value to ignore, as in ``nn.CrossEntropyLoss``.
         validate_args: See ``RowLoss``.
-
-    The output's ``terms`` has ``hard`` and ``margin``.
 
     Raises:
         ConfigError: ``margin`` or ``weight`` is out of range.

@@ -21,14 +21,14 @@ class MaxSupLoss(EpochCount, RowLoss):
     Source: Zhou et al. 2025, MaxSup: Overcoming Representation Collapse in Label Smoothing, arXiv 2502.15798, and its
     code for the schedule.
 
+    Terms: "hard", "suppression".
+
     Args:
         weight: Weight of the suppression in the first epoch, >= 0.
         final_weight: Weight that the schedule approaches; None: ``weight``, no schedule.
         epochs: Epochs of the run, needed with ``final_weight``; call ``epoch_end()`` after each.
         ignore_index: Target value to ignore, as in ``nn.CrossEntropyLoss``.
         validate_args: See ``RowLoss``.
-
-    The output's ``terms`` has ``hard`` and ``suppression``.
 
     Raises:
         ConfigError: An argument is out of range, or ``final_weight`` is given without ``epochs``.

@@ -20,6 +20,8 @@ class TfKDLoss(RowLoss):
     gradient, as in Hinton, Vinyals, Dean 2015 (arXiv 1503.02531); the paper has no factor, and its code softens the
     teacher only and multiplies by a constant chosen per model.
 
+    Terms: "hard", "teacher".
+
     Args:
         num_labels: Number of labels V, at least 2.
         weight: Weight of the teacher, 0 to 1.
@@ -27,8 +29,6 @@ class TfKDLoss(RowLoss):
         confidence: The teacher's probability of the label, above 0 and below 1.
         ignore_index: Target value to ignore, as in ``nn.CrossEntropyLoss``.
         validate_args: See ``RowLoss``.
-
-    The output's ``terms`` has ``hard`` and ``teacher``.
 
     Raises:
         ConfigError: An argument is out of range.
