@@ -9,7 +9,8 @@ from labelemb.report.charts.style import truncate
 from labelemb.report.comparison import MISSING, format_p
 from labelemb.report.corpora import GroupSentences, ScoreComparison, compare_runs, compare_scores, shared_seeds
 from labelemb.report.methods import method_title
-from labelemb.stats.text import score_of
+from labelemb.report.metric import Metric
+from labelemb.stats.text import CorpusComparison, score_of
 
 _MOST_CHANGED = 12
 _LONGEST = 160  # characters of an output line
@@ -66,6 +67,19 @@ def _paired(reference: GroupSentences, other: GroupSentences) -> list[dict[str, 
     if not scores:
         return []
     names = method_title(reference.method), method_title(other.method)
+    return [
+        _score_table(scores, names),
+        _run_table(compare_runs(reference, other, scores[0].metric), names, scores[0].metric),
+        _changed(reference, other, names, scores[0]),
+    ]
+
+
+def _score_table(scores: Sequence[ScoreComparison], names: tuple[str, str]) -> dict[str, Any]:
+    """Return a row for each score, over all runs."""
+    header = [
+        *("score", *names, "difference", "over seeds and sentences", "over sentences"),
+        *("p, bootstrap", "p, randomization"),
+    ]
     rows = [
         [
             found.metric.title,
@@ -79,37 +93,34 @@ def _paired(reference: GroupSentences, other: GroupSentences) -> list[dict[str, 
         ]
         for found in scores
     ]
-    header = [
-        *("score", *names, "difference", "over seeds and sentences", "over sentences"),
-        *("p, bootstrap", "p, randomization"),
-    ]
-    metric = scores[0].metric
-    runs = [
+    return {
+        "title": f"Scores of the test text, {names[1]} against {names[0]}",
+        "cells": [header, *rows],
+        "note": "The interval over seeds and sentences speaks of the methods. The interval over sentences and both "
+        f"p-values (paired bootstrap, approximate randomization) speak of these {len(scores[0].seeds)} pairs of "
+        "trained networks: other seeds may decide otherwise.",
+    }
+
+
+def _run_table(runs: Sequence[tuple[int, CorpusComparison]], names: tuple[str, str], metric: Metric) -> dict[str, Any]:
+    """Return a row for each pair of runs, by one score."""
+    header = ["seed", *names, "difference (95 % over sentences)", "p, bootstrap", "p, randomization"]
+    rows = [
         [
             str(seed),
-            f"{one.reference:.2f}",
-            f"{one.other:.2f}",
-            f"{one.difference:.2f} ({one.low:.2f} to {one.high:.2f})",
-            format_p(one.p_bootstrap),
-            format_p(one.p_randomization),
+            f"{run.reference:.2f}",
+            f"{run.other:.2f}",
+            f"{run.difference:.2f} ({run.low:.2f} to {run.high:.2f})",
+            format_p(run.p_bootstrap),
+            format_p(run.p_randomization),
         ]
-        for seed, one in compare_runs(reference, other, metric)
+        for seed, run in runs
     ]
-    return [
-        {
-            "title": f"Scores of the test text, {names[1]} against {names[0]}",
-            "cells": [header, *rows],
-            "note": "The interval over seeds and sentences speaks of the methods. The interval over sentences and both "
-            f"p-values (paired bootstrap, approximate randomization) speak of these {len(scores[0].seeds)} pairs of "
-            "trained networks: other seeds may decide otherwise.",
-        },
-        {
-            "title": f"{names[1]} against {names[0]}, pair by pair, {metric.name}",
-            "cells": [["seed", *names, "difference (95 % over sentences)", "p, bootstrap", "p, randomization"], *runs],
-            "note": "Each pair of networks on the same sentences.",
-        },
-        _changed(reference, other, names, scores[0]),
-    ]
+    return {
+        "title": f"{names[1]} against {names[0]}, pair by pair, {metric.name}",
+        "cells": [header, *rows],
+        "note": "Each pair of networks on the same sentences.",
+    }
 
 
 def _changed(

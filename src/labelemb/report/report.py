@@ -99,45 +99,57 @@ def make_report(
     if judgements.groups:
         experiments = with_severity(experiments, judgements.groups)
     people = agreement_by_method(experiments, judgements.human, judgements.groups) if judgements.human else {}
-    views, more = label_views([group for each in experiments for group in each.groups.values()], labels)
-    warnings += [*more, *(note for each in experiments for note in sequential_notes(each))]
-    lines = agreement_sentences(people)
-    said = "".join(f"\n{line}\n" for line in lines)
-    text = text_table(experiments, warnings, reference, alike) + said
-    tables = {
-        "table.txt": text,
-        "table.md": markdown_table(experiments, warnings, reference, alike) + said,
-        "table.csv": csv_table(experiments),
-        "pairs.md": pairs_markdown(experiments),
-        "pairs.tex": pairs_latex(experiments),
-    }
-    tables = {name: escape_control(content) for name, content in tables.items() if content}
+    people_lines = agreement_sentences(people)
+    views, view_warnings = label_views([group for each in experiments for group in each.groups.values()], labels)
+    warnings += [*view_warnings, *(note for each in experiments for note in sequential_notes(each))]
+    tables = _tables(experiments, warnings, reference, alike, people_lines)
+
     methods = list(dict.fromkeys(method for each in experiments for method in each.groups))
     palette = Palette(methods)
     intervals = interval_panels(compare_all(experiments, reference), palette, alike)
     contents = [_content(each, views, order, palette, reference, alike, intervals) for each in experiments]
     contents = [_with_people(content, people.get(content.experiment.name, {})) for content in contents]
-    command = _command(sources, out, labels, order, reference, alike) + _judged(judgements)
-    colors = [palette.color(method) for method in methods]
     together = profile_experiments(experiments, reference)
-    several = several_panels(together, palette) if together else []
-    sentences = several_lines(experiments, reference)
-    shared = [panel for panel in intervals if not panel.experiment]
     page = PageContent(
-        contents, methods, colors, warnings, command, reference, sentences, several, shared, alike, lines
+        experiments=contents,
+        methods=methods,
+        colors=[palette.color(method) for method in methods],
+        warnings=warnings,
+        command=_command(sources, out, labels, order, reference, alike) + _judged(judgements),
+        reference=reference,
+        sentences=several_lines(experiments, reference),
+        several=several_panels(together, palette) if together else [],
+        intervals=[panel for panel in intervals if not panel.experiment],
+        alike=alike,
+        people=people_lines,
     )
+
     for name, content in tables.items():
         write_text(out / name, content)
-    panels = [*shared, *several, *(panel for each in contents for panel in _panels(each))]
-    figures = [
-        path
-        for panel in panels
-        for choice in panel.choices
-        if choice.has_files
-        for path in save_chart(choice.chart, choice.svg, out)
-    ]
+    panels = [*page.intervals, *page.several, *(panel for each in contents for panel in _panels(each))]
+    choices = [choice for panel in panels for choice in panel.choices if choice.has_files]
+    figures = [path for choice in choices for path in save_chart(choice.chart, choice.svg, out)]
     write_page(page, out / "report.html")
-    return Report(text, out / "report.html", tuple(out / name for name in tables), tuple(figures))
+    return Report(tables["table.txt"], out / "report.html", tuple(out / name for name in tables), tuple(figures))
+
+
+def _tables(
+    experiments: Sequence[Experiment],
+    warnings: Sequence[str],
+    reference: str | None,
+    alike: float | None,
+    people_lines: Sequence[str],
+) -> dict[str, str]:
+    """Return name -> content of the files with tables, without control characters; none that is empty."""
+    people = "".join(f"\n{line}\n" for line in people_lines)
+    tables = {
+        "table.txt": text_table(experiments, warnings, reference, alike) + people,
+        "table.md": markdown_table(experiments, warnings, reference, alike) + people,
+        "table.csv": csv_table(experiments),
+        "pairs.md": pairs_markdown(experiments),
+        "pairs.tex": pairs_latex(experiments),
+    }
+    return {name: escape_control(content) for name, content in tables.items() if content}
 
 
 def _content(
