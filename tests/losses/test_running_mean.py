@@ -27,6 +27,15 @@ OBJECTIVE = Objective(
 )
 
 
+def test_nan_of_a_row_that_does_not_count_stays_out_of_the_mean() -> None:
+    """As after an overflow in fp16, where the GradScaler skips the step."""
+    embedding = RunningMeanLabelEmbedding(2)
+    predictions = torch.tensor([[0.75, 0.25], [torch.nan, torch.nan]])
+    embedding.observe(predictions, torch.tensor([0, 0]), torch.tensor([1.0, 0.0]))
+    embedding.end_epoch()
+    torch.testing.assert_close(embedding.soft_labels()[0], predictions[0])
+
+
 class Case:
     """A loss in float64 whose auxiliary head is right on about half of the rows, and never on label 4."""
 
