@@ -1,4 +1,4 @@
-"""Errors that name the argument, what was expected, what was given and, where there is one, the remedy."""
+"""Errors that name the argument, the expected and the given value, and the remedy if there is one."""
 
 import math
 import re
@@ -135,7 +135,7 @@ class Choices:
         self.expect(value in known, argument, " or ".join(map(str, known)), repr(value))
 
     def expect_numbers(self, values: Mapping[str, object]) -> None:
-        """Add an error for each number that is not finite or too large for an index, whatever it is for."""
+        """Add an error for each number that is not finite or too large for an index."""
         for name, value in values.items():
             if isinstance(value, float):
                 self.expect(math.isfinite(value), name, "a finite number", value)

@@ -42,9 +42,9 @@ ROOT = Path(__file__).parents[2]
         ("train digits --seed 1 --seeds 3", "seed: give --seed N .* or --seeds N"),
         ("train digits --jobs 0", "jobs: expected a whole number >= 1, got 0"),
         ("train digits --shard 3/2", "shard: expected I/N with I from 1 to N, such as 2/8, got '3/2'"),
-        ("train digits --gpus 1", "gpus: expected --engine ray beside it, got 1"),
+        ("train digits --gpus 1", "gpus: expected --engine ray as well, got 1"),
         ("train digits --engine slurm", "engine: expected local or ray, got 'slurm'"),
-        ("compare digits --shard 1/2 --seeds auto --within 1", "shard: expected a number of --seeds beside it"),
+        ("compare digits --shard 1/2 --seeds auto --within 1", "shard: expected a number of --seeds instead of auto"),
         ("train digits --tracker nonesuch", "tracker: expected none.* got 'nonesuch'. Accelerate supports"),
         ("train mnist-mlp --data /nonexistent", "data: expected a folder with train-images"),
         (

@@ -289,7 +289,7 @@ def test_an_objective_by_the_number_of_steps(tmp_path: Path) -> None:
     assert decreasing.label_embedding.soft_labels().shape == (LABELS, LABELS)
     fixed = trainer(Objective(tau=1.0))
     assert fixed.model.loss.objective.tau == 1.0
-    with pytest.raises(ConfigError, match="objective: expected None beside a loss"):
+    with pytest.raises(ConfigError, match="objective: expected None where a loss is given"):
         trainer(Objective(), loss=LabelSmoothingLoss(0.1))
 
 

@@ -38,16 +38,16 @@ def auto_seeds_of(chosen: Any) -> AutoSeeds | None:
     if chosen.seeds != "auto":
         for name, value in (("within", within), ("budget", budget)):
             if value is not None:
-                raise ConfigError(name, "--seeds auto beside it", value, "For a fixed number of seeds: --alike")
+                raise ConfigError(name, "--seeds auto as well", value, "For a fixed number of seeds: --alike")
         return None
     if chosen.alike is not None:
-        raise ConfigError("alike", "--within alone beside --seeds auto", chosen.alike)
+        raise ConfigError("alike", "None with --seeds auto, which takes --within", chosen.alike)
     if within is None:
         raise ConfigError("within", "the largest difference in points that counts as none", "none", "Add --within 0.2")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("seeds", "a number in a run of several processes", "auto")
     if chosen.shard is not None:
-        raise ConfigError("shard", "a number of --seeds beside it", chosen.shard)
+        raise ConfigError("shard", "a number of --seeds instead of auto", chosen.shard)
     rule = AutoSeeds(within, BUDGET if budget is None else budget)
     check_at_least_one("budget", rule.budget, MOST_SEEDS)
     looks_until(rule.budget)

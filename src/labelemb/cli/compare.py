@@ -98,7 +98,7 @@ def split_presets(arguments: Sequence[str]) -> list[list[str]]:
     """Return the arguments once for each preset of a list separated by commas.
 
     Raises:
-        ConfigError: For --name beside several presets: their runs would share a folder.
+        ConfigError: For --name with several presets: their runs would share a folder.
 
     Example:
         >>> split_presets(["compare", "digits,mnist-mlp", "--seeds", "8"])
@@ -112,7 +112,7 @@ def split_presets(arguments: Sequence[str]) -> list[list[str]]:
     place = arguments.index(listed, command + 1)
     given = next((argument for argument in arguments if argument.partition("=")[0] == "--name"), None)
     if given and len(names) > 1:
-        raise ConfigError("name", f"a single preset beside {given}", repr(listed), "Each preset has its own folder")
+        raise ConfigError("name", f"a single preset with {given}", repr(listed), "Each preset has its own folder")
     return [[*arguments[:place], name, *arguments[place + 1 :]] for name in names]
 
 

@@ -90,7 +90,7 @@ def execution_of(chosen: Any) -> Execution:
     if chosen.engine == "ray" and _is_launched():
         raise ConfigError("engine", "local in a run of several processes", "ray")
     if chosen.gpus is not None and chosen.engine != "ray":
-        raise ConfigError("gpus", "--engine ray beside it", chosen.gpus)
+        raise ConfigError("gpus", "--engine ray as well", chosen.gpus)
     gpus = chosen.gpus or 0.0
     if not (0 <= gpus < 1 or (gpus <= MOST and gpus == int(gpus))):
         raise ConfigError("gpus", "a number from 0 to 1, or a whole number", gpus)

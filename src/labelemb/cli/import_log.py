@@ -21,7 +21,7 @@ def parser(arguments: Sequence[str]) -> Parser:
     )
     made.add_argument("log", type=str, help="the log, or the directory that it is in")
     made.add_argument("--experiment", type=str, required=True, help="name of the data set or task")
-    made.add_argument("--method", type=str, required=True, help="name of what is compared")
+    made.add_argument("--method", type=str, required=True, help="name of the method in the report")
     made.add_argument("--seed", type=int, default=0, help="random seed; runs with the same seed are compared in pairs")
     made.add_argument("--out", type=str, default="runs", help="directory of the runs")
     test = "treat validation metrics as test metrics, where the log's evaluation is on the test set"

@@ -56,7 +56,7 @@ class LabelEmbeddingTask(LossModel):
         return self.model
 
     def get_task_state(self) -> dict[str, Any]:
-        """Return what a checkpoint needs beside the model: the state of the loss."""
+        """Return the state of the loss, to be saved with that of the model."""
         self.loss.sync()
         return {"loss": self.loss.state_dict()}
 

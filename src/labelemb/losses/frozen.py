@@ -36,7 +36,7 @@ class FrozenLabelEmbeddingLoss(ShardedLoss, SoftTargetLoss):
         shard: As in ``LabelEmbeddingLoss``; without a control.
 
     Raises:
-        ConfigError: ``embedding`` is none, ``beta`` is out of range, or a shard comes with a control.
+        ConfigError: ``embedding`` is not a label embedding, ``beta`` is out of range, or a shard comes with a control.
     """
 
     supports_mixed_targets = True

@@ -27,7 +27,7 @@ def find_head(model: nn.Module, head: nn.Module | str | None, num_labels: int | 
 
     Raises:
         ConfigError: Where no head, or more than one, is found.
-        ShapeError: For a head that is given and is none.
+        ShapeError: If the given ``head`` is not a classifier.
     """
     if head is not None:
         return _given(model, head)

@@ -69,7 +69,7 @@ class LabelEmbeddingLoss(ShardedLoss):
         ignore_index: Target value to ignore (padding), as in ``nn.CrossEntropyLoss``.
         impl: "eager": plain torch, logits materialized; "chunked": same value and gradients, a chunk of rows at a time,
             for large V; "fused": the same with Triton kernels; "auto": eager for few labels, mixed targets, a head
-            that is no plain ``nn.Linear``, a control or a running mean, else fused where it runs, else chunked.
+            other than a plain ``nn.Linear``, a control or a running mean, else fused where it runs, else chunked.
         validate_args: Whether to check for labels out of range and NaN; None: on a CPU only (a GPU would wait).
         chunk_bytes: Memory for the buffers of "chunked" and "fused"; None: a default for the device.
         control: Optional transform of the soft targets; training of the embedding is unchanged. "eager" only.

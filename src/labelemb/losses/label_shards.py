@@ -77,8 +77,8 @@ class ShardedLoss(Loss):
     def sharded_state_dict(self) -> dict[str, Tensor]:
         """Return the ``state_dict`` with ``DTensor``s, for torch.distributed.checkpoint.
 
-        They share the memory of the parameters: ``dcp.load`` into them, whatever the number of processes that saved
-        them, loads the loss, but for its number of steps. Hand the result to ``load_sharded_state_dict`` for those.
+        They share the memory of the parameters, so ``dcp.load`` into them loads the loss, even from a checkpoint of
+        another number of processes. Only the number of steps needs ``load_sharded_state_dict`` with the result.
         """
         dims, state = self.shard_dims(), self.state_dict()
         if self.shard is None:

@@ -103,7 +103,7 @@ class LossModel(nn.Module):
 
         Returns:
             "loss" (scalar, with labels), "logits" ``(..., V)`` (absent where the loss does not materialize them), and
-            in evaluation mode whatever else the model returns.
+            in evaluation mode all other outputs of the model.
 
         Raises:
             ConfigError: In training mode without labels.

@@ -16,7 +16,7 @@ FileKind = Literal["file", "label_embedding"]
 
 @dataclass(frozen=True)
 class LossContext:
-    """What the model, the data and the run contribute to a loss.
+    """Properties of the model, the data and the run that a loss is built from.
 
     Args:
         hidden_size: Size D of the hidden state in front of the classifier.
@@ -28,7 +28,7 @@ class LossContext:
         impl: Implementation of the loss, for methods that have more than ``eager``.
         ignore_index: Target value to ignore, as in ``nn.CrossEntropyLoss``.
         make_embedding: Creates the label embedding to learn; None: ``DenseLabelEmbedding``, the identity at the start.
-        seed: Seed of what a method draws once, such as a permutation.
+        seed: Seed of random numbers that a method draws once, such as a permutation.
     """
 
     hidden_size: int
@@ -110,7 +110,7 @@ class Method:
 
     @property
     def file_kinds(self) -> Mapping[str, FileKind]:
-        """Options that name a file, and what it holds."""
+        """Options that name a file -> the kind of file."""
         kinds = {option.name: option.metadata.get("file") for option in fields(self.options)}
         return {key: kind for key, kind in kinds.items() if kind is not None}
 

@@ -21,7 +21,7 @@ class RowLoss(Loss, ABC):
     """A mean over rows. Subclasses define ``row_terms`` and, where they keep state, ``observe``.
 
     Args:
-        num_labels: V; None: whatever the head has.
+        num_labels: V; None: that of the head.
         ignore_index: Target value to ignore, as in ``nn.CrossEntropyLoss``.
         validate_args: Whether to check for labels out of range and NaN; None: on a CPU only (a GPU would wait).
 

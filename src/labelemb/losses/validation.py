@@ -1,4 +1,4 @@
-"""Input checks of the losses. Each error names the argument, what was expected, what came and what to do.
+"""Input checks of the losses. Each error names the argument, the expected and the given value, and the remedy.
 
 Checks of shapes and dtypes cost no synchronization and are traced away by torch.compile. Checks of values read them
 back: on a GPU that waits for the device.
@@ -22,7 +22,7 @@ def check_call(hidden: object, head: object, targets: object) -> None:
 
     Raises:
         ConfigError: For ``loss(logits, targets)``.
-        ShapeError: For arguments that are no tensors, or a head that is no module.
+        ShapeError: For arguments that are not tensors, or a head without a weight of shape (V, D).
     """
     if isinstance(head, Tensor) or targets is None:
         raise ConfigError("loss(...)", "three arguments", "loss(logits, targets)", CALL)
@@ -65,7 +65,7 @@ def check_targets(targets: Tensor, hidden: Tensor) -> None:
     """Refuse targets that are not one int64 label per row.
 
     Raises:
-        ShapeError: With a hint for probabilities, int32 labels and targets of a whole batch beside a part of it.
+        ShapeError: With a hint for probabilities, int32 labels and another batch size than that of hidden.
     """
     if targets.dtype != torch.int64:
         if targets.is_floating_point() and targets.shape != hidden.shape[:-1]:
@@ -113,7 +113,7 @@ def check_same_dtype(name: str, weight: Tensor, hidden: Tensor) -> None:
 
 
 def check_num_items(num_items_in_batch: object) -> None:
-    """Refuse a number of rows that is none. Of a tensor only the shape is looked at: the value may be on a GPU.
+    """Refuse an impossible number of rows. The value of a tensor is not read: it may be on a GPU.
 
     Raises:
         ConfigError: For anything but a scalar >= 1.
@@ -173,7 +173,7 @@ def check_values(hidden: Tensor, targets: Tensor, num_labels: int, ignore_index:
 
 
 def check_mixed_values(hidden: Tensor, mixed: MixedTargets, num_labels: int, ignore_index: int) -> None:
-    """Refuse second labels out of range, rows of which one label is ignored, weights out of 0..1.
+    """Refuse second labels out of range, rows with only one of the labels ignored, and weights outside 0..1.
 
     Raises:
         DataError: Gives the first wrong value.

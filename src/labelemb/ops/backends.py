@@ -41,7 +41,7 @@ def select_backend(
 ) -> "Chunked | None":
     """Return the chunked implementation to use for a batch, or None for eager.
 
-    "auto" is eager for mixed targets and for heads that are no plain ``nn.Linear``, else ``fastest``.
+    "auto" is eager for mixed targets and for heads other than a plain ``nn.Linear``, else ``fastest``.
 
     Args:
         impl: Name of the implementation.

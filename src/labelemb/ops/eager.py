@@ -66,7 +66,7 @@ def label_embedding_loss(inputs: ObjectiveInputs, control: SoftTargetTransform |
 
 @dataclass(frozen=True)
 class Heads:
-    """What the terms need of both heads, whatever the label; ``(N, V)``, or ``(k, V)`` for k sampled rows.
+    """Outputs of both heads, which do not depend on the label; ``(N, V)``, or ``(k, V)`` for k sampled rows.
 
     Attributes:
         z1: Logits of the model.

@@ -1,4 +1,4 @@
-"""What every implementation of the objective takes."""
+"""The input of every implementation of the objective."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

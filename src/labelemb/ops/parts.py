@@ -1,4 +1,4 @@
-"""Work on several threads of which each runs torch's operations alone.
+"""Split row work over threads, with torch's own threads switched off in each of them.
 
 On a CPU every operation of torch is a parallel region, at whose end all threads meet. Where another program keeps a
 core busy, each operation waits for a thread that is not running. Here each thread does all the work of its own rows, or

@@ -71,7 +71,7 @@ def pairs_latex(experiments: Sequence[Experiment]) -> str:
 
 
 def provenance_line(experiment: Experiment) -> str:
-    """Say in one line what the numbers are, how they were tested and what made them."""
+    """Return a line with the metric, the test and the provenance of the numbers."""
     metric = experiment.primary_metric
     runs = [run for group in experiment.groups.values() for run in group.runs]
     seeds = sorted({run.seed for run in runs})

@@ -189,7 +189,7 @@ def _curve_choices(experiment: Experiment, quantities: Sequence[Quantity], palet
     choices: list[Choice] = []
     for quantity in quantities:
         found = [curves for group in experiment.groups.values() if (curves := _curves(group, quantity))]
-        if any(len(curves.mean) > 1 for curves in found):  # one point is no curve
+        if any(len(curves.mean) > 1 for curves in found):  # one point is not a curve
             chart = curves_chart(name, experiment, quantity, found, palette)
             choices.append(_choice(quantity.name, chart, not choices))
     return choices

@@ -21,7 +21,7 @@ class Tradeoff:
         method: Name of the method.
         gain: What is better, "1.69 points fewer errors" for example.
         cost: What is worse, "ECE 1.42 → 32.81 %" for example; empty for nothing.
-        command: Command that calibrates a run of the method; None where that is not what it lacks.
+        command: Command that calibrates a run of the method; None if its calibration is not worse.
     """
 
     method: str

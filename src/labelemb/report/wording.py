@@ -7,5 +7,5 @@ def plural(count: int, noun: str) -> str:
 
 
 def mean_of_seeds(count: int) -> str:
-    """Return what a picture over seeds shows: "1 seed", "mean of 2 seeds"."""
+    """Return the caption of a chart over seeds: "1 seed", "mean of 2 seeds"."""
     return plural(count, "seed") if count == 1 else f"mean of {plural(count, 'seed')}"

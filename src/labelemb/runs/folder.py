@@ -42,7 +42,7 @@ class RunFolder(RunPaths):
         return config
 
     def signature(self) -> dict[str, Any]:
-        """Read what the run was made with. Raises DataError when the file is missing or damaged."""
+        """Read the provenance of the run. Raises DataError when the file is missing or damaged."""
         signature: dict[str, Any] = read_json(self.signature_file, Signature)
         return signature
 
@@ -77,7 +77,7 @@ class RunFolder(RunPaths):
 
         Args:
             config: Resolved configuration.
-            signature: What the run is made with; its keys ``*_digest`` must not change.
+            signature: Provenance of the run; its keys ``*_digest`` must not change.
             defaults: As in ``check``.
 
         Raises:
@@ -150,14 +150,14 @@ class RunFolder(RunPaths):
         return scores
 
     def fetch(self, checkpoints: bool = True) -> None:
-        """Make the folder what it is where it is kept; runs at a URL (``StagedRun``) are copied from there.
+        """Update the local folder from the URL where the run is stored (``StagedRun``); nothing to do for a local run.
 
         Args:
             checkpoints: Whether checkpoints are needed as well.
         """
 
     def publish(self) -> None:
-        """Copy the folder to where it is kept, if that is a URL; called after each evaluation and at the end."""
+        """Copy the folder to the URL where the run is stored, if any; called after each evaluation and at the end."""
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Mark the run as complete."""

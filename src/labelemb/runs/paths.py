@@ -105,7 +105,7 @@ class RunPaths:
 
     @property
     def lease_file(self) -> Path:
-        """Names the process that trains here, on whatever machine; it is there while that process runs."""
+        """Lease: names the process that trains here and its machine, and exists while that process runs."""
         return self.path / ".lease"
 
     def best_by(self, name: str) -> Path:

@@ -37,7 +37,7 @@ class Recorder:
     Args:
         out: Directory of all runs.
         experiment: Name of the data set or task.
-        method: Name of what is compared, such as "label_embedding" or "baseline".
+        method: Name of the method in the report, such as "label_embedding" or "baseline".
         seed: Random seed, >= 0.
         config: Options of the run (numbers, texts, booleans, None, or lists of them), shown in the report; a folder
             with other options is refused.
@@ -117,7 +117,7 @@ class Recorder:
             **metrics: Numbers, such as ``valid_error`` and ``test_error`` in percent.
 
         Raises:
-            ConfigError: For metrics that are not finite, terms that are no numbers, another split, and labels out of
+            ConfigError: For metrics that are not finite, terms that are not numbers, another split, and labels out of
                 range.
             ShapeError: For logits and labels that do not fit each other or the label names.
             DataError: For an evaluation that is not later than the one before.

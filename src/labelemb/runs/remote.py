@@ -61,7 +61,7 @@ def download(url: str, folder: Path, checkpoints: bool = True) -> set[Path]:
 
 
 def upload(folder: Path, url: str, sent: dict[Path, tuple[int, int]] | None = None) -> None:
-    """Copy the files of a folder to a URL; what marks a run, and what marks it as complete, is copied last.
+    """Copy the files of a folder to a URL; config.yaml, which marks a run, and finished.json are copied last.
 
     Args:
         folder: Folder to copy, hidden files aside.

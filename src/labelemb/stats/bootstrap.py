@@ -1,7 +1,7 @@
 """Bootstrap over seeds and items together, items optionally within strata.
 
 S seeds, N items, B draws. For means of items ``crossed.crossed_interval`` is narrower and holds for fewer seeds; the
-bootstrap serves scores that are no means, and many methods at once.
+bootstrap serves scores that are not means, and many methods at once.
 """
 
 from collections.abc import Mapping

@@ -106,7 +106,7 @@ def conclude(mean: float, p_different: float | None, p_alike: float | None, alph
     Args:
         mean: Mean difference, positive where the method is better than the reference.
         p_different: Adjusted p-value of the test of no difference; None where there are too few seeds.
-        p_alike: Adjusted p-value of the equivalence test; None where there is none.
+        p_alike: Adjusted p-value of the equivalence test; None if it was not done.
         alpha: Significance level.
 
     Example:

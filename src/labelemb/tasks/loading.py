@@ -1,4 +1,4 @@
-"""Loading the trained model of a run folder, whatever its task."""
+"""Load the trained model of a run folder, of any task."""
 
 from pathlib import Path
 from typing import get_args

@@ -38,7 +38,7 @@ def locate(labels: Tensor, shard: LabelShard) -> tuple[Tensor, Tensor]:
 
 
 def distributed_rows(weight: Tensor, labels: Tensor, shard: LabelShard) -> Tensor:
-    """Return the rows of a matrix of which each process holds those of its labels.
+    """Return rows of a matrix that is split by row: each process holds those of its labels.
 
     Only the rows of distinct labels are sent, forward and backward.
 

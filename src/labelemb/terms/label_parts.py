@@ -1,4 +1,4 @@
-"""LabelParts: a module of which each process may hold the part of some labels."""
+"""LabelParts: a module whose labels may be split over processes."""
 
 import copy
 from abc import ABC, abstractmethod

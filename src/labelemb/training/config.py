@@ -63,7 +63,7 @@ class TrainingConfig(AllMethodOptions):
         soft_start: Optimizer steps before the soft term is switched on.
         soft_temperature: Temperature of the model's prediction in the soft term; 1 as published, tau to soften both
             sides alike.
-        soft_scale: Factor of the soft term, beside its weight in the mix.
+        soft_scale: Factor of the soft term, in addition to its weight in the mix.
         embedding_update: How the label embedding is learned: ``gradient`` (as published) or ``running_mean`` of the
             auxiliary head's softened predictions, made at the end of each epoch.
         terms: Comma-separated terms of the label-embedding loss: hard, soft, aux, embedding, cap.
@@ -184,7 +184,7 @@ class TrainingConfig(AllMethodOptions):
     def resolved(self) -> Self:
         """Return the config with ``auto`` resolved for this machine and options of other methods set to defaults.
 
-        So a run has the same config whatever options the other methods of a comparison were given.
+        So the config of a run does not depend on the options of the other methods in a comparison.
 
         Raises:
             ConfigError: The tracker is not installed.

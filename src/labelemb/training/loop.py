@@ -35,7 +35,7 @@ def fit(
         settings: Settings of the loop.
         run: The run folder.
         accelerator: Device and processes.
-        check_held: Called before each write; raises when the run is no longer this process's to write.
+        check_held: Called before each write; raises once another process has taken the run over.
     """
     accelerator.init_trackers("labelemb")
     state = TrainState.prepare(task, settings, accelerator)

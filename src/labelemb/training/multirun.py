@@ -26,7 +26,7 @@ class PlannedRun:
     Args:
         run: Its folder.
         method: Its row in the live table.
-        check: Raises LabelembError if the run cannot start; writes nothing. Returns a summary of what it starts with.
+        check: Raises LabelembError if the run cannot start; writes nothing. Returns a summary of data and model.
         train: Trains it; must be picklable.
         metrics: Keys of the history line to print at its end, the most important last.
     """

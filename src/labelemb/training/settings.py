@@ -28,7 +28,7 @@ class CheckpointCriterion:
         return self.metric in history[-1] and self.since_best(history) == 0
 
     def since_best(self, history: Sequence[Line]) -> int:
-        """Return the number of evaluations since the best one, those without the metric aside; NaN is no best."""
+        """Return the number of evaluations with the metric since the best one; NaN is never the best."""
         best, since = math.inf, 0
         for value in (line[self.metric] for line in history if self.metric in line):
             value = -value if self.highest else value

@@ -42,8 +42,8 @@ def record_run(
         trainer: A ``Trainer`` after ``train()``, of a model with one label per example.
         test_dataset: Data that neither training nor model selection has used, as ``trainer.predict`` takes it.
         experiment: Name of the data set or task.
-        method: Name of what is compared; None: "cross_entropy", "label_smoothing" or "label_embedding", as the trainer
-            has it.
+        method: Name of the method in the report; None: "cross_entropy", "label_smoothing" or "label_embedding",
+            whichever the trainer uses.
         seed: Random seed of the run; None: ``trainer.args.seed``.
         out: Directory of all runs.
         label_names: The V label names; None: those of the model's config.

@@ -68,7 +68,7 @@ class LabelEmbeddingMixin:
         **kwargs: Those of ``Trainer``.
 
     Raises:
-        ConfigError: For ``label_smoothing_factor``, ``compute_loss_func`` or ``model_init`` beside the loss, for both
+        ConfigError: For ``label_smoothing_factor``, ``compute_loss_func`` or ``model_init``, for both
             ``loss`` and ``objective``, and for a model without a head.
     """
 
@@ -85,7 +85,9 @@ class LabelEmbeddingMixin:
         arguments = kwargs.get("args", args[1] if len(args) > 1 else None)
         _check_arguments(model, arguments, kwargs)
         if objective is not None and (loss is not None or isinstance(model, LossModel)):
-            raise ConfigError("objective", "None beside a loss", type(objective).__name__, "Give it to the loss")
+            raise ConfigError(
+                "objective", "None where a loss is given", type(objective).__name__, "Give it to the loss"
+            )
         self._loss_lr, self._attached = loss_lr, False
         self._objective_of = None
         if objective is not None and not isinstance(objective, Objective):
@@ -181,7 +183,7 @@ class LabelEmbeddingMixin:
         super()._save_checkpoint(*args, **kwargs)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
-        """Save the bare model as ``Trainer`` does, and beside it the loss."""
+        """Save the bare model as ``Trainer`` does, and the loss in the same folder."""
         folder = Path(output_dir if output_dir is not None else self.args.output_dir)
         bare = None if state_dict is None else _without_prefix(state_dict, "model.")
         with self._bare_model():
@@ -237,7 +239,7 @@ class LabelEmbeddingTrainer(LabelEmbeddingMixin, Trainer):
 def _check_arguments(model: object, arguments: Any, kwargs: dict[str, Any]) -> None:
     if kwargs.get("model_init") is not None:
         hint = "Pass model=model_init() and make a new trainer for each trial"
-        raise ConfigError("model_init", "None beside a loss that belongs to one model", "a function", hint)
+        raise ConfigError("model_init", "None with a loss that belongs to one model", "a function", hint)
     if not isinstance(model, nn.Module):
         raise ConfigError("model", "a model", type(model).__name__)
     if kwargs.get("compute_loss_func") is not None:
@@ -246,7 +248,7 @@ def _check_arguments(model: object, arguments: Any, kwargs: dict[str, Any]) -> N
     if factor:
         hint = "For label smoothing alone pass loss=LabelSmoothingLoss(smoothing)"
         raise ConfigError(
-            "label_smoothing_factor", "0 beside a loss of labelemb, or targets are softened twice", factor, hint
+            "label_smoothing_factor", "0 with a loss of labelemb, or targets are softened twice", factor, hint
         )
     if getattr(arguments, "world_size", 1) > 1 and not getattr(arguments, "average_tokens_across_devices", True):
         hint = "Rows are counted over all processes"

@@ -95,7 +95,7 @@ class BatchPass:
         self.hidden_gradient = torch.zeros_like(hidden, dtype=self._wide) if needs_hidden_grad else None
 
     def sums(self) -> dict[str, Tensor]:
-        """Return name -> sum over the rows of each term, scalar; of no meaning for a term that is off."""
+        """Return name -> sum over the rows of each term, scalar; undefined for a term that is off."""
         first = torch.zeros_like(self.rows.labels)
         cap = confidence_cap(self._log_p2[:, None], first, self._objective.alpha, self._objective.cap)
         return {

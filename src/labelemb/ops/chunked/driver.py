@@ -43,7 +43,7 @@ class Chunked:
         row_kernels: Makes the row kernels from (V, dtype of sums, device); None: ``NativeRowKernels`` where they can be
             used, else ``TorchRowKernels``.
         chunk_bytes: Memory for all buffers of a chunk together; None: ``default_chunk_bytes``. A chunk has at least one
-            row, whatever that takes.
+            row, even if that needs more.
         filter_eps: Columns of a chunk's gradients dz1 and dz2 whose entries are all smaller are left out of the matrix
             products with them; None: none.
     """
@@ -120,8 +120,8 @@ class Chunked:
 def default_chunk_bytes(num_logits: int, device: str) -> int:
     """Return the memory for the buffers of a chunk where the user chose none. num_logits: N * V.
 
-    256 MiB on a GPU, about 100 MB of it logits. On a CPU half of one fp32 matrix of N x V, of which eager holds about
-    eight; at least 4 MiB, and at most 128 MiB, from where larger chunks are hardly faster.
+    256 MiB on a GPU, about 100 MB of it logits. On a CPU half the size of an N x V fp32 matrix (eager holds about eight
+    of these), but at least 4 MiB and at most 128 MiB: larger chunks are hardly faster.
     """
     if device != "cpu":
         return GPU_CHUNK_BYTES

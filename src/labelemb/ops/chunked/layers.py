@@ -14,7 +14,7 @@ from labelemb.ops.chunked.native_kernels import add_rows
 from labelemb.ops.parts import cut_evenly, in_parts
 from labelemb.terms.shard import is_dtensor
 
-SPARSE = 4  # with more than a fourth of the columns, copying them costs what it saves, and memory
+SPARSE = 4  # copying more than a fourth of the columns costs as much time as it saves, and memory
 CPU_PRODUCT_BLOCK = 1024  # labels per low-precision product: (1024, D) bf16 stays in the caches until it is added
 
 

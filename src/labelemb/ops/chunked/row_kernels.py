@@ -116,7 +116,7 @@ class RowKernels(Protocol):
     adds_bias: bool
 
     def auxiliary(self, logits: Logits, at: RowLabels, terms: AuxiliaryTerms, sums: Tensor | None) -> RowResults:
-        """Turn z2 into ``w * (p2 - onehot y)``, w of ``terms``, and sum up what the embedding learns from.
+        """Turn z2 into ``w * (p2 - onehot y)``, w of ``terms``, and sum the predictions that the embedding learns from.
 
         Args:
             logits: z2.

@@ -48,7 +48,7 @@ class ClassificationTask(ABC):
 
     @abstractmethod
     def summary(self) -> tuple[str, ...]:
-        """Return what the run starts with, in a few lines."""
+        """Return a few lines that describe data and model."""
 
     @abstractmethod
     def held_out_labels(self, last: bool) -> Mapping[str, Tensor]:

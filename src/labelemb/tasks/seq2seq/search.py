@@ -63,7 +63,7 @@ def beam(model: Searchable, source: Tensor, lengths: Tensor, settings: SearchSet
     Each step ranks the continuations of a sentence's hypotheses. Those among the best K that end in EOS are finished;
     the best K that do not end continue. A sentence is done when no continuing hypothesis can exceed the best finished
     one. With a length penalty, that can take until ``max_length``, so a sentence is also done when its best
-    continuation ends in EOS and K hypotheses have finished. (K finished hypotheses alone are no criterion: the poor
+    continuation ends in EOS and K hypotheses have finished. (K finished hypotheses alone are not a criterion: the poor
     hypotheses next to a good one often end early.) At ``max_length`` the best K are taken without EOS.
     """
     beams = _Beams(model.head, model.start(source, lengths), settings, len(source))

@@ -50,6 +50,6 @@ def encode_texts(texts: Texts, tokenizer: Tokenizer, max_length: int) -> Encoded
             return encoded
     encoded = EncodedTexts.of(*tokenizer.encode(texts.lines, max_length))
     tensors = {"ids": torch.from_numpy(encoded.ids), "starts": torch.from_numpy(encoded.starts)}
-    with contextlib.suppress(OSError):  # a read-only or full disk is no reason not to train
+    with contextlib.suppress(OSError):  # train all the same on a read-only or full disk
         write_tensors(file, tensors, {"truncated": str(encoded.truncated)})
     return encoded

@@ -47,7 +47,7 @@ def train(config: TextConfig, run: RunFolder, data_folder: Path | None = None) -
 
 @cache
 def _try_to_build(config: TextConfig, folder: Path | None) -> tuple[str, ...]:
-    """Build model and loss once for all seeds of a matrix; return what the run starts with."""
+    """Build model and loss once for all seeds, to check the config; return a summary of data and model."""
     return _build(config, load_data(config.data_options, folder)).summary()
 
 

@@ -82,7 +82,7 @@ class TextTask(ClassificationTask):
             yield batch.index, batch
 
     def save_artifacts(self, run: RunFolder) -> None:
-        """Write what the model must know about its input, the errors by label and the label embedding."""
+        """Write the preprocessing, the errors by label and the label embedding."""
         if not run.data_file.is_file():  # written last
             encoder = self.classifier.encoder
             if isinstance(self.tokenizer, PretrainedTokenizer) and isinstance(encoder, PretrainedEncoder):

@@ -116,8 +116,8 @@ class VisionConfig(ClassificationConfig):
     def in_channels_last(self) -> bool:
         """Whether the model computes in the channels-last format.
 
-        Not with widths that are no multiple of 8: on CPUs without AVX-512, oneDNN's backward convolutions of torch 2.13
-        write outside their memory then ("double free or corruption").
+        Only with widths that are a multiple of 8: with others, on CPUs without AVX-512, oneDNN's backward convolutions
+        of torch 2.13 write outside their memory ("double free or corruption").
         """
         return self.channels_last and (self.width or CHANNEL_BLOCK) % CHANNEL_BLOCK == 0
 

@@ -42,7 +42,7 @@ class Images:
 
     @property
     def identity(self) -> str:
-        """Return a digest by which what was computed of the images can be kept; lazy ones are not decoded for it."""
+        """Return a digest, the key of cached statistics of the images; images that are decoded lazily stay encoded."""
         if not isinstance(self.pixels, LazyPixels):
             return digest_of([self])
         return self.pixels.identity + hashlib.sha256(self.labels.numpy().tobytes()).hexdigest()

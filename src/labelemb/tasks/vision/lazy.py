@@ -67,7 +67,7 @@ class LazyPixels:
 
     @property
     def identity(self) -> str:
-        """Return a digest of the files, their sizes and times, by which what was computed of them can be kept."""
+        """Return a digest of the files, their sizes and times: the key of cached statistics of the images."""
         sha = hashlib.sha256(str(self.shape).encode())
         for content in self._contents:
             if isinstance(content, bytes):

@@ -71,7 +71,7 @@ def train(config: VisionConfig, run: RunFolder, data_folder: Path | None = None)
 
 @cache
 def _try_to_build(config: VisionConfig, folder: Path | None) -> tuple[str, ...]:
-    """Build model and loss to validate the config, once for all seeds; return what the run starts with."""
+    """Build model and loss once for all seeds, to check the config; return a summary of data and model."""
     task = _build(config, load_data(config.dataset, folder, config.data_options))
     if isinstance(task.model, PretrainedImageModel):
         check_images_fit(task.model, task.data.image_shape)
