@@ -127,7 +127,7 @@ class Loss(nn.Module, ABC):
 
     @property
     def supports_mixed_targets(self) -> bool:
-        """Whether targets may be ``MixedTargets``, unless labels are split over processes."""
+        """Whether targets may be ``MixedTargets``; with labels split over processes they never may."""
         return False
 
     @abstractmethod

@@ -170,11 +170,16 @@ class LabelEmbeddingLoss(ShardedLoss):
     def compute(self, rows: Rows, head: nn.Module) -> LossOutput:
         """Compute the objective by the chosen implementation."""
         check_layer("auxiliary", self.auxiliary, rows.hidden, self.auxiliary.out_features)
-        group = self.data_parallel_group
-        sampled = None
-        if self.training and self.embedding_rows != 1:
-            sampled = self._sampler.draw(rows, self.embedding_rows)
-        inputs = ObjectiveInputs(rows, head, self._current_objective, self.auxiliary, self.embedding, group, sampled)
+        samples = self.training and self.embedding_rows != 1
+        inputs = ObjectiveInputs(
+            rows=rows,
+            head=head,
+            objective=self._current_objective,
+            auxiliary=self.auxiliary,
+            embedding=self.embedding,
+            group=self.data_parallel_group,
+            sampled=self._sampler.draw(rows, self.embedding_rows) if samples else None,
+        )
         if self.is_sharded:
             assert self.shard is not None
             return sharded.label_embedding_loss(inputs, self.shard, sample=self.training)

@@ -75,7 +75,7 @@ class TrainingMonitor:
 
     def _check_steps(self, loss: "Loss") -> None:
         objective = getattr(loss, "objective", None)
-        if isinstance(objective, Objective) and objective.changes and not getattr(loss, "steps", 0):
+        if isinstance(objective, Objective) and objective.depends_on_step and not getattr(loss, "steps", 0):
             _warn(
                 f"soft_start, soft_end: expected optimizer steps to be counted, got none in {CHECK_AFTER} training "
                 "calls. Use loss.attach(optimizer), or call loss.step() after each optimizer.step()"

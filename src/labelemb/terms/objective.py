@@ -190,7 +190,7 @@ class Objective:
         return replace(self, beta=1 - (1 - self.beta) * left)
 
     @property
-    def changes(self) -> bool:
+    def depends_on_step(self) -> bool:
         """Whether the terms in use or their weights depend on the optimizer step."""
         return self.soft_start > 0 or self.soft_end is not None
 

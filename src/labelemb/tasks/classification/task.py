@@ -128,13 +128,13 @@ def build_classification_loss(
         DataError: If a file that the method reads is damaged or lacks a label.
     """
     context = LossContext(
-        hidden_size,
-        label_names,
-        len(labels),
-        config.epochs,
-        config.epochs * steps_per_epoch,
-        config.objective,
-        config.impl,
+        hidden_size=hidden_size,
+        label_names=label_names,
+        num_samples=len(labels),
+        epochs=config.epochs,
+        steps=config.epochs * steps_per_epoch,
+        objective=config.objective,
+        impl=config.impl,
         seed=stream_seed(config.seed, "method"),
     )
     loss = build_loss(config.method, config.method_options, context)

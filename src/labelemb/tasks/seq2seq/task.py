@@ -64,7 +64,6 @@ class Seq2SeqTask:
         if config.restore:
             restore(config.restore, self.model, self.loss)
         self._nll = LinearCrossEntropyLoss(PAD, impl=config.impl)
-        self._step = 0
         self._outputs: dict[str, tuple[list[str], dict[str, Score]]] = {}  # of the last evaluation, by split
 
     def setup(self, device: torch.device) -> None:
@@ -74,8 +73,7 @@ class Seq2SeqTask:
     def batches(self, epoch: int, start: int, shard: Shard) -> Iterator[list[PairBatch]]:
         """Yield the batches of an epoch from step ``start`` on; their order depends on the seed and the epoch only."""
         train = self.corpus.splits["train"]
-        for number, rows in enumerate(self._plan.epoch(epoch)[start:], start=start):
-            self._step = epoch * self.steps_per_epoch + number + 1
+        for rows in self._plan.epoch(epoch)[start:]:
             pieces = shard.pieces(torch.from_numpy(rows))
             yield [PairBatch.from_rows(train, piece.numpy(), self._device) for piece in pieces]
 
@@ -193,15 +191,15 @@ def make_loss(config: Seq2SeqConfig, corpus: Corpus, steps_per_epoch: int) -> Lo
     """
     words, rank = corpus.tgt_vocab.words, config.rank or config.hidden_size
     context = LossContext(
-        config.hidden_size,
-        words,
-        None,
-        config.epochs,
-        config.epochs * steps_per_epoch,
-        config.objective,
-        config.impl,
-        PAD,
-        lambda: CompressedLabelEmbedding(len(words), rank),
-        stream_seed(config.seed, "method"),
+        hidden_size=config.hidden_size,
+        label_names=words,
+        num_samples=None,
+        epochs=config.epochs,
+        steps=config.epochs * steps_per_epoch,
+        objective=config.objective,
+        impl=config.impl,
+        ignore_index=PAD,
+        make_embedding=lambda: CompressedLabelEmbedding(len(words), rank),
+        seed=stream_seed(config.seed, "method"),
     )
     return build_loss(config.method, config.method_options, context)
