@@ -29,6 +29,7 @@ from labelemb.ops.inputs import AUXILIARY_TERMS, HEAD_TERMS, ObjectiveInputs
 from labelemb.ops.precomputed_grads import Gradient, with_precomputed_grads
 from labelemb.terms.output import LossOutput
 from labelemb.terms.reduction import TermWeights, total_weight
+from labelemb.terms.rows import Rows
 
 CPU_MAX_CHUNK_BYTES = 128 << 20
 CPU_MIN_CHUNK_BYTES = 4 << 20
@@ -73,31 +74,33 @@ class Chunked:
         with torch.no_grad(), torch.autocast(device.type, enabled=False), on_device:
             kernels = self._kernels(layers, dtype, device)
             chunk_bytes = self.chunk_bytes or default_chunk_bytes(len(hidden) * num_labels, device.type)
+
+            def run(rows: Rows, layers: ChunkLayers, weights: TermWeights, hidden_grad: bool = False) -> BatchPass:
+                batch_pass = BatchPass(rows, layers, dtype, weights, hidden_grad)
+                batch_pass.run(kernels, chunk_bytes, self.filter_eps)
+                return batch_pass
+
             if inputs.sampled is None:
-                batch = trained = BatchPass(rows, layers, dtype, weights, needs_hidden_grad)
-                batch.run(kernels, chunk_bytes, self.filter_eps)
+                head_pass = aux_pass = run(rows, layers, weights, needs_hidden_grad)
             else:
-                trained = BatchPass(inputs.sampled, replace(layers, head=None), dtype, weights.without(*HEAD_TERMS))
-                trained.run(kernels, chunk_bytes, self.filter_eps)
-                batch = BatchPass(
-                    rows, replace(layers, auxiliary=None), dtype, weights.without(*AUXILIARY_TERMS), needs_hidden_grad
-                )
-                batch.run(kernels, chunk_bytes, self.filter_eps)
-            own_sums, sums = batch.sums(), trained.sums()
-            sums |= {name: own_sums[name] for name in HEAD_TERMS}
-            embedding_weight = weights.embedding(total_weight(trained.correct2, trained.rows.weights))
+                aux_pass = run(inputs.sampled, replace(layers, head=None), weights.without(*HEAD_TERMS))
+                head_layers = replace(layers, auxiliary=None)
+                head_pass = run(rows, head_layers, weights.without(*AUXILIARY_TERMS), needs_hidden_grad)
+            head_sums = head_pass.sums()
+            sums = aux_pass.sums() | {name: head_sums[name] for name in HEAD_TERMS}
+            embedding_weight = weights.embedding(total_weight(aux_pass.correct2, aux_pass.rows.weights))
             terms = weights.weigh(sums, embedding_weight)
             total = torch.stack(list(terms.values())).sum()
             hidden_gradient = None
-            if batch.hidden_gradient is not None:
+            if head_pass.hidden_gradient is not None:
                 spread = torch.zeros_like(hidden, dtype=wide)
-                spread.index_copy_(0, batch.rows.order, batch.hidden_gradient)
+                spread.index_copy_(0, head_pass.rows.order, head_pass.hidden_gradient)
                 hidden_gradient = Gradient(spread, weights.row)
-        tensors, gradients = layers.gradients(weights.row, embedding_weight, trained.rows.distinct)
+        tensors, gradients = layers.gradients(weights.row, embedding_weight, aux_pass.rows.distinct)
         return LossOutput(
             loss=with_precomputed_grads(total, [rows.hidden, *tensors], [hidden_gradient, *gradients]),
             terms=terms,
-            correct=batch.correct1.sum(),
+            correct=head_pass.correct1.sum(),
             count=rows.mask.sum(),
             weights=inputs.objective.weights,
         )
