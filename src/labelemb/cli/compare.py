@@ -136,7 +136,7 @@ def run(*chosen: Any) -> int:
 
 
 def _comparison(chosen: Any) -> tuple[Request, list[Variant], Analysis]:
-    """Return what the parsed options ask for. Raises ConfigError."""
+    """Return the request, its variants and their analysis. Raises ConfigError."""
     auto = auto_seeds_of(chosen)
     if auto:
         chosen.seeds = auto.budget

@@ -83,7 +83,7 @@ class Execution:
 
 
 def execution_of(chosen: Any) -> Execution:
-    """Return what the parsed options ask for. Raises ConfigError."""
+    """Return the execution that the parsed options describe. Raises ConfigError."""
     for name in ("jobs", "threads"):
         if getattr(chosen, name) is not None:
             check_at_least_one(name, getattr(chosen, name), MOST)

@@ -39,7 +39,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Request:
-    """What a training command was asked for.
+    """The parsed options of a training command.
 
     Args:
         preset: The preset.
@@ -89,7 +89,7 @@ class Request:
 
 
 def request_of(chosen: Any, suffix: str = "") -> Request:
-    """Return what the parsed options ask for. Raises ConfigError, UsageError.
+    """Return the request that the parsed options describe. Raises ConfigError, UsageError.
 
     Args:
         chosen: Parsed options of a training command.

@@ -96,8 +96,8 @@ def _score_table(scores: Sequence[ScoreComparison], names: tuple[str, str]) -> d
     return {
         "title": f"Scores of the test text, {names[1]} against {names[0]}",
         "cells": [header, *rows],
-        "note": "The interval over seeds and sentences speaks of the methods. The interval over sentences and both "
-        f"p-values (paired bootstrap, approximate randomization) speak of these {len(scores[0].seeds)} pairs of "
+        "note": "The interval over seeds and sentences is about the methods. The interval over sentences and both "
+        f"p-values (paired bootstrap, approximate randomization) are about these {len(scores[0].seeds)} pairs of "
         "trained networks: other seeds may decide otherwise.",
     }
 

@@ -1,6 +1,6 @@
 """Intervals of a mean difference over seeds and test items at once: both are samples.
 
-N items, S seeds. An interval over seeds alone speaks of this test set only; one over items alone, of these trained
+N items, S seeds. An interval over seeds alone is about this test set only, one over items alone about these trained
 networks only. Seeds and items are crossed: each network sees each item.
 """
 

@@ -47,7 +47,7 @@ class ChangedItem:
 def mcnemar(reference: Flags, other: Flags) -> McNemar:
     """Test whether two networks make equally many errors on the same items (McNemar 1947, exact binomial form).
 
-    It speaks of these two networks, not of the methods that trained them: another seed may decide otherwise.
+    It is about these two networks, not about the methods that trained them: another seed may decide otherwise.
 
     Args:
         reference: (N,) bool, where the reference is wrong.

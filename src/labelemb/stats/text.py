@@ -68,7 +68,7 @@ def score_of(statistics: Statistics) -> CorpusScore:
 
 
 def corpus_interval(reference: Statistics, other: Statistics, score: CorpusScore) -> CrossedInterval:
-    """Return other - reference with its interval over seeds and sentences at once: it speaks of the methods.
+    """Return other - reference with its interval over seeds and sentences at once: it is about the methods.
 
     A corpus score is a function f of the sums over the sentences. To first order a sentence with statistics x adds
     grad f(sums) x to it, so that N grad f(sums) x, shifted to the score as their mean, are values of single sentences
@@ -113,8 +113,8 @@ def compare_corpora(
         other: (S, N, K) statistics of the other method.
         score: Corpus score of summed statistics; the score of a method is its mean over the seeds.
         draws: Number of resamples, and of random swaps.
-        over_seeds: Whether the bootstrap draws seeds, too: then the interval speaks of the methods and not only of
-            these networks.
+        over_seeds: Whether the bootstrap draws seeds, too: then the interval is about the methods and not only
+            about these networks.
 
     Raises:
         ShapeError: For unequal shapes.
