@@ -37,15 +37,16 @@ class Objective:
             weight falls linearly and the hard term gets what it loses; may lie beyond the end of training. None: no
             decay, as published.
         terms: Names of the terms in use. Leaving a name out switches that term off and keeps the others' weights.
-        soft_temperature: Temperature > 0 of the model's logits in the soft term. 1, as published, asks the unsoftened
-            prediction to match a teacher softened by ``tau``; equal to ``tau`` both sides are softened, as in
-            knowledge distillation (Hinton, Vinyals, Dean 2015, arXiv 1503.02531), and predictions stay sharp.
+        soft_temperature: Temperature > 0 of the model's logits in the soft term. With 1, as published, the unsoftened
+            prediction is trained to match a teacher softened by ``tau``. With the value of ``tau`` both sides are
+            softened, as in knowledge distillation (Hinton, Vinyals, Dean 2015, arXiv 1503.02531), and predictions stay
+            sharp.
         embedding_update: ``"gradient"``: the embedding term trains the label embedding, as published;
             ``"running_mean"``: at the end of each epoch it becomes the mean of the softened predictions
             (``RunningMeanLabelEmbedding``). Then the embedding term is off, and for a label without a mean yet the hard
             term has the weight of the soft one as well (in a convex mix).
-        soft_scale: Factor > 0 of the soft term. Its gradient shrinks with ``1 / soft_temperature`` (and, for small
-            logits, with its square): ``soft_temperature ** 2`` keeps the size.
+        soft_scale: Factor > 0 of the soft term. The term's gradient shrinks in proportion to ``1 / soft_temperature``,
+            for small logits to its square; ``soft_temperature ** 2`` makes up for that.
 
     Raises:
         ConfigError: Names every value that is out of range.
@@ -116,11 +117,14 @@ class Objective:
     def recommended(cls, steps: int | None = None) -> "Objective":
         """Return the form for calibrated soft labels: both sides at temperature 2, the embedding as a running mean.
 
-        There is no confidence cap, and the soft term decays to 0 by the end of training. Error (expected calibration
-        error), %, of this form and of one-hot. Held out: banking77 with 10 examples per intent, 4 seeds: 15.1 (2.6) and
-        16.0 (1.9); with 5 examples: 22.4 (9.4) and 22.9 (3.5), where calibration is worse. Test set of MNIST with 100
-        images per label, 6 seeds: 7.6 (2.9) and 9.2 (5.6); tuned online label smoothing makes 0.3 points fewer errors
-        there. Test set of digits, 10 seeds: 1.3 (1.1) and 2.6 (1.4). See docs/search.md.
+        There is no confidence cap, and the soft term decays to 0 by the end of training. Error in % and, in brackets,
+        expected calibration error in %, compared with one-hot targets (docs/search.md):
+
+        - banking77, 10 examples per intent, validation, 4 seeds: 15.1 (2.6), one-hot 16.0 (1.9)
+        - banking77, 5 examples per intent, validation, 4 seeds: 22.4 (9.4), one-hot 22.9 (3.5)
+        - MNIST, 100 images per label, test, 6 seeds: 7.6 (2.9), one-hot 9.2 (5.6); tuned online label smoothing makes
+          0.3 points fewer errors
+        - digits, test, 10 seeds: 1.3 (1.1), one-hot 2.6 (1.4)
 
         Args:
             steps: Optimizer steps of the whole training, counted by ``loss.attach(optimizer)``; None: no decay.
