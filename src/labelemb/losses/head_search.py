@@ -35,11 +35,11 @@ def find_head(model: nn.Module, head: nn.Module | str | None, num_labels: int | 
         last = _last_linear(_unwrapped(found), num_labels)
         if last is not None:
             return last
-    linear = [m for m in model.modules() if _is_head(m) and num_labels in (None, len(weight_of(m)))]
-    if len(linear) == 1:
-        return linear[0]
+    heads = _heads_in(model, num_labels)
+    if len(heads) == 1:
+        return heads[0]
     expected = "a model with one linear classifier" + (f" of {num_labels} labels" if num_labels else "")
-    raise ConfigError("head", expected, f"{len(linear)} in {type(model).__name__}", REMEDY)
+    raise ConfigError("head", expected, f"{len(heads)} in {type(model).__name__}", REMEDY)
 
 
 @contextmanager
@@ -129,8 +129,14 @@ def _unwrapped(module: nn.Module) -> nn.Module:
 
 
 def _last_linear(module: nn.Module, num_labels: int | None) -> nn.Module | None:
-    found = [m for m in module.modules() if _is_head(m) and num_labels in (None, len(weight_of(m)))]
-    return found[0] if found and found[0] is module else found[-1] if found else None
+    """Return the module if it is a head, else the last head inside it."""
+    heads = _heads_in(module, num_labels)
+    return module if module in heads else next(reversed(heads), None)
+
+
+def _heads_in(module: nn.Module, num_labels: int | None) -> list[nn.Module]:
+    """Return the heads among a module and the modules inside it; ``num_labels`` None: with any number of labels."""
+    return [m for m in module.modules() if _is_head(m) and num_labels in (None, len(weight_of(m)))]
 
 
 def weight_of(head: nn.Module) -> Tensor:
