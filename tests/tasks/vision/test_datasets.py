@@ -1,5 +1,6 @@
 """CIFAR and own images, from every form that they come in."""
 
+import gzip
 import os
 import pickle
 import shutil
@@ -148,17 +149,23 @@ class TestErrors:
             load("cifar10", tmp_path)
 
     def test_archive_with_a_flipped_bit_is_refused(self, tmp_path: Path) -> None:
-        """Wherever it is: what is decompressed is held to the checksum at the end."""
+        """Wherever it is, unless both files decompress to the same bytes (deflate can write the same zeros in two ways)."""
         folder = tmp_path / FOLDERS["python"]
         write_members(folder, cifar10_members("python", TRAIN, TEST, NAMES))
         archive = tmp_path / "cifar-10-python.tar.gz"
         pack(folder, archive)
         shutil.rmtree(folder)
         content = archive.read_bytes()
+        refused = 0
         for place in range(40, len(content), len(content) // 12):
             archive.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
-            with pytest.raises(DataError):
+            try:
                 load("cifar10", tmp_path)
+            except DataError:
+                refused += 1
+            else:
+                assert gzip.decompress(archive.read_bytes()) == gzip.decompress(content), f"byte {place}"
+        assert refused >= 10
 
     def test_damaged_parquet(self, tmp_path: Path) -> None:
         for split in ("train", "test"):
