@@ -157,6 +157,28 @@ class Objective:
         """
         return cls(beta=0.0).with_soft_decay(0.75, steps)
 
+    @classmethod
+    def fine_tuning(cls, steps: int) -> "Objective":
+        """Return the vision form with a soft term that starts with all the weight and decreases to nothing.
+
+        For a pretrained encoder with few examples per label. Chosen on held-out texts of banking77 and clinc150 with 10
+        texts per label: as many errors as the published form and less than half its calibration error. Confirmed on
+        banking77 with 5 texts per label, 8 new seeds: 2.2 points fewer errors than one-hot, 0.3 fewer than the
+        published form (docs/results.md).
+
+        Args:
+            steps: Optimizer steps of the whole training, counted as for ``low_data``.
+
+        Raises:
+            ConfigError: For ``steps`` below 1.
+
+        Example:
+            >>> objective = Objective.fine_tuning(1000)
+            >>> [objective.at(step).soft_weight for step in (0, 500, 1000)]
+            [1.0, 0.5, 0.0]
+        """
+        return cls(beta=0.0).with_soft_decay(1.0, steps)
+
     def with_soft_decay(self, share: float, steps: int) -> "Objective":
         """Return the same objective with a soft term that loses a share of its weight by the end of training.
 

@@ -149,7 +149,7 @@ class TestErrors:
             load("cifar10", tmp_path)
 
     def test_archive_with_a_flipped_bit_is_refused(self, tmp_path: Path) -> None:
-        """Wherever it is, unless both files decompress to the same bytes (deflate can write the same zeros in two ways)."""
+        """Wherever it is, unless what is decompressed stays the same: deflate can write zeros in two ways."""
         folder = tmp_path / FOLDERS["python"]
         write_members(folder, cifar10_members("python", TRAIN, TEST, NAMES))
         archive = tmp_path / "cifar-10-python.tar.gz"
