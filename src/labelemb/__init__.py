@@ -18,6 +18,7 @@ from labelemb.losses.head_input import capture_head_input
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.loss_model import LossModel
 from labelemb.losses.row_loss import RowLoss, SoftTargetLoss
+from labelemb.metrics.calibration import calibrate_head
 from labelemb.terms.embedding import CompressedLabelEmbedding, DenseLabelEmbedding, LabelEmbedding
 from labelemb.terms.objective import Objective
 from labelemb.terms.output import LossOutput, MixedTargets
@@ -53,6 +54,7 @@ __all__ = [
     "SoftTargetLoss",
     "TfKDLoss",
     "__version__",
+    "calibrate_head",
     "capture_head_input",
     "functional",
     "global_sum",

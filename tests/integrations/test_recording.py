@@ -14,8 +14,8 @@ transformers = pytest.importorskip("transformers", reason="pip install 'labelemb
 
 from labelemb import LabelEmbedding, LabelSmoothingLoss  # noqa: E402
 from labelemb.cli import main  # noqa: E402
-from labelemb.errors import ConfigError, ShapeError  # noqa: E402
-from labelemb.integrations.transformers import LabelEmbeddingTrainer, record_run  # noqa: E402
+from labelemb.errors import ConfigError, DataError, ShapeError  # noqa: E402
+from labelemb.integrations.transformers import LabelEmbeddingTrainer, calibrate, record_run  # noqa: E402
 from labelemb.report import make_report  # noqa: E402
 from labelemb.runs.predictions import read_predictions  # noqa: E402
 from tests.integrations.test_transformers import LABELS, Rows, arguments, bert  # noqa: E402
@@ -51,6 +51,27 @@ def test_the_lines_that_the_readme_changes(tmp_path: Path, monkeypatch: pytest.M
     args = arguments(tmp_path / "checkpoints", max_steps=2)
     exec(script, {"model": bert(), "args": args, "train": Rows(24), "test": Rows(16)})
     assert (tmp_path / "runs" / "intents" / "label_embedding").is_dir()
+
+
+@pytest.mark.parametrize("kind", [transformers.Trainer, LabelEmbeddingTrainer])
+def test_calibration_divides_all_logits(tmp_path: Path, kind: Any) -> None:
+    trainer = trained(tmp_path, kind, max_steps=30, learning_rate=0.02)
+    before = trainer.predict(Rows(40)).predictions
+    temperature = calibrate(trainer, Rows(30))
+    assert temperature != pytest.approx(1, abs=0.01)
+    assert trainer.predict(Rows(40)).predictions == pytest.approx(before / temperature, abs=1e-4)
+    assert calibrate(trainer, Rows(30)) == pytest.approx(1, abs=0.01)
+    run = record_run(trainer, Rows(40), "intents", out=tmp_path)
+    assert run.config()["calibration_temperature"] == pytest.approx(temperature, rel=0.01)
+
+
+def test_calibration_without_errors_is_refused(tmp_path: Path) -> None:
+    trainer = trained(tmp_path, max_steps=1)
+    weight, predictions = trainer.model.classifier.weight.clone(), trainer.predict(Rows(30)).predictions.argmax(1)
+    right = [{**row, "labels": int(label)} for row, label in zip(Rows(30), predictions, strict=True)]
+    with pytest.raises(DataError, match="some wrong predictions"):
+        calibrate(trainer, right)
+    assert torch.equal(trainer.model.classifier.weight, weight)
 
 
 def test_a_run_has_history_predictions_and_soft_labels(tmp_path: Path) -> None:

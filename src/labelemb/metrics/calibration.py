@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from labelemb.errors import DataError
+from labelemb.errors import ConfigError, DataError
 
 TEMPERATURES = (0.05, 20.0)  # range of the search
 BINS = 15  # as in Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599
@@ -145,6 +145,47 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     # In 1 / T the negative log-likelihood is convex: there is one minimum.
     found = minimize_scalar(nll, bounds=np.log(TEMPERATURES), method="bounded")
     return float(np.exp(found.x))
+
+
+@torch.no_grad()
+def calibrate_head(head: nn.Module, logits: Tensor, labels: Tensor) -> float:
+    """Fit a temperature T and divide the weight and bias of a classifier by it; return T.
+
+    The logits of the model are then divided by T wherever it runs: its predictions stay, its probabilities are
+    calibrated. Do this after training, on data that the model was not trained on.
+
+    Source: Guo et al. 2017, https://arxiv.org/abs/1706.04599.
+
+    Args:
+        head: The model's last layer, with a ``weight`` and perhaps a ``bias``, such as nn.Linear.
+        logits: The model's logits on held-out data, (N, V), N >= 1.
+        labels: True labels, int64, (N,).
+
+    Raises:
+        ConfigError: The head has no weight.
+        DataError: There are no rows, or the likelihood has no maximum because all predictions are correct or too many
+            are wrong. The head is not changed.
+
+    Example:
+        >>> head = nn.Linear(2, 2, bias=False)
+        >>> _ = nn.init.eye_(head.weight)
+        >>> logits, labels = torch.tensor([[1.0, 0.0]] * 10), torch.tensor([0] * 9 + [1])
+        >>> round(calibrate_head(head, logits, labels), 3)  # softmax([1, 0] / T) is [0.9, 0.1]
+        0.455
+        >>> torch.softmax(head(logits), dim=1)[0, 0].item()  # doctest: +ELLIPSIS
+        0.9...
+    """
+    parameters = [getattr(head, name, None) for name in ("weight", "bias")]
+    if not isinstance(parameters[0], Tensor):
+        raise ConfigError("head", "a module with a weight, such as nn.Linear", type(head).__name__)
+    temperature = fit_temperature(logits, labels)
+    if pinned(temperature):
+        wrong = int((logits.argmax(dim=-1) != labels).sum())
+        raise DataError("logits", "some wrong predictions, but not most", f"{wrong} of {len(labels)} wrong")
+    for parameter in parameters:
+        if isinstance(parameter, Tensor):
+            parameter.div_(temperature)
+    return temperature
 
 
 def pinned(temperature: float) -> bool:

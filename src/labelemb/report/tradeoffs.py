@@ -7,10 +7,12 @@ from labelemb.report.experiment import Experiment
 from labelemb.report.findings import is_significant
 from labelemb.report.methods import method_title
 from labelemb.report.metric import Metric
+from labelemb.runs import RunFolder
 from labelemb.stats.paired import paired_difference
 
 _RELATIVE = 0.1  # a smaller loss, as a share of the reference, is not reported
 _PROBABILITY_METRICS = {"nll", "ece"}
+_ELSEWHERE = "labelemb.calibrate_head"  # for models that another program has trained
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Tradeoff:
         method: Name of the method.
         gain: What is better, "1.69 points fewer errors" for example.
         cost: What is worse, "ECE 1.42 → 32.81 %" for example; empty for nothing.
-        command: Command that calibrates a run of the method; None if its calibration is not worse.
+        command: Command or function that calibrates a run of the method; None if its calibration is not worse.
     """
 
     method: str
@@ -48,9 +50,8 @@ def tradeoffs(experiment: Experiment, reference: str | None = None) -> list[Trad
         if is_significant(result) and result.paired is not None and result.paired.mean > 0:
             costs = [m for m in comparison.metrics if _is_worse(experiment, comparison, result, m)]
             changes = ", ".join(_change(metric, comparison, result) for metric in costs)
-            run = experiment.groups[result.method].runs[0].folder.path
             calibrate = any(metric.key in _PROBABILITY_METRICS for metric in costs)
-            command = f"labelemb evaluate {run} --calibrate" if calibrate else None
+            command = _calibration(experiment.groups[result.method].runs[0].folder) if calibrate else None
             found.append(Tradeoff(result.method, _gain(comparison, result.paired.mean), changes, command))
     return found
 
@@ -63,6 +64,10 @@ def tradeoff_sentences(experiment: Experiment, reference: str | None = None) -> 
         for found in tradeoffs(experiment, reference)
         if found.cost
     ]
+
+
+def _calibration(run: RunFolder) -> str:
+    return f"labelemb evaluate {run.path} --calibrate" if run.config().get("dataset") else _ELSEWHERE
 
 
 def _is_worse(experiment: Experiment, comparison: MethodComparison, result: MethodResult, metric: Metric) -> bool:

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import Trainer
 
 from labelemb.errors import ConfigError
+from labelemb.integrations.transformers.predictions import bare_model, predicted
 from labelemb.integrations.transformers.trainer import LabelEmbeddingMixin, label_names_of
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
-from labelemb.losses.loss_model import LossModel
 from labelemb.runs.folder import RunFolder
 from labelemb.runs.importers import evaluations
 from labelemb.runs.recorder import Recorder, checked_logits
@@ -68,10 +66,10 @@ def record_run(
     if run.finished:
         hint = "Choose another seed or out, or remove that folder"
         raise ConfigError("out", "a folder without a run", str(run.path), hint)
-    logits, labels = _predict(trainer, test_dataset)
+    logits, labels = predicted(trainer, test_dataset, "test_dataset")
     if not trainer.is_world_process_zero():
         return run
-    bare = model.model if isinstance(model, LossModel) else model
+    bare = bare_model(trainer)
     digest = hashlib.sha256(labels.numpy().tobytes()).hexdigest()[:16]
     names = label_names if label_names is not None else label_names_of(bare, logits.shape[1])
     checked_logits("test", (logits, labels), names)  # before a folder is made
@@ -100,20 +98,10 @@ def _method_of(trainer: Trainer, model: nn.Module) -> str:
     return "label_smoothing" if trainer.args.label_smoothing_factor else "cross_entropy"
 
 
-def _predict(trainer: Trainer, test_dataset: Any) -> tuple[Tensor, Tensor]:
-    """Return logits ``(N, V)`` and labels ``(N,)`` of the test data. Raises ConfigError for another kind of task."""
-    output = trainer.predict(test_dataset)
-    logits = output.predictions[0] if isinstance(output.predictions, tuple) else output.predictions
-    labels = output.label_ids
-    if not isinstance(labels, np.ndarray) or labels.ndim != 1 or np.ndim(logits) != 2:
-        found = f"predictions of shape {np.shape(logits)} and labels of shape {np.shape(labels)}"
-        raise ConfigError("test_dataset", "one label per example, with logits of all labels", found)
-    return torch.from_numpy(np.asarray(logits, dtype=np.float32)), torch.from_numpy(labels.astype(np.int64))
-
-
 def _settings(trainer: Trainer, config: Any) -> dict[str, Any]:
     """Return the options that the report shows."""
     args = trainer.args
+    temperature = getattr(trainer, "calibration_temperature", None)  # set by calibrate()
     return {
         "model": str(
             getattr(config, "_name_or_path", "") or getattr(config, "model_type", type(trainer.model).__name__)
@@ -123,6 +111,7 @@ def _settings(trainer: Trainer, config: Any) -> dict[str, Any]:
         "learning_rate": args.learning_rate,
         "weight_decay": args.weight_decay,
         "schedule": str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)),
+        **({} if temperature is None else {"calibration_temperature": round(temperature, 4)}),
     }
 
 
