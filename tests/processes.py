@@ -1,6 +1,5 @@
-"""Run a function, a module or a script in several processes of one group."""
+"""Run a function, a module or a script in processes of its own, alone or as one group."""
 
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -12,17 +11,36 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from labelemb.cli.main import main
+from labelemb.training.engines.local import CONTEXT
+
 
 def run_in_processes(size: int, folder: Path, function: Callable[..., None], *arguments: Any) -> None:
     """Call ``function(*arguments)`` in each of ``size`` gloo processes, with one thread each.
 
-    The processes are forked from a server that has imported torch once.
+    The processes are forked from the server of ``labelemb.training.engines.local``, which has imported torch once.
     """
     folder.mkdir(exist_ok=True)
-    multiprocessing.set_forkserver_preload(["torch", "labelemb", function.__module__])
     mp.start_processes(
         _process, args=(size, str(folder / "store"), function, arguments), nprocs=size, start_method="forkserver"
     )
+
+
+def run_alone(function: Callable[..., int], *arguments: Any) -> int:
+    """Return what ``function(*arguments)`` returns, called in a forked process with one thread, or minus a signal."""
+    process = CONTEXT.Process(target=_alone, args=(function, arguments))
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def launched(*arguments: str) -> None:
+    """Call ``labelemb ARGUMENTS`` in a process of ``run_in_processes``, with the variables that torchrun sets."""
+    rank, size = str(dist.get_rank()), str(dist.get_world_size())
+    os.environ |= {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
+    os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": "1"}  # the group is there already
+    assert main(list(arguments)) == 0
 
 
 def spawn(size: int, *arguments: str) -> str:
@@ -42,10 +60,16 @@ def spawn(size: int, *arguments: str) -> str:
     return done.stdout
 
 
+def _alone(function: Callable[..., int], arguments: tuple[Any, ...]) -> None:
+    torch.set_num_threads(1)
+    sys.exit(function(*arguments))
+
+
 def _process(rank: int, size: int, store: str, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
     dist.barrier()  # none may end before all are connected
     function(*arguments)
-    dist.barrier()
-    dist.destroy_process_group()
+    if dist.is_initialized():  # the command line leaves the group itself
+        dist.barrier()
+        dist.destroy_process_group()

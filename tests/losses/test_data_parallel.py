@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from labelemb import LabelEmbeddingLoss, LinearCrossEntropyLoss, Objective
 from labelemb.functional import TERMS
+from tests.processes import run_in_processes
 
 from .reference import make_case
 from .test_label_embedding import FORMS
@@ -28,11 +28,9 @@ class Net(nn.Module):
         return self.body(images)
 
 
-def run(part: int, parts: int, folder: str) -> None:
-    """One process; with parts == 1 the reference. Writes totals and gradients of every objective and cut."""
-    torch.set_num_threads(1)
-    if parts > 1:
-        dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=part, world_size=parts)
+def run(folder: str) -> None:
+    """One process; without a group the reference. Writes totals and gradients of every objective and cut."""
+    part, parts = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     results = {}
     for cut, name in itertools.product(CUTS if parts > 1 else [0], [*OBJECTIVES, "cross entropy"]):
         case = make_case(OBJECTIVES.get(name, Objective.vision()))
@@ -51,13 +49,11 @@ def run(part: int, parts: int, folder: str) -> None:
             dist.all_reduce(total)
         results[cut, name] = (total / parts, [p.grad for module in (net, loss) for p in module.parameters()])
     torch.save(results, f"{folder}/{parts}-{part}.pt")
-    if parts > 1:
-        dist.destroy_process_group()
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    run(0, 1, str(tmp_path))
-    mp.spawn(run, args=(2, str(tmp_path)), nprocs=2)
+    run(str(tmp_path))
+    run_in_processes(2, tmp_path, run, str(tmp_path))
     alone = torch.load(tmp_path / "1-0.pt")
     for part in range(2):
         together = torch.load(tmp_path / f"2-{part}.pt")
@@ -69,10 +65,9 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
                 torch.testing.assert_close(got, want, msg=lambda text, name=name, cut=cut: f"{name} {cut}: {text}")
 
 
-def alone_in_a_group(part: int, folder: str) -> None:
+def alone_in_a_group(folder: str) -> None:
     """Each of two processes is a data-parallel group of its own: denominators are those of its own rows."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=part, world_size=2)
+    part = dist.get_rank()
     group = [dist.new_group([0]), dist.new_group([1])][part]
     case = make_case(Objective.vision())
     rows = slice(0, 3) if part == 0 else slice(3, None)
@@ -85,11 +80,10 @@ def alone_in_a_group(part: int, folder: str) -> None:
         one_hot = LinearCrossEntropyLoss(impl=impl, process_group=group)
         totals[f"cross entropy {impl}"] = one_hot(*arguments).loss.detach()
     torch.save(totals, f"{folder}/group-{part}.pt")
-    dist.destroy_process_group()
 
 
 def test_rows_are_counted_in_the_group_that_is_given(tmp_path: Path) -> None:
-    mp.spawn(alone_in_a_group, args=(str(tmp_path),), nprocs=2)
+    run_in_processes(2, tmp_path, alone_in_a_group, str(tmp_path))
     for part, rows in enumerate((slice(0, 3), slice(3, None))):
         case = make_case(Objective.vision())
         arguments = (case.hidden[rows], case.head, case.targets[rows])

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
 from torch.nn import functional as F
 
 from labelemb import CompressedLabelEmbedding, DenseLabelEmbedding, FrozenLabelEmbeddingLoss
 from labelemb.errors import ConfigError, DataError, ShapeError
 from labelemb.terms.embedding import LabelEmbedding
+from tests.processes import run_in_processes
 
 
 def make(rows: int = 12, beta: float = 0.3) -> tuple[FrozenLabelEmbeddingLoss, nn.Linear, torch.Tensor, torch.Tensor]:
@@ -101,9 +101,8 @@ def test_pieces_with_the_denominator_of_the_whole() -> None:
         torch.testing.assert_close(pieces[0].terms[name] + pieces[1].terms[name], whole.terms[name])
 
 
-def part_of_two(part: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=part, world_size=2)
+def part_of_two(folder: str) -> None:
+    part = dist.get_rank()
     loss, head, hidden, targets = make()
     rows = slice(0, 3) if part == 0 else slice(3, None)
     out = loss(hidden[rows], head, targets[rows])
@@ -112,11 +111,10 @@ def part_of_two(part: int, folder: str) -> None:
     for tensor in (gradient, total):
         dist.all_reduce(tensor)
     torch.save((total / 2, gradient / 2), f"{folder}/{part}.pt")
-    dist.destroy_process_group()
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    mp.spawn(part_of_two, args=(str(tmp_path),), nprocs=2)
+    run_in_processes(2, tmp_path, part_of_two, str(tmp_path))
     loss, head, hidden, targets = make()
     whole = loss(hidden, head, targets)
     whole.loss.backward()

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from labelemb import (
@@ -19,6 +18,7 @@ from labelemb import (
 )
 from labelemb.errors import ConfigError
 
+from ..processes import run_in_processes
 from ..refusal import refuses
 
 D, V, N = 4, 5, 24
@@ -146,10 +146,8 @@ def test_saved_in_the_middle_of_an_epoch_it_goes_on() -> None:
     torch.testing.assert_close(whole.loss.state_dict(), other.loss.state_dict())
 
 
-def worker(part: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=part, world_size=2)
-    case = Case()
+def worker(folder: str) -> None:
+    part, case = dist.get_rank(), Case()
     rows = slice(0, 7) if part == 0 else slice(7, None)
     case(rows)
     case.loss.epoch_end()
@@ -160,11 +158,10 @@ def worker(part: int, folder: str) -> None:
     for tensor in (total := total.detach(), gradient):
         dist.all_reduce(tensor)
     torch.save((total / 2, gradient / 2, case.loss.state_dict()), f"{folder}/{part}.pt")
-    dist.destroy_process_group()
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    mp.spawn(worker, args=(str(tmp_path),), nprocs=2)
+    run_in_processes(2, tmp_path, worker, str(tmp_path))
     case = Case()
     case()
     case.loss.epoch_end()

@@ -5,18 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+
+from tests.processes import run_in_processes
 
 from .vocabulary import FORMS, Case, build
 
 CUTS = (12, 5, 23)
 
 
-def worker(part: int, folder: str) -> None:
+def worker(folder: str) -> None:
     """Write the mean of totals and of gradients, and the gradients of this part's rows."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=part, world_size=2)
-    results = {}
+    part, results = dist.get_rank(), {}
     for cut in CUTS:
         for form, objective in FORMS.items():
             built = build(Case(objective=objective), "chunked", chunk_bytes=3000)
@@ -31,11 +30,10 @@ def worker(part: int, folder: str) -> None:
             results[cut, form] = mean
     if part == 0:
         torch.save(results, f"{folder}/results.pt")
-    dist.destroy_process_group()
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    mp.spawn(worker, args=(str(tmp_path),), nprocs=2)
+    run_in_processes(2, tmp_path, worker, str(tmp_path))
     results = torch.load(tmp_path / "results.pt")
     for (cut, form), mean in results.items():
         built = build(Case(objective=FORMS[form]), "chunked")

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
 from labelemb.errors import ConfigError, DataError, ShapeError
@@ -14,6 +13,7 @@ from labelemb.losses.row_loss import RowLoss
 from labelemb.methods import METHODS
 from labelemb.terms.output import MixedTargets
 from labelemb.terms.rank_local import RankLocalState
+from tests.processes import run_in_processes
 
 from .cases import CASES, LABELS, ROWS, make_case
 
@@ -227,11 +227,9 @@ class Whole(torch.nn.Module):
         return self.loss(hidden, self.head, targets, index=index).loss
 
 
-def run(part: int, parts: int, folder: str) -> None:
+def run(folder: str) -> None:
     """Two batches and an epoch end of every method; the first of two processes has 3 rows, then none."""
-    torch.set_num_threads(1)
-    if parts > 1:
-        dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=part, world_size=parts)
+    part, parts = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     results = {}
     for method in CASES:
         case = make_case(method, 2 * ROWS)
@@ -256,13 +254,11 @@ def run(part: int, parts: int, folder: str) -> None:
         own = [p.grad for p in loss.parameters() if p.requires_grad]
         results[method] = ([value / parts for value in sums], own, middle, end, next_epoch)
     torch.save(results, f"{folder}/{parts}-{part}.pt")
-    if parts > 1:
-        dist.destroy_process_group()
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    run(0, 1, str(tmp_path))
-    mp.spawn(run, args=(2, str(tmp_path)), nprocs=2)
+    run(str(tmp_path))
+    run_in_processes(2, tmp_path, run, str(tmp_path))
     alone = torch.load(tmp_path / "1-0.pt")
     for part in range(2):
         together = torch.load(tmp_path / f"2-{part}.pt")

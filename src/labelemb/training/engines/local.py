@@ -17,10 +17,10 @@ from multiprocessing.process import BaseProcess
 
 from labelemb.training.engines.base import Outcome, perform
 
-# A fork of this process would share its thread pools and locks. The fork server has none: it has only imported torch
-# and the training loop, once for all workers.
+# A fork of this process would share its thread pools and locks. The fork server has none: it has only imported, once
+# for all workers, torch, the training loop and torch._dynamo, which every optimizer imports when it is made.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["labelemb.training.runner"])
+CONTEXT.set_forkserver_preload(["labelemb.training.runner", "torch._dynamo"])
 ABRUPT = "its process ended abruptly (killed, or out of memory)"
 
 
