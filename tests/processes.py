@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,23 @@ def run_in_processes(size: int, folder: Path, function: Callable[..., None], *ar
 
 def run_alone(function: Callable[..., int], *arguments: Any) -> int:
     """Return what ``function(*arguments)`` returns, called in a forked process with one thread, or minus a signal."""
-    process = CONTEXT.Process(target=_alone, args=(function, arguments))
+    process = CONTEXT.Process(target=_alone, args=(dict(os.environ), function, arguments))
     process.start()
     process.join()
     assert process.exitcode is not None
     return process.exitcode
+
+
+def wait_for_end(pid: int) -> None:
+    """Wait until a process that is no child of this one has ended.
+
+    Raises:
+        AssertionError: It lives for two more minutes.
+    """
+    place, deadline = Path(f"/proc/{pid}"), time.monotonic() + 120
+    while place.exists() and "State:\tZ" not in (place / "status").read_text():
+        assert time.monotonic() < deadline, f"process {pid} lives"
+        time.sleep(0.02)
 
 
 def launched(*arguments: str) -> None:
@@ -60,7 +73,9 @@ def spawn(size: int, *arguments: str) -> str:
     return done.stdout
 
 
-def _alone(function: Callable[..., int], arguments: tuple[Any, ...]) -> None:
+def _alone(environment: dict[str, str], function: Callable[..., int], arguments: tuple[Any, ...]) -> None:
+    os.environ.clear()  # the fork server's environment is that of the first call
+    os.environ.update(environment)
     torch.set_num_threads(1)
     sys.exit(function(*arguments))
 

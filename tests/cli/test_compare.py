@@ -1,10 +1,10 @@
 """compare, ablate, sweep: what is missing is trained, and what is said is about the right runs."""
 
 import csv
+import multiprocessing
+import os
 import re
-import subprocess
-import sys
-import time
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +15,10 @@ from labelemb.cli import compare
 from labelemb.cli.main import main
 from labelemb.functional import TERMS
 from labelemb.runs import Recorder, RunFolder, find_runs
+from labelemb.training import multirun
+from tests.processes import run_alone, wait_for_end
 
-QUICK = ["--epochs", "2", "--width", "8", "--threads", "1"]
+QUICK = ["--epochs", "1", "--width", "8", "--threads", "1"]
 
 
 @pytest.fixture
@@ -33,13 +35,15 @@ def session(
     return run
 
 
-def test_compare_trains_what_is_missing(session: Callable[[str], str]) -> None:
+def test_compare_trains_what_is_missing_and_leaves_other_methods_out(session: Callable[[str], str]) -> None:
     session("train digits --method label_embedding --seed 1")
+    session("train digits --method ols")
     there = Path("runs/digits/label_embedding/seed-1/history.jsonl")
     before = there.read_text()
     said = session("compare digits --method label_smoothing,label_embedding --seeds 2")
     assert there.read_text() == before
     assert "1 of 4 runs were done before" in said
+    assert "online" not in said
     finding = r"- digits: label embedding against label smoothing: [^\n]*2 paired seeds, too few seeds for a test"
     assert re.search(finding, said), said
     assert "--reference label_smoothing" in Path("runs/digits/report/report.html").read_text()
@@ -78,11 +82,6 @@ def test_compare_of_several_presets_is_one_report(
     for wrong, expected in (("digits,none", "preset: expected"), ("digits,mnist-mlp --name x", "name: expected")):
         assert main(["compare", *wrong.split(), "--seeds", "2"]) == 2
         assert capsys.readouterr().err.startswith(f"labelemb: {expected}")
-
-
-def test_compare_leaves_other_modes_out(session: Callable[[str], str]) -> None:
-    session("train digits --method ols")
-    assert "online" not in session("compare digits --method cross_entropy,label_embedding")
 
 
 def test_ablate_switches_each_term_off(session: Callable[[str], str]) -> None:
@@ -148,28 +147,25 @@ def test_precisions_side_by_side(session: Callable[[str], str]) -> None:
     assert "FAILED" not in said
 
 
-def test_a_sweep_that_was_killed_goes_on(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "labelemb",
-        "sweep",
-        "digits",
-        "tau=1,2,4",
-        *QUICK,
-        "--epochs",
-        "6",
-        "--seeds",
-        "2",
-    ]
-    first = RunFolder.of(tmp_path / "runs", "digits-sweep-label_embedding", "tau=1", 0)
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
-    while not first.last_checkpoint.is_file() and process.poll() is None:
-        time.sleep(0.02)
-    process.kill()
-    process.wait()
+def die_after_a_run(worker: Path, arguments: list[str]) -> int:
+    """Call the command line; die when the first run has ended and the worker has the second."""
+
+    def die(*_: object) -> str:
+        (process,) = multiprocessing.active_children()
+        worker.write_text(str(process.pid))
+        os.kill(os.getpid(), signal.SIGKILL)
+        return ""
+
+    multirun.NotDone.note = die  # type: ignore[method-assign]
+    return main(arguments)
+
+
+def test_a_sweep_that_was_killed_goes_on(tmp_path: Path, session: Callable[[str], str]) -> None:
+    worker = tmp_path / "worker"
+    assert run_alone(die_after_a_run, worker, ["sweep", "digits", "tau=1,2,4", *QUICK]) == -signal.SIGKILL
+    wait_for_end(int(worker.read_text()))  # which holds the lock of the second run
     report = tmp_path / "runs" / "digits-sweep-label_embedding" / "report"
     assert not report.exists()
-    subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
-    assert [len(run.history()) for run in find_runs([tmp_path / "runs"])] == [6] * 6
+    assert re.search("[12] of 3 runs were done before", session("sweep digits tau=1,2,4"))
+    assert [len(run.history()) for run in find_runs([tmp_path / "runs"])] == [1] * 3
     assert (report / "sweep.png").is_file()

@@ -16,12 +16,13 @@ import yaml
 
 from labelemb.cli import published_nlp
 from labelemb.cli.main import guarded, main
-from labelemb.cli.published import double_dashes
+from labelemb.cli.published import double_dashes, train_text
 from labelemb.cli.published_config import read_config
 from labelemb.tasks.seq2seq.recipe import load_corpus
 from labelemb.tasks.seq2seq.trained import PREFETCH_BATCHES, TrainedTranslator
 from labelemb.terms.embedding import CompressedLabelEmbedding, LabelEmbedding
 from labelemb.training.checkpoint import load_checkpoint
+from tests.processes import run_alone
 
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "nlp"
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -239,20 +240,20 @@ def test_mistakes(
     assert sorted((place / "data" / "iwslt15").iterdir()) == before
 
 
-DYING = """
-import os, signal, sys, torch
-torch.set_num_threads(1)
-left, replace = int(sys.argv[1]), os.replace
-def dying(source, target):
-    global left
-    left -= 1
-    if left == 0: os.kill(os.getpid(), signal.SIGKILL)
-    replace(source, target)
-os.replace = dying
-from labelemb.cli.published import train_text
-del sys.argv[1]
-sys.exit(train_text())
-"""
+def train_and_die(deaths: int, arguments: list[str]) -> int:
+    """Call train.py; die before a file is put in place for the n-th time."""
+    left, place = deaths, os.replace
+
+    def dying(source: str, target: str) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        place(source, target)
+
+    os.replace = dying  # type: ignore[assignment]
+    sys.argv[1:] = arguments
+    return train_text()
 
 
 def test_killed_and_started_again(place: Path) -> None:
@@ -261,9 +262,8 @@ def test_killed_and_started_again(place: Path) -> None:
     ended = {}
     for name, deaths in {"whole": (0,), "killed": (12, 8, 0)}.items():
         for death in deaths:
-            command = [sys.executable, "-c", DYING, str(death), "-config", config, *EMB[:-1], name]
-            done = subprocess.run(command, capture_output=True)
-            assert done.returncode == (-signal.SIGKILL if death else 0), done.stderr.decode()
+            ended_by = run_alone(train_and_die, death, ["-config", config, *EMB[:-1], name])
+            assert ended_by == (-signal.SIGKILL if death else 0)
         run = place / "data" / "iwslt15" / name
         text = {file.name: file.read_bytes() for file in run.glob("*.txt")}
         ended[name] = text, load_checkpoint(run / "checkpoint.pt")

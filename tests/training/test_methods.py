@@ -24,7 +24,7 @@ from labelemb.training.device import make_accelerator
 from labelemb.training.loop import fit
 from labelemb.training.settings import FitSettings
 from labelemb.training.task import Shard
-from tests.processes import spawn
+from tests.processes import launched, run_in_processes
 
 CONFIG = VisionConfig(epochs=3, batch_size=300, width=16, learning_rate=0.005, channels_last=False, device="cpu")
 STATEFUL = ("ols", "ps_kd", "label_confusion")
@@ -145,7 +145,7 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     options = ["--method", ",".join(STATEFUL), "--epochs", "2", "--batch_size", "300", "--width", "16"]
     command = ["train", "digits", *options, "--device", "cpu", "--out"]
     assert main([*command, str(tmp_path / "one")]) == 0
-    spawn(2, "-m", "labelemb", *command, str(tmp_path / "two"))
+    run_in_processes(2, tmp_path, launched, *command, str(tmp_path / "two"))
     for method in STATEFUL:
         one, two = (RunFolder.of(tmp_path / name, "digits", method, 0) for name in ("one", "two"))
         for got, want in zip(two.history(), one.history(), strict=True):

@@ -2,8 +2,7 @@
 
 import itertools
 import os
-import subprocess
-import sys
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from labelemb.training.checkpoint import load_checkpoint
 from labelemb.training.optimizers import OptimizerSettings, build_optimizer, learning_rate_at
 from labelemb.training.seeding import drawing_from, generator, stream_seed
 from labelemb.training.task import Shard
-from tests.processes import spawn
+from tests.processes import launched, run_alone, run_in_processes, spawn
 
 CONFIG = VisionConfig(epochs=4, batch_size=100, width=64, learning_rate=0.005, channels_last=False, device="cpu")
 OVERRIDES = ["--epochs", "4", "--batch_size", "100", "--width", "64", "--learning_rate", "0.005", "--device", "cpu"]
@@ -89,40 +88,38 @@ def test_runs_depend_on_the_seed_only(whole: RunFolder, tmp_path: Path) -> None:
     assert other.history()[0]["terms"] != whole.history()[0]["terms"]
 
 
-# Dies at the n-th time that a file is put in place, just before or just after.
-KILLED = """
-import os, signal, sys, torch
-torch.set_num_threads(1)
-left, before, replace = int(sys.argv[1]), sys.argv[2] == "before", os.replace
-def dying(source, target):
-    global left
-    left -= 1
-    if left == 0 and before: os.kill(os.getpid(), signal.SIGKILL)
-    replace(source, target)
-    if left == 0: os.kill(os.getpid(), signal.SIGKILL)
-os.replace = dying
-from labelemb.cli import main
-sys.exit(main(sys.argv[3:]))
-"""
+def die_at(deaths: int, moment: str, command: list[str]) -> int:
+    """Call the command line; die at the n-th time that a file is put in place, just before or just after."""
+    left, place = deaths, os.replace
+
+    def dying(source: str, target: str) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0 and moment == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        place(source, target)
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.replace = dying  # type: ignore[assignment]
+    return main(command)
 
 
 def test_killed_run_resumes_to_the_same_result(whole: RunFolder, tmp_path: Path) -> None:
     command = ["train", "digits", *OVERRIDES, "--out", str(tmp_path)]
     run = RunFolder.of(tmp_path, "digits", "label_embedding", 0)
     for deaths, moment in ((1, "after"), (4, "before"), (5, "after"), (3, "before"), (2, "after")):
-        killed = subprocess.run([sys.executable, "-c", KILLED, str(deaths), moment, *command], capture_output=True)
-        assert killed.returncode == -9, killed.stderr.decode()
+        assert run_alone(die_at, deaths, moment, command) == -signal.SIGKILL
         assert not run.finished
-    ended = subprocess.run([sys.executable, "-c", KILLED, "0", "never", *command], capture_output=True)
-    assert ended.returncode == 0, ended.stderr.decode()
+    assert run_alone(main, command) == 0
     assert_same(whole, run)
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_run_resumes_after_a_crash_at_any_file_write(
-    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Crash at the lock, at each file of an epoch and at the end; the resumed run gives the same result."""
+def test_run_resumes_after_a_crash_at_any_file_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Crash at the lock, at each file of an epoch and at the end; the resumed run gives the same result.
+
+    Just before a file is put in place: that is also just after the file before it.
+    """
     config, place = replace(CONFIG, epochs=2), os.replace
 
     class Dead(BaseException):
@@ -134,11 +131,9 @@ def test_run_resumes_after_a_crash_at_any_file_write(
         def dying(source: str, target: str) -> None:
             nonlocal left
             left -= 1
-            if left == 0 and moment == "before":
-                raise Dead
-            place(source, target)
             if left == 0:
                 raise Dead
+            place(source, target)
 
         return dying
 
@@ -199,8 +194,8 @@ def test_micro_batches_equal_the_whole_batch(tmp_path: Path) -> None:
 
 
 def test_two_processes_equal_one(tmp_path: Path, whole: RunFolder) -> None:
-    spawn(2, "-m", "labelemb", "train", "digits", *OVERRIDES, "--out", str(tmp_path))
-    run = RunFolder.of(tmp_path, "digits", "label_embedding", 0)
+    run_in_processes(2, tmp_path, launched, "train", "digits", *OVERRIDES, "--out", str(tmp_path / "runs"))
+    run = RunFolder.of(tmp_path / "runs", "digits", "label_embedding", 0)
     for got, want in zip(run.history(), whole.history(), strict=True):
         assert got["terms"] == pytest.approx(want["terms"], rel=2e-3)
         assert got["valid_error"] == pytest.approx(want["valid_error"], abs=1.2)
@@ -209,8 +204,10 @@ def test_two_processes_equal_one(tmp_path: Path, whole: RunFolder) -> None:
 def test_two_processes_evaluate_the_saved_batch_statistics(tmp_path: Path) -> None:
     """Batch statistics differ between processes after the last step; those of the first process are saved."""
     options = ["--model", "resnet8", "--width", "2", "--epochs", "1", "--batch_size", "250", "--learning_rate", "0.01"]
-    spawn(2, "-m", "labelemb", "train", "digits", *options, "--device", "cpu", "--out", str(tmp_path))
-    run = RunFolder.of(tmp_path, "digits", "label_embedding", 0)
+    run_in_processes(
+        2, tmp_path, launched, "train", "digits", *options, "--device", "cpu", "--out", str(tmp_path / "runs")
+    )
+    run = RunFolder.of(tmp_path / "runs", "digits", "label_embedding", 0)
     model = TrainedModel(run)
     found, line = model.evaluate(model.test_images()), run.history()[-1]
     assert (found.error, found.nll) == (pytest.approx(line["test_error"]), pytest.approx(line["test_nll"], rel=1e-5))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from labelemb.training.engines import LocalEngine
 from labelemb.training.engines.local import ABRUPT
+from tests.processes import wait_for_end
 
 
 def write(path: Path) -> None:
@@ -62,21 +63,18 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
         time.sleep(0.05)
     parent.kill()
     parent.wait()
-    worker = Path(f"/proc/{child.read_text()}")
-    while worker.exists() and "State:\tZ" not in (worker / "status").read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for_end(int(child.read_text()))
 
 
 def die_after_answering() -> None:
-    threading.Timer(0.3, os._exit, (1,)).start()
+    threading.Timer(0.1, os._exit, (1,)).start()
 
 
 def test_worker_killed_between_tasks_loses_no_task(tmp_path: Path) -> None:
     work = [die_after_answering, die_after_answering, *(partial(write, tmp_path / str(number)) for number in range(2))]
     outcomes = {}
     for outcome in LocalEngine(jobs=2, threads=1).do_all(work):
-        time.sleep(1)  # long enough for the workers to die before they are asked again
+        time.sleep(0.4)  # long enough for the workers to die before they are asked again
         if outcome:
             outcomes[outcome.number] = outcome.failure
     assert outcomes.keys() == {0, 1, 2, 3}

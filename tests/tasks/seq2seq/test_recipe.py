@@ -3,9 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +12,7 @@ import pytest
 import torch
 
 from labelemb.errors import ConfigError, DataError
-from labelemb.runs import RunFolder
+from labelemb.runs import Line, RunFolder
 from labelemb.runs.sentences import read_sentences
 from labelemb.stats.text import score_of, sentence_statistics
 from labelemb.tasks.seq2seq.config import Seq2SeqConfig
@@ -29,6 +26,7 @@ from labelemb.tasks.seq2seq.translate import translate
 from labelemb.terms.embedding import CompressedLabelEmbedding, LabelEmbedding
 from labelemb.training.checkpoint import load_checkpoint
 from labelemb.training.task import Shard
+from tests.processes import run_alone
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -137,6 +135,21 @@ def _placed(task: Seq2SeqTask) -> Seq2SeqTask:
     return task
 
 
+def train_and_die(config: Seq2SeqConfig, run: RunFolder, threads: int) -> int:
+    """Train; die when the third evaluation is in the history."""
+    torch.set_num_threads(threads)
+    write = RunFolder.write_history
+
+    def write_and_die(run: RunFolder, lines: list[Line]) -> None:
+        write(run, lines)
+        if len(lines) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    RunFolder.write_history = write_and_die  # type: ignore[method-assign]
+    train(config, run)
+    return 0
+
+
 @pytest.mark.parametrize(("save_interval", "embedding_rows"), [(None, 1.0), (6, 0.5)])
 def test_resumed_run_equals_uninterrupted_run(
     config: Seq2SeqConfig, save_interval: int | None, embedding_rows: float, tmp_path: Path
@@ -145,20 +158,9 @@ def test_resumed_run_equals_uninterrupted_run(
     config = replace(config, embedding_rows=embedding_rows)
     whole = RunFolder(tmp_path / "whole")
     train(config, whole)
-    program = (
-        "from pathlib import Path; import sys; from labelemb.runs import RunFolder;"
-        "from labelemb.tasks.seq2seq.config import Seq2SeqConfig; from labelemb.tasks.seq2seq.recipe import train;"
-        f"train({config!r}, RunFolder(Path(sys.argv[1])))"
-    )
     killed = RunFolder(tmp_path / "killed")
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    process = subprocess.Popen([sys.executable, "-c", program, str(killed.path)], env=environment)
-    deadline = time.monotonic() + 120
-    while len(killed.history()) < 2 and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "it was still at work"
-    assert killed.history(), "it got somewhere"
+    assert run_alone(train_and_die, config, killed, torch.get_num_threads()) == -signal.SIGKILL
+    assert len(killed.history()) == 3
     train(config, killed)
     assert without_time(killed) == without_time(whole)
     for file in ("last.pt", "best.pt", "best-bleu.pt"):
