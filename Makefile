@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-# A process for each core, with one thread: processes with several threads would wait for each other.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+# A process for each core, with one thread: processes with several threads would wait for each other. Each takes half
+# of the tests in their order, and then half of what another has left.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 .PHONY: demo test test-cluster test-integrations test-timm lint check format docs wheel bench campaign
 
@@ -43,7 +44,6 @@ format: .venv/installed
 	$(BIN)/ruff check --fix .
 
 docs: .venv/installed  ## the documentation site, in site/
-	$(PIP) -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 wheel: .venv/installed  ## build the package and try it in environments of its own
@@ -59,15 +59,19 @@ bench: .venv/installed
 campaign: .venv/installed  ## kills, full disks, damaged files and random options, in less than 30 minutes
 	$(BIN)/python -m tests.campaign
 
-.venv/base: pyproject.toml constraints.txt
+.venv/python: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "labelemb needs Python 3.11 or newer; try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/base: .venv/python
 	$(PIP) -e '.[report,train]'
 	touch $@
 
-.venv/installed: .venv/base
+# What .venv/base installs is a part of it.
+.venv/installed: .venv/python
 	$(PIP) -e '.[dev]'
-	touch $@
+	touch .venv/base $@
 
 .venv-timm/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-timm
