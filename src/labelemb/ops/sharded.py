@@ -59,9 +59,9 @@ class Columns:
             index = torch.where(here, torch.searchsorted(self.chosen, index), 0)
         return index, here
 
-    def first_label(self, column: Tensor) -> Tensor:
-        """Return the labels of columns."""
-        return (column if self.chosen is None else self.chosen[column]) + self.shard.start
+    def labels_of(self, columns: Tensor) -> Tensor:
+        """Return the label of each of these columns."""
+        return (columns if self.chosen is None else self.chosen[columns]) + self.shard.start
 
     def logits(self, layer: nn.Module, hidden: Tensor) -> Tensor:
         """Return a layer's logits of the columns, ``(N, C)``, fp32 or wider; the layer may hold ``DTensor``s.
@@ -96,21 +96,27 @@ def local_part(tensor: Any, shard: LabelShard) -> Tensor:
 
 
 class LocalLogits:
-    """Logits of the columns minus each row's largest logit over all labels, ``z - max z``, shape ``(N, C)``."""
+    """Logits of the columns minus each row's largest logit over all labels, ``z - max z``, shape ``(N, C)``.
+
+    Args:
+        shifted: These differences.
+        columns: Their labels.
+        first: First label of this process that has the largest logit, shape ``(N,)``; V where none has it.
+    """
 
     def __init__(self, shifted: Tensor, columns: Columns, first: Tensor) -> None:
         self.shifted, self.columns, self._first = shifted, columns, first
         self._exp: Tensor | None = None  # computed once, for the sum and as soft targets
 
     @classmethod
-    def all(cls, logits: list[Tensor], columns: Columns) -> "list[LocalLogits]":
+    def from_logits(cls, logits: list[Tensor], columns: Columns) -> "list[LocalLogits]":
         """Subtract the largest of all labels; one all-reduce for all the logits, each of shape ``(rows, C)``."""
         shard, found = columns.shard, [_max(z.detach()) for z in logits]
         tops = max_over_processes(torch.cat([value for value, _ in found]), shard)
         largest = torch.split(tops, [len(z) for z in logits])
         result = []
         for z, top, (value, index) in zip(logits, largest, found, strict=True):
-            label = columns.first_label(index) if z.shape[1] else index
+            label = columns.labels_of(index) if z.shape[1] else index
             first = torch.where(value == top, label, shard.num_labels)  # of this process's columns
             result.append(cls(z - top[:, None], columns, first))
         return result
@@ -223,7 +229,7 @@ def _sums_over_labels(inputs: ObjectiveInputs, columns: Columns) -> tuple[Tensor
     embedded = [upcast(embedding.rows(aux_rows.labels, columns.chosen))]
     if inputs.sampled is not None and "soft" in terms:
         embedded.append(upcast(embedding.rows(rows.labels, columns.chosen)).detach())
-    z1, z2, e, *of_all_rows = LocalLogits.all([logits, aux_logits, *embedded], columns)
+    z1, z2, e, *of_all_rows = LocalLogits.from_logits([logits, aux_logits, *embedded], columns)
 
     local = SumsOverLabels(columns.shard)
     _add_prediction(local, "z1", z1, rows.labels)
@@ -288,21 +294,21 @@ def soft_target_loss(
     columns = Columns.of(shard, labels, sample)
     logits = columns.logits(inputs.head, copy_to_processes(rows.hidden, shard))  # (N, C)
     embedding = inputs.embedding if soft_weight else None
-    e = [] if embedding is None else [upcast(embedding.rows(labels, columns.chosen)).detach()]
-    z, *others = LocalLogits.all([logits, *e], columns)
+    embedded = [] if embedding is None else [upcast(embedding.rows(labels, columns.chosen)).detach()]
+    z, *target = LocalLogits.from_logits([logits, *embedded], columns)
     local = SumsOverLabels(shard)
     _add_prediction(local, "z", z, labels)
-    if others:
-        local.add("e", others[0].exp().sum(1))
-        local.add("q z", (others[0].exp().detach() * z.shifted).sum(1))
+    if target:
+        local.add("target", target[0].exp().sum(1))
+        local.add("target z", (target[0].exp().detach() * z.shifted).sum(1))
     elif soft_weight:
-        local.add("q z", z.weigh(z.shifted).sum(1) / shard.num_labels)
+        local.add("target z", z.weigh(z.shifted).sum(1) / shard.num_labels)
     s = local.reduce()
 
     per_row = row_scale(rows, logits.dtype, inputs.group)
     values = {"hard": hard_weight * (s["z"].log() - s["z[y]"])}
     if soft_weight:
-        values["soft"] = soft_weight * (s["z"].log() - s["q z"] / (s["e"].detach() if others else 1.0))
+        values["soft"] = soft_weight * (s["z"].log() - s["target z"] / (s["target"].detach() if target else 1.0))
     terms = {name: masked_sum(value, rows.mask, rows.weights) * per_row for name, value in values.items()}
     return LossOutput(
         loss=torch.stack(list(terms.values())).sum(),
