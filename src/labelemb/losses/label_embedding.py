@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from labelemb.errors import ConfigError, check_at_least_one
 from labelemb.losses.controls import Control
 from labelemb.losses.label_embedding_checks import (
+    check_control,
     check_embedding,
-    check_filter,
+    check_embedding_rows,
+    check_filter_eps,
     check_objective,
-    check_options,
+    check_objective_type,
     check_sharded,
-    check_share,
 )
 from labelemb.losses.label_shards import ShardedLoss, split_embedding
 from labelemb.losses.method import LossContext, Method, MethodOptions
@@ -126,9 +127,10 @@ class LabelEmbeddingLoss(ShardedLoss):
         super().__init__(num_labels, ignore_index, validate_args)
         check_embedding(embedding, num_labels)
         check_implementation(impl, chunk_bytes)
-        check_options(objective, impl, control)
-        check_share(embedding_rows)
-        check_filter(filter_eps, impl)
+        check_objective_type(objective)
+        check_control(control, impl)
+        check_embedding_rows(embedding_rows)
+        check_filter_eps(filter_eps, impl)
         self.use_shard(shard)
         if shard is not None:
             check_sharded(impl, objective, control, filter_eps)
@@ -244,7 +246,7 @@ class LabelEmbeddingOptions(MethodOptions):
     def __post_init__(self) -> None:
         if not 0 <= self.soft_decay <= 1:
             raise ConfigError("soft_decay", "a number from 0 to 1", self.soft_decay)
-        check_share(self.embedding_rows)
+        check_embedding_rows(self.embedding_rows)
 
     def check(self, objective: Objective) -> None:
         """Raise ConfigError for ``soft_decay`` with a mix that is not convex."""

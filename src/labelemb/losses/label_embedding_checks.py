@@ -15,22 +15,26 @@ def check_embedding(embedding: LabelEmbedding | None, num_labels: int) -> None:
         raise ConfigError("embedding", f"an embedding of {num_labels} labels", embedding.num_labels)
 
 
-def check_options(objective: object, impl: str, control: Control | None) -> None:
-    """Check the type of the objective, and that a control is not combined with another implementation than eager."""
+def check_objective_type(objective: object) -> None:
+    """Check that the objective is an ``Objective``, or None."""
     if objective is not None and not isinstance(objective, Objective):
         raise ConfigError("objective", "an Objective, such as Objective(tau=1.0)", repr(objective))
+
+
+def check_control(control: Control | None, impl: str) -> None:
+    """Check that a control is not combined with an implementation other than eager."""
     if control is not None and impl not in ("auto", "eager"):
         raise ConfigError("impl", "eager or auto with a control", repr(impl))
 
 
-def check_share(embedding_rows: float) -> None:
+def check_embedding_rows(embedding_rows: float) -> None:
     """Check the share of the rows that the embedding learns from."""
     if not (isinstance(embedding_rows, int | float) and 0 < embedding_rows <= 1):
         raise ConfigError("embedding_rows", "a number above 0 and up to 1", embedding_rows)
 
 
-def check_filter(filter_eps: float | None, impl: str) -> None:
-    """Check the size of gradients that are left out, and that the implementation does so."""
+def check_filter_eps(filter_eps: float | None, impl: str) -> None:
+    """Check the limit of small gradients, and that the implementation leaves them out."""
     if filter_eps is None:
         return
     if not (isinstance(filter_eps, int | float) and 0 <= filter_eps < 1):
