@@ -56,7 +56,7 @@ def fit(
                 terms = step_within_memory(take, micro_batches, task, state.shard)
                 step += 1
                 if step % task.steps_per_epoch == 0:
-                    with state.parallel.whole():
+                    with state.parallel.full_parameters():
                         state.parallel.loss.epoch_end()
                 progress.step(step, terms, sums.correct, sums.count)
             line, last = state.evaluate(sums, history, step, start)

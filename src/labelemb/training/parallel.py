@@ -21,7 +21,7 @@ Sharding = Literal["none", "fsdp"]
 
 
 class Parallel(ABC):
-    """Model, loss and optimizer of a run as one process has them.
+    """Model, loss and optimizer of a run, on one of its processes.
 
     Attributes:
         model: The model without wrapper.
@@ -38,16 +38,16 @@ class Parallel(ABC):
         """Return the loss of a micro-batch."""
 
     @abstractmethod
-    def without_gradient_exchange(self) -> contextlib.AbstractContextManager[None]:
-        """Keep gradients on their process: for all micro-batches of a step but the last."""
+    def no_sync(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context without exchange of gradients, for all micro-batches of a step but the last."""
 
     @abstractmethod
     def clip(self, max_norm: float) -> None:
         """Clip the norm of all gradients together."""
 
     @abstractmethod
-    def whole(self) -> contextlib.AbstractContextManager[None]:
-        """Have all weights on every process inside the block, to evaluate and to write artifacts."""
+    def full_parameters(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context in which each process has all weights, to evaluate and to write artifacts."""
 
     def states(self) -> dict[str, Any]:
         """Return the state of model, loss and optimizer as one process would have it; call it on every process."""
@@ -76,7 +76,7 @@ class Replicas(Parallel):
         return _compute(model, self.model.head, loss, batch, num_items_in_batch)
 
     @contextlib.contextmanager
-    def without_gradient_exchange(self) -> Iterator[None]:
+    def no_sync(self) -> Iterator[None]:
         """Do not all-reduce gradients inside the block."""
         with contextlib.ExitStack() as stack:
             for module in self._wrapped:
@@ -87,7 +87,7 @@ class Replicas(Parallel):
         """Clip the norm of all gradients together."""
         self._clip(self._accelerator.clip_grad_norm_, max_norm)
 
-    def whole(self) -> contextlib.AbstractContextManager[None]:
+    def full_parameters(self) -> contextlib.AbstractContextManager[None]:
         """Change nothing."""
         return contextlib.nullcontext()
 
@@ -129,7 +129,7 @@ class FullySharded(Parallel):
         return output
 
     @contextlib.contextmanager
-    def without_gradient_exchange(self) -> Iterator[None]:
+    def no_sync(self) -> Iterator[None]:
         """Do not reduce-scatter gradients inside the block."""
         self._root.set_requires_gradient_sync(False)
         try:
@@ -142,7 +142,7 @@ class FullySharded(Parallel):
         self._clip(torch.nn.utils.clip_grad_norm_, max_norm)
 
     @contextlib.contextmanager
-    def whole(self) -> Iterator[None]:
+    def full_parameters(self) -> Iterator[None]:
         """All-gather the weights for the block."""
         self._root.unshard()
         try:
@@ -167,10 +167,10 @@ def check_sharding(sharding: Sharding, processes: int) -> None:
         raise ConfigError("sharding", "none with one process", repr(sharding), hint)
 
 
-def share(
+def make_parallel(
     sharding: Sharding, model: nn.Module, loss: Loss, settings: OptimizerSettings, accelerator: Accelerator
 ) -> Parallel:
-    """Return model and loss with a new optimizer, shared as ``sharding`` says."""
+    """Return model and loss with a new optimizer, replicated or split over the processes as ``sharding`` says."""
     kind = FullySharded if sharding == "fsdp" else Replicas
     return kind(model, loss, settings, accelerator)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from labelemb.errors import DataError
 from labelemb.runs import Line, RunFolder
 from labelemb.training.checkpoint import load_checkpoint, load_history, load_optimizer, load_weights, save_checkpoint
-from labelemb.training.parallel import Parallel, share
+from labelemb.training.parallel import Parallel, make_parallel
 from labelemb.training.settings import FitSettings
 from labelemb.training.task import Batch, Shard, Task
 
@@ -53,7 +53,7 @@ class TrainState:
         model, loss = task.model.to(accelerator.device), task.loss.to(accelerator.device)
         for module in (model, loss):
             module.train()  # pretrained models are loaded in evaluation mode, without dropout
-        parallel = share(settings.sharding, model, loss, settings.optimizer, accelerator)
+        parallel = make_parallel(settings.sharding, model, loss, settings.optimizer, accelerator)
         shard = Shard(accelerator.process_index, accelerator.num_processes, settings.gradient_accumulation_steps)
         return cls(task, settings, accelerator, parallel, shard)
 
@@ -62,7 +62,7 @@ class TrainState:
         num_items_in_batch = self._count_rows(micro_batches) if len(micro_batches) > 1 else None
         for number, batch in enumerate(micro_batches):
             last, parallel = number == len(micro_batches) - 1, self.parallel
-            with contextlib.nullcontext() if last else parallel.without_gradient_exchange():
+            with contextlib.nullcontext() if last else parallel.no_sync():
                 with self.accelerator.autocast():
                     output = parallel.compute(batch, num_items_in_batch)
                 self.accelerator.backward(output.loss)
@@ -125,7 +125,7 @@ class TrainState:
         modules = (self.parallel.model, self.parallel.loss)
         for module in modules:
             module.eval()
-        with torch.no_grad(), self.accelerator.autocast(), self.parallel.whole():
+        with torch.no_grad(), self.accelerator.autocast(), self.parallel.full_parameters():
             metrics = self.task.evaluate(self.parallel.model, self.shard, self._total, last)
         for module in modules:
             module.train()
@@ -147,7 +147,7 @@ class TrainState:
         """
         states, main = self.parallel.states(), self.accelerator.is_main_process
         weights = {name: states[name] for name in ("model", "loss")}
-        with self.parallel.whole():
+        with self.parallel.full_parameters():
             if main:
                 self.task.save_artifacts(run)
         if not main:
