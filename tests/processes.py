@@ -15,6 +15,11 @@ import torch.multiprocessing as mp
 from labelemb.cli.main import main
 from labelemb.training.engines.local import CONTEXT
 
+# What workers import, and what the commands and the modules of tests import beside it.
+CONTEXT.set_forkserver_preload(
+    ["labelemb.training.runner", "torch._dynamo", "labelemb.cli.train", "scipy.stats", "pytest"]
+)
+
 
 def run_in_processes(size: int, folder: Path, function: Callable[..., None], *arguments: Any) -> None:
     """Call ``function(*arguments)`` in each of ``size`` gloo processes, with one thread each.

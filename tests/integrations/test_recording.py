@@ -1,8 +1,8 @@
 """Runs of transformers' Trainer, recorded for ``labelemb report``."""
 
 import csv
-import os
-import subprocess
+import re
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,11 @@ def trained(folder: Path, kind: Any = transformers.Trainer, seed: int = 0, **opt
 
 
 def test_both_trainers_are_compared(tmp_path: Path) -> None:
-    for seed in range(6):
+    for seed in range(2):
         for kind in (transformers.Trainer, LabelEmbeddingTrainer):
             record_run(trained(tmp_path, kind, seed), Rows(40), "intents", out=tmp_path / "runs")
     report = make_report([tmp_path / "runs" / "intents"], tmp_path / "report")
-    assert "label embedding against one-hot" in report.text
-    assert "6 paired seeds" in report.text
+    assert re.search(r"label embedding against one-hot: .*\b2 (paired )?seeds", report.text), report.text
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     assert all(name in page for name in NAMES)  # of the soft labels and of the confused pairs
 
@@ -141,7 +140,9 @@ def test_a_run_with_wrong_labels_or_logits_leaves_no_folder(tmp_path: Path) -> N
     assert not (tmp_path / "runs").exists()
 
 
-def test_the_example_fine_tunes_on_a_csv_file(tmp_path: Path) -> None:
+def test_the_example_fine_tunes_on_a_csv_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("sklearn")
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *NAMES]
     (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
@@ -151,13 +152,12 @@ def test_the_example_fine_tunes_on_a_csv_file(tmp_path: Path) -> None:
         csv.writer(file).writerows(
             [("text", "label"), *((f"{name} {name}", name) for name in NAMES for _ in range(10))]
         )
-    command = [sys.executable, str(EXAMPLE), "intents.csv", "encoder", "--seeds", "1", "--epochs", "1"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("test error") == 2
-    again = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300)
-    assert (again.returncode, again.stdout) == (0, "")  # both runs were recorded
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [EXAMPLE.name, "intents.csv", "encoder", "--seeds", "1", "--epochs", "1"])
+    runpy.run_path(str(EXAMPLE), run_name="__main__")
+    assert capsys.readouterr().out.count("test error") == 2
+    runpy.run_path(str(EXAMPLE), run_name="__main__")
+    assert "test error" not in capsys.readouterr().out  # both runs were recorded
     assert "intents" in make_report([tmp_path / "runs" / "intents"], tmp_path / "report").text
 
 

@@ -1,9 +1,6 @@
 """``impl="chunked"`` against the definition: value, every gradient, and the laws that a chunk must not break."""
 
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +14,7 @@ from labelemb.errors import ConfigError
 from labelemb.functional import TERMS
 from labelemb.ops.chunked.chunks import plan_chunks
 from labelemb.ops.chunked.torch_kernels import CPU_BLOCK_BYTES
+from tests.processes import run_alone
 
 from .vocabulary import (
     BUDGET,
@@ -360,21 +358,17 @@ def test_training_follows_the_eager_run(form: str) -> None:
     assert chunked == pytest.approx(eager, rel=2e-4)
 
 
-COMPILED = """
-import torch
-from tests.ops.vocabulary import Case, build
-built, plain = build(Case(), "chunked"), build(Case(), "chunked")
-step = torch.compile(lambda x: built.loss(x * 1.5, built.head, built.targets).loss * 2, backend="eager")
-total, expected = step(built.hidden), plain.loss(plain.hidden * 1.5, plain.head, plain.targets).loss * 2
-total.backward()
-expected.backward()
-assert torch.allclose(total, expected)
-assert torch.allclose(built.hidden.grad, plain.hidden.grad)
-"""
+def compiled_step() -> int:
+    built, plain = build(Case(), "chunked"), build(Case(), "chunked")
+    step = torch.compile(lambda x: built.loss(x * 1.5, built.head, built.targets).loss * 2, backend="eager")
+    total, expected = step(built.hidden), plain.loss(plain.hidden * 1.5, plain.head, plain.targets).loss * 2
+    total.backward()
+    expected.backward()
+    assert torch.allclose(total, expected)
+    assert torch.allclose(built.hidden.grad, plain.hidden.grad)
+    return 0
 
 
 def test_compiled_model_does_not_crash() -> None:
     """In a process of its own: a graph that splits leaves traces in torch's compiler that other tests stumble over."""
-    root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", COMPILED], cwd=root, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    assert run_alone(compiled_step) == 0

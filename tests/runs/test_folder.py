@@ -1,7 +1,6 @@
 """Run folders: claimed once, refused to others, whole or not at all."""
 
 import errno
-import multiprocessing
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +10,7 @@ from labelemb.errors import ConfigError, DataError
 from labelemb.files import write_atomically
 from labelemb.runs import RunFolder, find_runs
 from labelemb.runs.provenance import collect_provenance
+from labelemb.training.engines.local import CONTEXT
 
 SIGNATURE = {"data_digest": "abc"}
 
@@ -90,15 +90,14 @@ def test_find_runs(tmp_path: Path) -> None:
 def hold(folder: str, locked: object, release: object) -> None:
     with RunFolder(Path(folder)).locked():
         locked.set()
-        release.wait(30)
+        release.wait(600)
 
 
 def test_a_folder_belongs_to_one_process(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    locked, release = context.Event(), context.Event()
-    holder = context.Process(target=hold, args=(str(tmp_path), locked, release))
+    locked, release = CONTEXT.Event(), CONTEXT.Event()
+    holder = CONTEXT.Process(target=hold, args=(str(tmp_path), locked, release))
     holder.start()
-    assert locked.wait(60)
+    assert locked.wait(120)
     with pytest.raises(ConfigError, match="no other process is training"), RunFolder(tmp_path).locked(patience=0.1):
         pass
     holder.kill()

@@ -1,20 +1,18 @@
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from labelemb.runs.replace import replace_folder
+from tests.processes import run_alone
 
-KILLED_HALF_WAY = """
-import os, signal, sys
-from labelemb.runs.replace import replace_folder
-with replace_folder(sys.argv[1]) as filled:
-    (filled / "half").write_text("a")
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
+
+def die_half_way(path: Path) -> int:
+    with replace_folder(path) as filled:
+        (filled / "half").write_text("a")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 0
 
 
 def test_what_a_killed_process_left_is_swept_by_the_next(tmp_path: Path) -> None:
@@ -22,8 +20,7 @@ def test_what_a_killed_process_left_is_swept_by_the_next(tmp_path: Path) -> None
     others = [tmp_path / ".corpus1.abcdefgh.partial", tmp_path / ".corpus[1].b.abcdefgh.partial"]
     for other in others:
         other.mkdir()
-    killed = subprocess.run([sys.executable, "-c", KILLED_HALF_WAY, str(path)], env=os.environ)
-    assert killed.returncode == -signal.SIGKILL
+    assert run_alone(die_half_way, path) == -signal.SIGKILL
     assert len(list(tmp_path.iterdir())) == 3
     assert not path.exists()
     with replace_folder(path) as filled:

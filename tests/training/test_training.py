@@ -108,9 +108,10 @@ def die_at(deaths: int, moment: str, command: list[str]) -> int:
 def test_killed_run_resumes_to_the_same_result(whole: RunFolder, tmp_path: Path) -> None:
     command = ["train", "digits", *OVERRIDES, "--out", str(tmp_path)]
     run = RunFolder.of(tmp_path, "digits", "label_embedding", 0)
-    for deaths, moment in ((1, "after"), (4, "before"), (5, "after"), (3, "before"), (2, "after")):
+    for deaths, moment in ((1, "after"), (5, "before"), (11, "after"), (12, "before"), (2, "after")):
         assert run_alone(die_at, deaths, moment, command) == -signal.SIGKILL
         assert not run.finished
+    assert 1 < len(run.history()) < 4, "there is something to go on from, and something to do"
     assert run_alone(main, command) == 0
     assert_same(whole, run)
 

@@ -81,13 +81,14 @@ def test_mixing_is_the_same_in_shards_and_after_resuming(strengths: dict[str, fl
 
 def test_images_and_targets_are_mixed_with_the_same_partner() -> None:
     plain = {int(n): batch.images[row] for batch in pieces_of(CONFIG, Shard()) for row, n in enumerate(batch.index)}
+    numbers, images = list(plain), torch.stack(list(plain.values()))
     data = load_data("digits", None)
     for batch in pieces_of(replace(CONFIG, mixup=1.0), Shard())[:3]:
         assert torch.equal(batch.labels, data.train.labels[batch.index])
         weight = float(batch.targets.weight[0])
         for row, number in enumerate(batch.index.tolist()):
             other = (batch.images[row] - weight * plain[number]) / (1 - weight)
-            found = min(plain, key=lambda n: float((plain[n] - other).abs().max()))
+            found = numbers[int((images - other).abs().flatten(1).amax(1).argmin())]
             assert data.train.labels[found] == batch.targets.second[row]
 
 
