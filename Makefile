@@ -76,5 +76,5 @@ campaign: .venv/installed  ## kills, full disks, damaged files and random option
 .venv-timm/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-timm
 	.venv-timm/bin/python -m pip install --quiet --disable-pip-version-check torch==2.14.1 torchvision==0.29.1
-	.venv-timm/bin/python -m pip install --quiet --disable-pip-version-check timm pytest scikit-learn -e .
+	.venv-timm/bin/python -m pip install --quiet --disable-pip-version-check timm hypothesis pytest scikit-learn -e .
 	touch $@

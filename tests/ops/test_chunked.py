@@ -69,7 +69,7 @@ def test_low_precision(form: str, rank: int | None, dtype: torch.dtype, autocast
     assert_matches_eager(case, "chunked", dtype, autocast)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(
     n=st.integers(0, 40),
     v=st.integers(1, 60),
@@ -294,7 +294,7 @@ def test_default_buffers_are_a_sixteenth_of_eager(logits: int) -> None:
     group_bytes=st.integers(0, 9),
     budget=st.integers(1, 200),
 )
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_chunks_cover_the_rows_within_the_budget(
     counts: list[int], row_bytes: int, group_bytes: int, budget: int
 ) -> None:

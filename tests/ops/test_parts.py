@@ -69,7 +69,7 @@ def test_a_fork_has_threads_of_its_own(threads: int) -> None:
 
 
 @given(counts=st.lists(st.integers(1, 20), max_size=30), count=st.integers(1, 6))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_parts_cover_the_rows_and_split_no_label(counts: list[int], count: int) -> None:
     group = [label for label, size in enumerate(counts) for _ in range(size)]
     parts = cut_by_label(group, count)

@@ -62,7 +62,7 @@ def test_a_quarter_of_a_million_labels() -> None:
 
 
 @needs_triton
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=10)
 @given(
     n=st.integers(0, 12),
     v=st.integers(1, 40),

@@ -35,7 +35,7 @@ def test_empty_sentences_and_empty_batches(make_corpus: Callable[..., Corpus]) -
 LENGTHS = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=60)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(LENGTHS, st.sampled_from(["sentences", "tokens"]), st.integers(1, 100))
 def test_each_epoch_has_every_row_once_in_the_same_number_of_batches(
     lengths: list[tuple[int, int]], by: str, size: int
