@@ -16,7 +16,7 @@ from labelemb import LabelEmbeddingLoss, LinearCrossEntropyLoss, MixedTargets, O
 from labelemb.errors import ConfigError
 from labelemb.functional import TERMS
 from labelemb.ops import backends
-from labelemb.ops.inputs import ObjectiveInputs
+from labelemb.ops.inputs import HARD_ONLY, ObjectiveInputs
 from labelemb.terms.rows import Rows
 
 from .vocabulary import FORMS, GRID_CASES, Case, assert_matches_eager, build, run
@@ -144,9 +144,9 @@ def test_auto_is_eager_for_heads_and_targets_that_have_no_chunked_form() -> None
     rows = Rows.flatten(hidden, labels, -100)
     mixed = Rows.flatten(hidden, MixedTargets(labels, labels, torch.ones(2)), -100)
     head = nn.Linear(3, many)
-    assert backends.select_backend("auto", ObjectiveInputs(rows, head), 5) == Chunked(chunk_bytes=5)
-    assert backends.select_backend("auto", ObjectiveInputs(rows, Cosine(3, many)), None) is None
-    assert backends.select_backend("auto", ObjectiveInputs(mixed, head), None) is None
+    assert backends.select_backend("auto", ObjectiveInputs(rows, head, HARD_ONLY), 5) == Chunked(chunk_bytes=5)
+    assert backends.select_backend("auto", ObjectiveInputs(rows, Cosine(3, many), HARD_ONLY), None) is None
+    assert backends.select_backend("auto", ObjectiveInputs(mixed, head, HARD_ONLY), None) is None
 
 
 def test_refuses_weights_that_change(monkeypatch: pytest.MonkeyPatch) -> None:

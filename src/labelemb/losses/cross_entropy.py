@@ -9,7 +9,7 @@ from labelemb.losses.label_shards import ShardedLoss
 from labelemb.losses.method import LossContext, Method, MethodOptions
 from labelemb.losses.row_loss import RowLoss
 from labelemb.ops.backends import Implementation, check_implementation, select_backend
-from labelemb.ops.inputs import ObjectiveInputs
+from labelemb.ops.inputs import HARD_ONLY, ObjectiveInputs
 from labelemb.terms.output import LossOutput
 from labelemb.terms.reduction import Group
 from labelemb.terms.rows import Rows
@@ -64,7 +64,7 @@ class LinearCrossEntropyLoss(ShardedLoss, RowLoss):
         """Compute it by the chosen implementation."""
         if self.is_sharded:
             return self.compute_soft_targets(rows, head, hard_weight=1.0)
-        inputs = ObjectiveInputs(rows, head, group=self.data_parallel_group)
+        inputs = ObjectiveInputs(rows, head, HARD_ONLY, group=self.data_parallel_group)
         backend = select_backend(self.impl, inputs, self.chunk_bytes)
         if backend is None:
             return super().compute(rows, head)

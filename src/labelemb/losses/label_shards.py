@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from labelemb.errors import ConfigError, DataError
 from labelemb.losses.base import Loss
 from labelemb.ops import sharded
-from labelemb.ops.inputs import ObjectiveInputs
+from labelemb.ops.inputs import HARD_ONLY, ObjectiveInputs
 from labelemb.terms.embedding import LabelEmbedding
 from labelemb.terms.output import LossOutput
 from labelemb.terms.rows import Rows
@@ -37,7 +37,7 @@ class ShardedLoss(Loss):
     ) -> LossOutput:
         """Return ``labelemb.ops.sharded.soft_target_loss`` for this loss's labels."""
         assert self.shard is not None
-        inputs = ObjectiveInputs(rows, head, embedding=embedding, group=self.data_parallel_group)
+        inputs = ObjectiveInputs(rows, head, HARD_ONLY, embedding=embedding, group=self.data_parallel_group)
         output = sharded.soft_target_loss(inputs, self.shard, hard_weight, sample=self.training)
         return replace(output, weights=self.term_weights())
 

@@ -31,7 +31,7 @@ class ObjectiveInputs:
 
     rows: Rows
     head: nn.Module
-    objective: Objective = HARD_ONLY
+    objective: Objective
     auxiliary: nn.Module | None = None
     embedding: LabelEmbedding | None = None
     group: Group = None
