@@ -68,7 +68,7 @@ def test_calibration_without_errors_is_refused(tmp_path: Path) -> None:
     trainer = trained(tmp_path, max_steps=1)
     weight, predictions = trainer.model.classifier.weight.clone(), trainer.predict(Rows(30)).predictions.argmax(1)
     right = [{**row, "labels": int(label)} for row, label in zip(Rows(30), predictions, strict=True)]
-    with pytest.raises(DataError, match="some wrong predictions"):
+    with pytest.raises(DataError, match="neither all correct nor mostly wrong"):
         calibrate(trainer, right)
     assert torch.equal(trainer.model.classifier.weight, weight)
 

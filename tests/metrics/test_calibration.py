@@ -5,10 +5,11 @@ import pytest
 import torch
 from sklearn.metrics import brier_score_loss, log_loss
 
-from labelemb.errors import DataError
+from labelemb.errors import ConfigError, DataError
 from labelemb.metrics.calibration import (
     RowScores,
     adaptive_calibration_error,
+    calibrate_head,
     calibration_error,
     fit_temperature,
     pinned,
@@ -86,6 +87,27 @@ def test_temperature_is_found_again() -> None:
     assert not pinned(fit_temperature(logits, labels))
     with pytest.raises(DataError, match="rows"):
         fit_temperature(logits[:0], labels[:0])
+
+
+def test_temperature_of_small_logits() -> None:
+    """Those of a network after a few training steps."""
+    logits, labels = drawn(20_000)
+    assert fit_temperature(logits / 40, labels) == pytest.approx(1 / 40, rel=0.05)
+
+
+def test_calibrated_heads_have_a_weight() -> None:
+    logits, labels = drawn()
+    with pytest.raises(ConfigError, match=r"head: expected a module with a weight, .*, got ReLU"):
+        calibrate_head(torch.nn.ReLU(), logits, labels)
+
+
+def test_a_head_that_cannot_be_calibrated_is_not_changed() -> None:
+    logits, _ = drawn()
+    head = torch.nn.Linear(3, logits.shape[1])
+    weight = head.weight.detach().clone()
+    with pytest.raises(DataError, match="0 of .* wrong"):
+        calibrate_head(head, logits, logits.argmax(dim=1))
+    assert torch.equal(head.weight, weight)
 
 
 def test_rows_that_are_all_right_or_all_wrong_pin_the_temperature() -> None:

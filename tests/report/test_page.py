@@ -197,6 +197,18 @@ def test_a_gain_that_was_not_shown_is_no_headline(write_run: WriteRun, runs: Pat
     )
 
 
+def test_a_run_of_another_program_is_calibrated_there(write_run: WriteRun, runs: Path, tmp_path: Path) -> None:
+    """``labelemb evaluate`` has neither its data nor its weights."""
+    for seed in range(6):
+        for place, method in enumerate(("cross_entropy", "label_embedding")):
+            metrics = {"test_ece": 1.0 + 30 * place + 0.01 * seed}
+            error = 2.0 - 0.5 * place + 0.01 * (seed % 3)
+            write_run(method, seed, test=[error], metrics=metrics, config={"dataset": None})
+    report = make_report([runs], tmp_path / "out")
+    assert "calibrate with labelemb.calibrate_head" in report.text
+    assert "evaluate" not in report.text
+
+
 def test_a_mistake_leaves_nothing_behind(animals: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="dgo"):
         make_report([animals], tmp_path / "out", labels=["cat", "dgo"])

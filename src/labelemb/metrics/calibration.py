@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from labelemb.errors import ConfigError, DataError
 
-TEMPERATURES = (0.05, 20.0)  # range of the search
+TEMPERATURES = (0.01, 20.0)  # range of the search; after a few training steps logits are small and need less than 0.1
 BINS = 15  # as in Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599
 
 
@@ -172,8 +172,8 @@ def calibrate_head(head: nn.Module, logits: Tensor, labels: Tensor) -> float:
         >>> logits, labels = torch.tensor([[1.0, 0.0]] * 10), torch.tensor([0] * 9 + [1])
         >>> round(calibrate_head(head, logits, labels), 3)  # softmax([1, 0] / T) is [0.9, 0.1]
         0.455
-        >>> torch.softmax(head(logits), dim=1)[0, 0].item()  # doctest: +ELLIPSIS
-        0.9...
+        >>> round(torch.softmax(head(logits), dim=1)[0, 0].item(), 3)
+        0.9
     """
     parameters = [getattr(head, name, None) for name in ("weight", "bias")]
     if not isinstance(parameters[0], Tensor):
@@ -181,7 +181,8 @@ def calibrate_head(head: nn.Module, logits: Tensor, labels: Tensor) -> float:
     temperature = fit_temperature(logits, labels)
     if pinned(temperature):
         wrong = int((logits.argmax(dim=-1) != labels).sum())
-        raise DataError("logits", "some wrong predictions, but not most", f"{wrong} of {len(labels)} wrong")
+        expected = "predictions that are neither all correct nor mostly wrong, to fit a temperature on"
+        raise DataError("logits", expected, f"{wrong} of {len(labels)} wrong", "Use more held-out data or train longer")
     for parameter in parameters:
         if isinstance(parameter, Tensor):
             parameter.div_(temperature)
