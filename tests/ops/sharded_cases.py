@@ -3,8 +3,10 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
@@ -24,6 +26,7 @@ from labelemb import (
     LossModel,
     Objective,
 )
+from labelemb.errors import ConfigError
 from labelemb.functional import TERMS
 from labelemb.losses.label_shards import ShardedLoss
 
@@ -35,6 +38,7 @@ OBJECTIVES = [
     Objective(soft_temperature=2.0, soft_scale=4.0),
     Objective(alpha=0.05, cap="absolute"),
 ]
+CHUNK_ROWS, ROW_BYTES = 10, 8 * 15 // 2  # rows of a chunk with two processes, more with others
 Make = Callable[[LabelShard | None], ShardedLoss]
 
 
@@ -65,23 +69,25 @@ def make_embedding(kind: str, labels: int) -> DenseLabelEmbedding | CompressedLa
 
 
 def losses(kind: str, labels: int, objectives: list[Objective], d: int) -> list[Make]:
-    """Return functions that make the same loss for a shard, or for all labels."""
+    """Return functions that make the same loss for a shard, all rows at once and in chunks, or for all labels."""
     embedding = make_embedding(kind, labels).double()
-    found: list[Make] = [
-        lambda shard, objective=objective: LabelEmbeddingLoss(
-            d, labels, copy.deepcopy(embedding), objective, shard=shard, impl="eager"
-        )
-        for objective in objectives
-    ]
-    found += [
-        lambda shard, objective=objective: LabelEmbeddingLoss(
-            d, labels, copy.deepcopy(embedding), objective, shard=shard, impl="eager", embedding_rows=0.4
-        )
-        for objective in [*PUBLISHED, Objective().without("soft")]
-    ]
+    chunk_bytes = labels * ROW_BYTES * CHUNK_ROWS
+
+    def make(shard: LabelShard | None, **options: Any) -> LabelEmbeddingLoss:
+        if shard is None:
+            options |= {"impl": "eager", "chunk_bytes": None}
+        return LabelEmbeddingLoss(d, labels, copy.deepcopy(embedding), shard=shard, **options)
+
+    found: list[Make] = []
+    for impl in ({"impl": "eager"}, {"impl": "chunked", "chunk_bytes": chunk_bytes}):
+        found += [partial(make, objective=objective, **impl) for objective in objectives]
+        sampled = [*PUBLISHED, Objective().without("soft")]
+        found += [partial(make, objective=objective, embedding_rows=0.4, **impl) for objective in sampled]
+        if kind == "dense":
+            found.append(lambda shard, impl=impl: LinearCrossEntropyLoss(shard=shard, **(impl if shard else {})))
     found.append(lambda shard: FrozenLabelEmbeddingLoss(embedding, 0.3, shard=shard))
     if kind == "dense":
-        found += [lambda shard: LinearCrossEntropyLoss(shard=shard), lambda shard: LabelSmoothingLoss(0.2, shard=shard)]
+        found.append(lambda shard: LabelSmoothingLoss(0.2, shard=shard))
     return found
 
 
@@ -152,6 +158,7 @@ def all_cases(folder: str) -> None:
         compare(make, LabelShard.of(11, sampled=0.99), 24, 6)
     world = dist.get_world_size()
     dtensor_head(init_device_mesh("cpu", (world,)))
+    chunks()
     if world == 4:
         mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("data", "label"))
         data_and_labels(mesh)
@@ -161,9 +168,13 @@ def all_cases(folder: str) -> None:
 
 def dtensor_head(mesh: DeviceMesh) -> None:
     """A head of torch's tensor parallelism gets the gradient of a local one."""
+    for impl in ("eager", "chunked"):
+        _dtensor_head(LabelShard.of(5, mesh), mesh, impl)
+
+
+def _dtensor_head(shard: LabelShard, mesh: DeviceMesh, impl: str) -> None:
     torch.manual_seed(1)
-    shard = LabelShard.of(5, mesh)
-    loss = LabelEmbeddingLoss(6, 5, CompressedLabelEmbedding(5, 4), shard=shard).double()
+    loss = LabelEmbeddingLoss(6, 5, CompressedLabelEmbedding(5, 4), shard=shard, impl=impl, chunk_bytes=3000).double()
     batch = Batch.make(24, 6, 5, None)
     local = local_head(batch.head, shard)
     tensor_parallel = parallelize_module(batch.head, mesh, ColwiseParallel())
@@ -175,38 +186,95 @@ def dtensor_head(mesh: DeviceMesh) -> None:
     check("DTensor bias", tensor_parallel.bias.grad.to_local(), local.bias.grad)
 
 
+def chunks() -> None:
+    """Values without gradients, layers that need none, autocast, and no second backward pass."""
+    torch.manual_seed(4)
+    shard = LabelShard.of(11)
+    eager = LabelEmbeddingLoss(6, 11, CompressedLabelEmbedding(11, 4), shard=shard, impl="eager")
+    chunked = LabelEmbeddingLoss(6, 11, CompressedLabelEmbedding(11, 4), shard=shard, impl="chunked", chunk_bytes=3000)
+    chunked.load_state_dict(eager.state_dict())
+    head = local_head(nn.Linear(6, 11), shard).float()
+    hidden, targets = torch.randn(24, 6), torch.randint(11, (24,))
+    targets[3] = -100
+    with torch.no_grad():
+        assert not chunked(hidden, head, targets).loss.requires_grad
+
+    def compare_implementations(trains: list[bool], autocast: bool = False) -> None:
+        tensors = [hidden, head.weight, head.bias]
+        for tensor, train in zip(tensors, trains, strict=True):
+            tensor.requires_grad_(train)
+        found = []
+        for loss in (eager, chunked):
+            every = [*tensors, *loss.parameters()]
+            for tensor in every:
+                tensor.grad = None
+            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                out = loss(hidden, head, targets)
+            out.loss.backward()
+            found.append([out.loss, *map(gradient, every)])
+        assert out.logits is None
+        rtol, atol = (0.02, 2e-4) if autocast else (1e-5, 1e-6)
+        for got, want in zip(*found[::-1], strict=True):
+            torch.testing.assert_close(got, want, rtol=rtol, atol=atol)
+        with pytest.raises(ConfigError, match="second"):
+            out.loss.backward()
+
+    compare_implementations([True, True, True], autocast=True)
+    compare_implementations([False, True, True])
+    compare_implementations([True, False, True])
+
+
 def data_and_labels(mesh: DeviceMesh) -> None:
     """Two halves of the batch on two halves of the labels each: averaged over the halves, the whole batch."""
+    for objective in PUBLISHED:
+        for impl in ("eager", "chunked"):
+            _data_and_labels(mesh, objective, impl)
+
+
+def _data_and_labels(mesh: DeviceMesh, objective: Objective, impl: str) -> None:
     torch.manual_seed(2)
     shard, data = LabelShard.of(11, mesh["label"]), mesh["data"].get_group()
-    for objective in PUBLISHED:
-        full = LabelEmbeddingLoss(6, 11, CompressedLabelEmbedding(11, 4), objective, process_group=alone()).double()
-        local = LabelEmbeddingLoss(
-            6, 11, CompressedLabelEmbedding(11, 4, shard=shard), objective, shard=shard, process_group=data
-        ).double()
-        batch = Batch.make(24, 6, 11, full.auxiliary)
-        local.load_full_state_dict(full.state_dict())
-        head = local_head(batch.head, shard)
-        rows = slice(0, 15) if dist.get_rank(data) == 0 else slice(15, None)
-        want = full(batch.hidden, batch.head, batch.targets)
-        got = local(batch.hidden[rows], head, batch.targets[rows])
-        want.loss.backward()
-        got.loss.backward()
-        values = [got.loss.detach(), head.weight.grad, *(p.grad for p in local.parameters())]
-        for value in values:
-            dist.all_reduce(value, group=data)
-        check("loss of data x labels", values[0] / 2, want.loss)
-        check("head of data x labels", head.weight.grad / 2, shard.part(batch.head.weight.grad))
-        for (key, mine), whole in zip(local.named_parameters(), full.parameters(), strict=True):
-            check(f"{key} of data x labels", mine.grad / 2, shard.part(whole.grad, local.shard_dims()[key]))
+    full = LabelEmbeddingLoss(6, 11, CompressedLabelEmbedding(11, 4), objective, process_group=alone()).double()
+    local = LabelEmbeddingLoss(
+        6,
+        11,
+        CompressedLabelEmbedding(11, 4, shard=shard),
+        objective,
+        shard=shard,
+        process_group=data,
+        impl=impl,
+        chunk_bytes=5000,
+    ).double()
+    batch = Batch.make(24, 6, 11, full.auxiliary)
+    local.load_full_state_dict(full.state_dict())
+    head = local_head(batch.head, shard)
+    rows = slice(0, 15) if dist.get_rank(data) == 0 else slice(15, None)
+    want = full(batch.hidden, batch.head, batch.targets)
+    got = local(batch.hidden[rows], head, batch.targets[rows])
+    want.loss.backward()
+    got.loss.backward()
+    values = [got.loss.detach(), head.weight.grad, *(p.grad for p in local.parameters())]
+    for value in values:
+        dist.all_reduce(value, group=data)
+    check("loss of data x labels", values[0] / 2, want.loss)
+    check("head of data x labels", head.weight.grad / 2, shard.part(batch.head.weight.grad))
+    for (key, mine), whole in zip(local.named_parameters(), full.parameters(), strict=True):
+        check(f"{key} of data x labels", mine.grad / 2, shard.part(whole.grad, local.shard_dims()[key]))
 
 
 def fully_sharded_over_data(mesh: DeviceMesh) -> None:
     """Labels over one dimension of the mesh, rows and ``fully_shard`` over the other: as one process."""
+    for impl in ("eager", "chunked"):
+        _fully_sharded_over_data(mesh, impl)
+
+
+def _fully_sharded_over_data(mesh: DeviceMesh, impl: str) -> None:
     torch.manual_seed(5)
     shard, data = LabelShard.of(11, mesh["label"]), mesh["data"].get_group()
     full = LabelEmbeddingLoss(6, 11, CompressedLabelEmbedding(11, 4), process_group=alone()).double()
-    local = LabelEmbeddingLoss(6, 11, full.embedding, shard=shard, process_group=data).double()
+    local = LabelEmbeddingLoss(
+        6, 11, full.embedding, shard=shard, process_group=data, impl=impl, chunk_bytes=5000
+    ).double()
     batch = Batch.make(24, 6, 11, full.auxiliary)
     batch.hidden[2] = 0  # NaN would reach the layer below through its weight
     local.load_full_state_dict(full.state_dict())

@@ -54,9 +54,7 @@ def test_mixed_targets_are_refused() -> None:
         LinearCrossEntropyLoss(shard=LabelShard.of(4, sampled=0.5))(torch.zeros(1, 3), nn.Linear(3, 4), mixed)
 
 
-@pytest.mark.parametrize(
-    "options", [{"impl": "chunked"}, {"impl": "fused"}, {"control": lambda q, y: q}, {"filter_eps": 1e-4}]
-)
+@pytest.mark.parametrize("options", [{"impl": "fused"}, {"control": lambda q, y: q}, {"filter_eps": 1e-4}])
 def test_what_is_not_supported_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="shard"):
         LabelEmbeddingLoss(6, 11, shard=LabelShard.of(11), **options)

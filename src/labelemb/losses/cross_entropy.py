@@ -53,7 +53,7 @@ class LinearCrossEntropyLoss(ShardedLoss, RowLoss):
         super().__init__(None, ignore_index, validate_args)
         check_implementation(impl, chunk_bytes)
         self.impl, self.chunk_bytes, self.process_group = impl, chunk_bytes, process_group
-        self.use_shard(shard)
+        self.use_shard(shard, impl)
 
     @property
     def supports_mixed_targets(self) -> bool:
@@ -62,13 +62,14 @@ class LinearCrossEntropyLoss(ShardedLoss, RowLoss):
 
     def compute(self, rows: Rows, head: nn.Module) -> LossOutput:
         """Compute it by the chosen implementation."""
-        if self.is_sharded:
-            return self.compute_soft_targets(rows, head, hard_weight=1.0)
         inputs = ObjectiveInputs(rows, head, HARD_ONLY, group=self.data_parallel_group)
-        backend = select_backend(self.impl, inputs, self.chunk_bytes)
-        if backend is None:
-            return super().compute(rows, head)
-        output: LossOutput = backend.label_embedding_loss(inputs)
+        if self.is_sharded:
+            output = self.compute_sharded(inputs, self.impl, self.chunk_bytes)
+        else:
+            backend = select_backend(self.impl, inputs, self.chunk_bytes)
+            if backend is None:
+                return super().compute(rows, head)
+            output = backend.label_embedding_loss(inputs)
         return replace(output, terms={"hard": output.terms["hard"]}, weights={})
 
     def row_terms(self, log_p: Tensor, rows: Rows) -> dict[str, Tensor]:

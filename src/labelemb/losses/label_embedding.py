@@ -21,7 +21,6 @@ from labelemb.losses.label_shards import ShardedLoss, split_embedding
 from labelemb.losses.method import LossContext, Method, MethodOptions
 from labelemb.losses.row_sampler import RowSampler
 from labelemb.losses.validation import check_layer
-from labelemb.ops import sharded
 from labelemb.ops.backends import Implementation, check_implementation, select_backend
 from labelemb.ops.eager import label_embedding_loss
 from labelemb.ops.inputs import ObjectiveInputs
@@ -76,8 +75,8 @@ class LabelEmbeddingLoss(ShardedLoss):
         control: Optional transform of the soft targets; training of the embedding is unchanged. "eager" only.
         process_group: Data-parallel group whose rows are counted; None: the default group.
         shard: Labels of this process (``LabelShard.of``): the head, the auxiliary head and the embedding are split by
-            label, targets stay global, and ``process_group=None`` means no data parallelism. "eager" only, without a
-            control or a running mean. None: this process holds all labels.
+            label, targets stay global, and ``process_group=None`` means no data parallelism. "eager" or "chunked",
+            without a control or a running mean. None: this process holds all labels.
         embedding_rows: Share of the rows, above 0 and up to 1, on which the terms aux, embedding and cap are computed
             in training mode. The rows are drawn at random at each call and weighted, so that terms and gradients have
             the expectation of all rows; the embedding term in the reduction "mean", a ratio, approximately (see
@@ -131,9 +130,9 @@ class LabelEmbeddingLoss(ShardedLoss):
         check_control(control, impl)
         check_embedding_rows(embedding_rows)
         check_filter_eps(filter_eps, impl)
-        self.use_shard(shard)
+        self.use_shard(shard, impl)
         if shard is not None:
-            check_sharded(impl, objective, control, filter_eps)
+            check_sharded(objective, control, filter_eps)
         self.hidden_size = hidden_size
         objective = Objective.vision() if objective is None else objective
         if embedding is None:
@@ -183,8 +182,7 @@ class LabelEmbeddingLoss(ShardedLoss):
             sampled=self._sampler.draw(rows, self.embedding_rows) if samples else None,
         )
         if self.is_sharded:
-            assert self.shard is not None
-            return sharded.label_embedding_loss(inputs, self.shard, sample=self.training)
+            return self.compute_sharded(inputs, self.impl, self.chunk_bytes)
         eager_only = self.control is not None or isinstance(self.embedding, RunningMeanLabelEmbedding)
         impl, decays = "eager" if eager_only else self.impl, self.objective.soft_end is not None
         backend = select_backend(impl, inputs, self.chunk_bytes, decays=decays, filter_eps=self.filter_eps)

@@ -43,20 +43,15 @@ def check_filter_eps(filter_eps: float | None, impl: str) -> None:
         raise ConfigError("filter_eps", "None with impl 'eager'", filter_eps)
 
 
-def check_sharded(
-    impl: str, objective: Objective | None, control: Control | None, filter_eps: float | None = None
-) -> None:
+def check_sharded(objective: Objective | None, control: Control | None, filter_eps: float | None) -> None:
     """Check that the other options allow labels in shards."""
     unsupported = {
-        f"impl {impl!r}": impl not in ("auto", "eager"),
         "a running mean": objective is not None and objective.embedding_update == "running_mean",
         "a control": control is not None,
         "filter_eps": filter_eps is not None,
     }
     if found := [name for name, given in unsupported.items() if given]:
-        raise ConfigError(
-            "shard", "None, or impl eager or auto without running mean, control and filter_eps", ", ".join(found)
-        )
+        raise ConfigError("shard", "None, or no running mean, control and filter_eps", ", ".join(found))
 
 
 def check_objective(objective: Objective, impl: str, embedding: LabelEmbedding) -> None:

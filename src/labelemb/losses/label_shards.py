@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 from labelemb.errors import ConfigError, DataError
 from labelemb.losses.base import Loss
-from labelemb.ops import sharded
-from labelemb.ops.inputs import HARD_ONLY, ObjectiveInputs
+from labelemb.ops.backends import Implementation
+from labelemb.ops.inputs import ObjectiveInputs
+from labelemb.ops.sharded import rows_per_chunk, sharded_loss
 from labelemb.terms.embedding import LabelEmbedding
+from labelemb.terms.objective import Objective
 from labelemb.terms.output import LossOutput
 from labelemb.terms.rows import Rows
 from labelemb.terms.shard import LabelShard, check_shard, is_dtensor
@@ -22,24 +24,44 @@ class ShardedLoss(Loss):
     Its ``state_dict`` has the names of the unsharded loss's and the tensors of this process.
     """
 
-    def use_shard(self, shard: LabelShard | None) -> None:
+    def use_shard(self, shard: LabelShard | None, impl: Implementation = "eager") -> None:
         """Set ``shard``; all processes must have the same kind of loss.
 
         Raises:
-            ConfigError: For a shard of other labels.
+            ConfigError: For a shard of other labels, or an implementation that has no form for shards.
         """
-        if shard is not None:
-            self.shard = check_shard(shard, self.num_labels)
-            self.num_labels = shard.num_labels
+        if shard is None:
+            return
+        if impl == "fused":
+            raise ConfigError("impl", "eager, chunked or auto with shard", repr(impl))
+        self.shard = check_shard(shard, self.num_labels)
+        self.num_labels = shard.num_labels
+
+    def compute_sharded(
+        self, inputs: ObjectiveInputs, impl: Implementation = "eager", chunk_bytes: int | None = None
+    ) -> LossOutput:
+        """Return ``labelemb.ops.sharded.sharded_loss`` of this loss's labels."""
+        assert self.shard is not None
+        chunk_rows = rows_per_chunk(impl, inputs, self.shard, chunk_bytes)
+        return sharded_loss(inputs, self.shard, sample=self.training, chunk_rows=chunk_rows)
 
     def compute_soft_targets(
         self, rows: Rows, head: nn.Module, hard_weight: float, embedding: LabelEmbedding | None = None
     ) -> LossOutput:
-        """Return ``labelemb.ops.sharded.soft_target_loss`` for this loss's labels."""
-        assert self.shard is not None
-        inputs = ObjectiveInputs(rows, head, HARD_ONLY, embedding=embedding, group=self.data_parallel_group)
-        output = sharded.soft_target_loss(inputs, self.shard, hard_weight, sample=self.training)
-        return replace(output, weights=self.term_weights())
+        """Return ``hard_weight * H(onehot y, z) + (1 - hard_weight) * H(t, z)``, a mean over rows.
+
+        Args:
+            rows: The batch.
+            head: The classifier of this process's labels.
+            hard_weight: 0 to 1; 1: one-hot cross entropy, without a soft term.
+            embedding: Gives the soft targets ``t = softmax(E[y])``; None: ``1 / V``.
+        """
+        names = frozenset({"hard"} if hard_weight == 1 else {"hard", "soft"})
+        objective = Objective(beta=hard_weight, terms=names)
+        inputs = ObjectiveInputs(rows, head, objective, embedding=embedding, group=self.data_parallel_group)
+        output = self.compute_sharded(inputs)
+        terms = {name: value for name, value in output.terms.items() if name in names}
+        return replace(output, terms=terms, weights=self.term_weights())
 
     def shard_dims(self) -> dict[str, int]:
         """Return the axis along which each tensor of the ``state_dict`` is split by label."""

@@ -1,7 +1,7 @@
 """The input of every implementation of the objective."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
@@ -45,6 +45,22 @@ class ObjectiveInputs:
     def rows_of(self, term: str) -> Rows:
         """Return the rows that a term is computed on."""
         return self.rows if term in (*HEAD_TERMS, "hard_without_soft") else self.auxiliary_rows
+
+    def chunks(self, count: int) -> "Iterator[tuple[ObjectiveInputs, slice]]":
+        """Cut the rows, and the sampled rows, into ``count`` parts of about the same size (at least one part).
+
+        Yields:
+            The inputs of a part, and which rows of the batch these are.
+        """
+        count = max(count, 1)
+        for number in range(count):
+            ends = [number, number + 1]
+            start, stop = (end * len(self.rows.labels) // count for end in ends)
+            rows, sampled = slice(start, stop), self.sampled
+            if sampled is not None:
+                start, stop = (end * len(sampled.labels) // count for end in ends)
+                sampled = sampled.take(slice(start, stop))
+            yield replace(self, rows=self.rows.take(rows), sampled=sampled), rows
 
     def sums_over_rows(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the sum of each term over the rows that it is computed on, scalars.

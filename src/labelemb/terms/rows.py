@@ -92,6 +92,15 @@ class Rows:
         dtype = torch.promote_types(self.hidden.dtype, torch.float32)
         factor = len(self.labels) / max(len(chosen), 1)
         weights = torch.full((len(chosen),), factor, dtype=dtype, device=self.labels.device)
+        rows = self.take(chosen)
+        return replace(rows, weights=weights if rows.weights is None else weights * rows.weights)
+
+    def take(self, chosen: Tensor | slice) -> "Rows":
+        """Return some of the rows as they are, ``num_items_in_batch`` included.
+
+        Args:
+            chosen: Their numbers, int64, shape ``(k,)``, or a slice.
+        """
         mixed = self.mixed
         return Rows(
             hidden=self.hidden[chosen],
@@ -100,5 +109,5 @@ class Rows:
             index=None if self.index is None else self.index[chosen],
             mixed=mixed and MixedTargets(mixed.first[chosen], mixed.second[chosen], mixed.weight[chosen]),
             num_items_in_batch=self.num_items_in_batch,
-            weights=weights if self.weights is None else weights * self.weights[chosen],
+            weights=None if self.weights is None else self.weights[chosen],
         )
