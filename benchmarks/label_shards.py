@@ -1,6 +1,7 @@
 """Labels split over processes: time, memory and data sent per process, on gloo with one thread each.
 
-python -m benchmarks.label_shards [--processes 1,2,4] [--labels 40000] [--rows 256] [--size 128] [--save]
+python -m benchmarks.label_shards [--processes 1,2,4] [--labels 40000] [--rows 256] [--size 128] [--chunk_mib 32]
+    [--rounds 3] [--save]
 """
 
 import argparse
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from benchmarks.memory import peak_bytes
 from labelemb import CompressedLabelEmbedding, LabelEmbeddingLoss, LabelShard, Objective
 
 RESULTS = Path(__file__).parent / "results" / "label_shards.csv"
-ROUNDS = 3
+IMPLEMENTATIONS = ("eager", "chunked")
 MIB = 2**20
 
 
@@ -36,6 +38,8 @@ class Sizes:
     labels: int
     rows: int
     size: int
+    chunk_bytes: int | None = None
+    rounds: int = 1
 
 
 @dataclass
@@ -43,6 +47,7 @@ class Measured:
     """One process's share; MiB, and milliseconds of a step."""
 
     processes: int
+    impl: str
     labels: int
     rows: int
     size: int
@@ -61,16 +66,21 @@ def main() -> None:
     parser.add_argument("--labels", type=int, default=40_000)
     parser.add_argument("--rows", type=int, default=256)
     parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--chunk_mib", type=int, help="memory for the matrices of a chunk (default: the library's)")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--save", action="store_true", help=f"write {RESULTS}")
     args = parser.parse_args()
-    sizes, found = Sizes(args.labels, args.rows, args.size), []
+    chunk_bytes = args.chunk_mib and args.chunk_mib * MIB
+    sizes, found = Sizes(args.labels, args.rows, args.size, chunk_bytes, args.rounds), []
     names = [field.name for field in fields(Measured)]
     print(",".join(names))
     for processes in map(int, args.processes.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             spawn(run, args=(processes, sizes, folder), nprocs=processes)  # type: ignore[no-untyped-call]
-            found.append(torch.load(f"{folder}/measured.pt", weights_only=True))
-        print(*found[-1], sep=",", flush=True)
+            measured = torch.load(f"{folder}/measured.pt", weights_only=True)
+        for line in measured:
+            print(*line, sep=",", flush=True)
+        found += measured
     if args.save:
         with RESULTS.open("w", encoding="utf-8", newline="") as file:
             file.write(f"# {describe_machine()}\n")
@@ -86,13 +96,13 @@ def run(rank: int, processes: int, sizes: Sizes, folder: str) -> None:
     measure(Sizes(64, 8, 8), processes)  # libraries allocate on first use
     measured = measure(sizes, processes)
     if rank == 0:
-        torch.save(list(astuple(measured)), f"{folder}/measured.pt")
+        torch.save([list(astuple(line)) for line in measured], f"{folder}/measured.pt")
     dist.barrier()
     dist.destroy_process_group()
 
 
-def measure(sizes: Sizes, processes: int) -> Measured:
-    """Make the layers, train them for a few steps and return this process's figures."""
+def measure(sizes: Sizes, processes: int) -> list[Measured]:
+    """Train the same layers for a few steps with each implementation in turns; return this process's figures."""
     torch.manual_seed(0)
     made: dict[str, Any] = {}
     shard = LabelShard.of(sizes.labels)
@@ -101,8 +111,14 @@ def measure(sizes: Sizes, processes: int) -> Measured:
 
     def make() -> None:
         embedding = CompressedLabelEmbedding(sizes.labels, sizes.size, shard=shard)
-        objective = Objective(soft_temperature=2.0)
-        loss = LabelEmbeddingLoss(sizes.size, sizes.labels, embedding, objective, impl="eager", shard=shard)
+        loss = LabelEmbeddingLoss(
+            sizes.size,
+            sizes.labels,
+            embedding,
+            Objective(soft_temperature=2.0),
+            shard=shard,
+            chunk_bytes=sizes.chunk_bytes,
+        )
         head = nn.Linear(sizes.size, shard.size)
         parameters = [*head.parameters(), *loss.parameters()]
         for parameter in parameters:
@@ -111,34 +127,41 @@ def measure(sizes: Sizes, processes: int) -> Measured:
         optimizer.step()  # makes the moments
         made.update(head=head, loss=loss, optimizer=optimizer, parameters=parameters)
 
-    def step() -> None:
+    def step(impl: str) -> None:
+        made["loss"].impl = impl
         made["optimizer"].zero_grad(set_to_none=False)
         made["loss"](hidden, made["head"], targets).loss.backward()
 
     state = peak_bytes(make)
-    with counted() as sent:
-        peak = peak_bytes(step)
-    seconds = []
-    for _ in range(ROUNDS):
-        dist.barrier()
-        start = time.perf_counter()
-        step()
-        seconds.append(time.perf_counter() - start)
+    peaks, sent, seconds = dict[str, int](), dict[str, list[int]](), {impl: list[float]() for impl in IMPLEMENTATIONS}
+    for impl in IMPLEMENTATIONS:
+        with counted() as sent[impl]:
+            peaks[impl] = peak_bytes(partial(step, impl))
+    for _ in range(sizes.rounds):
+        for impl in IMPLEMENTATIONS:
+            dist.barrier()
+            start = time.perf_counter()
+            step(impl)
+            seconds[impl].append(time.perf_counter() - start)
     weights = sum(p.numel() * p.element_size() for p in made["parameters"])
     matrix = 4 * sizes.rows * max(shard.size, 1)
-    return Measured(
-        processes,
-        sizes.labels,
-        sizes.rows,
-        sizes.size,
-        round(weights / MIB, 1),
-        round(state / MIB, 1),
-        round(peak / MIB, 1),
-        round(peak / matrix, 1),
-        round(sum(sent) / MIB, 3),
-        len(sent),
-        round(1000 * statistics.median(seconds), 1),
-    )
+    return [
+        Measured(
+            processes,
+            impl,
+            sizes.labels,
+            sizes.rows,
+            sizes.size,
+            round(weights / MIB, 1),
+            round(state / MIB, 1),
+            round(peaks[impl] / MIB, 1),
+            round(peaks[impl] / matrix, 1),
+            round(sum(sent[impl]) / MIB, 3),
+            len(sent[impl]),
+            round(1000 * statistics.median(seconds[impl]), 1),
+        )
+        for impl in IMPLEMENTATIONS
+    ]
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from labelemb.terms.reduction import TermWeights, total_weight
 from labelemb.terms.shard import LabelShard
 
 MATRICES = 15  # python -m benchmarks.label_shards measures 14.6 with four processes
-CHUNK_BYTES = 256 << 20
+CHUNK_BYTES = 128 << 20
 MIN_ROWS = 128  # with fewer, adding up the gradients of the weights costs more than the products that they come from
 
 
