@@ -1,7 +1,7 @@
 """Labels split over processes: time, memory and data sent per process, on gloo with one thread each.
 
 python -m benchmarks.label_shards [--processes 1,2,4] [--labels 40000] [--rows 256] [--size 128] [--chunk_mib 32]
-    [--rounds 3] [--save]
+    [--rounds 3] [--save label_shards.csv]
 """
 
 import argparse
@@ -26,7 +26,7 @@ from benchmarks.measure import describe_machine
 from benchmarks.memory import peak_bytes
 from labelemb import CompressedLabelEmbedding, LabelEmbeddingLoss, LabelShard, Objective
 
-RESULTS = Path(__file__).parent / "results" / "label_shards.csv"
+RESULTS = Path(__file__).parent / "results"
 IMPLEMENTATIONS = ("eager", "chunked")
 MIB = 2**20
 
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--chunk_mib", type=int, help="memory for the matrices of a chunk (default: the library's)")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--save", action="store_true", help=f"write {RESULTS}")
+    parser.add_argument("--save", metavar="NAME", help=f"write this file of {RESULTS}")
     args = parser.parse_args()
     chunk_bytes = args.chunk_mib and args.chunk_mib * MIB
     sizes, found = Sizes(args.labels, args.rows, args.size, chunk_bytes, args.rounds), []
@@ -82,7 +82,7 @@ def main() -> None:
             print(*line, sep=",", flush=True)
         found += measured
     if args.save:
-        with RESULTS.open("w", encoding="utf-8", newline="") as file:
+        with (RESULTS / args.save).open("w", encoding="utf-8", newline="") as file:
             file.write(f"# {describe_machine()}\n")
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(names)

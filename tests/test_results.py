@@ -34,6 +34,37 @@ def test_tables_come_from_the_histories(document: str) -> None:
         assert not missing, f"{document}: not in the report of {arguments}: {missing}"
 
 
+def test_table_of_fewer_rows_for_the_embedding_comes_from_its_raw_runs() -> None:
+    def last(folder: str, key: str, seeds: range) -> dict[int, float]:
+        files = {seed: ROOT / "results" / folder / f"seed-{seed}" / "history.jsonl" for seed in seeds}
+        return {seed: json.loads(path.read_text("utf-8").splitlines()[-1])[key] for seed, path in files.items()}
+
+    text = (ROOT / "docs" / "large-vocabulary.md").read_text(encoding="utf-8")
+    raw = "search/embedding-rows"
+    for task, fewer, whole, key, seeds in [
+        (
+            "numbers-en-vi",
+            f"{raw}/numbers-en-vi/embedding_rows=0.25",
+            f"{raw}/numbers-en-vi/embedding_rows=1",
+            "valid_bleu",
+            range(8, 32),
+        ),
+        (
+            "banking77",
+            f"{raw}/banking77-10/label_embedding",
+            "banking77-10/label_embedding",
+            "test_error",
+            range(10, 18),
+        ),
+        ("Chinese", f"{raw}/csl-titles/label_embedding", "csl-titles/label_embedding", "test_rougeL", range(10)),
+    ]:
+        change = paired_difference(last(fewer, key, seeds), last(whole, key, seeds))
+        assert change is not None
+        assert change.n == len(seeds)
+        (row,) = re.findall(rf"^\| `?{task}.*", text, flags=re.M)
+        assert f"{change.mean:+.2f} ({change.low:.2f} to {change.high:.2f})" in row
+
+
 def test_tables_of_the_search_are_means_of_its_raw_runs() -> None:
     with (ROOT / "results" / "search" / "validation.csv").open(encoding="utf-8") as file:
         runs = list(csv.DictReader(file))

@@ -29,6 +29,7 @@ from labelemb import (
 from labelemb.errors import ConfigError
 from labelemb.functional import TERMS
 from labelemb.losses.label_shards import ShardedLoss
+from labelemb.ops.sharded.driver import MATRICES
 
 PUBLISHED = [Objective.vision(), replace(Objective.seq2seq(), soft_start=0)]
 OBJECTIVES = [
@@ -38,7 +39,7 @@ OBJECTIVES = [
     Objective(soft_temperature=2.0, soft_scale=4.0),
     Objective(alpha=0.05, cap="absolute"),
 ]
-CHUNK_ROWS, ROW_BYTES = 10, 8 * 15 // 2  # rows of a chunk with two processes, more with others
+CHUNK_ROWS, ROW_BYTES = 10, 8 * MATRICES // 2  # rows of a chunk with two processes, more with others
 Make = Callable[[LabelShard | None], ShardedLoss]
 
 

@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from labelemb import CompressedLabelEmbedding, LabelEmbeddingLoss, LabelShard, LinearCrossEntropyLoss, MixedTargets
+from labelemb import (
+    CompressedLabelEmbedding,
+    LabelEmbeddingLoss,
+    LabelShard,
+    LinearCrossEntropyLoss,
+    LossModel,
+    MixedTargets,
+)
 from labelemb.errors import ConfigError
 from tests.ops import sharded_cases
 from tests.processes import run_in_processes
@@ -46,6 +53,30 @@ def test_a_sample_of_the_labels_estimates_the_sum_over_all() -> None:
     torch.testing.assert_close(mean, exact.loss.exp(), rtol=0.05, atol=0)
     outputs[0].loss.backward()
     assert int((head.weight.grad.abs().sum(1) > 0).sum()) == 6
+
+
+def test_many_labels_are_computed_in_chunks_unless_the_head_or_the_user_says_otherwise() -> None:
+    shard, hidden, targets = LabelShard.of(1500, sampled=0.5), torch.randn(4, 6), torch.tensor([0, 1, 1499, -100])
+    plain, scaled = nn.Linear(6, 1500), ScaledLinear(6, 1500)
+    assert LinearCrossEntropyLoss(shard=shard)(hidden, plain, targets).logits is None
+    assert LinearCrossEntropyLoss(shard=shard)(hidden, scaled, targets).logits is not None
+    assert LinearCrossEntropyLoss(shard=shard, impl="eager")(hidden, plain, targets).logits is not None
+    with pytest.raises(ConfigError, match="ScaledLinear"):
+        LinearCrossEntropyLoss(shard=shard, impl="chunked")(hidden, scaled, targets)
+
+
+class ScaledLinear(nn.Linear):
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(input)
+
+
+def test_evaluation_returns_logits_with_many_labels() -> None:
+    """A model in evaluation mode promises logits, which the default loss does not compute for so many labels."""
+    shard = LabelShard.of(1500, sampled=0.5)
+    model = LossModel(nn.Sequential(nn.Linear(6, 1500)), LabelEmbeddingLoss(6, 1500, shard=shard)).eval()
+    found = model(torch.randn(4, 6), labels=torch.tensor([0, 1, 1499, -100]))
+    assert found["logits"].shape == (4, 1500)
+    assert found["loss"].isfinite()
 
 
 def test_mixed_targets_are_refused() -> None:

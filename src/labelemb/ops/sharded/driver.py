@@ -21,9 +21,9 @@ from labelemb.terms.output import LossOutput
 from labelemb.terms.reduction import TermWeights, total_weight
 from labelemb.terms.shard import LabelShard
 
-MATRICES = 15  # python -m benchmarks.label_shards measures 14.6 with four processes
+MATRICES = 15  # python -m benchmarks.label_shards measures 12 to 17 with two and four processes
 CHUNK_BYTES = 128 << 20
-MIN_ROWS = 128  # with fewer, adding up the gradients of the weights costs more than the products that they come from
+MIN_ROWS = 128  # with fewer, adding up the gradients of the weights takes much of the time
 
 
 def rows_per_chunk(
@@ -93,7 +93,7 @@ def _in_chunks(inputs: ObjectiveInputs, columns: Columns, weights: TermWeights, 
     needs_hidden = torch.is_grad_enabled() and hidden.requires_grad
     hidden_gradient = torch.zeros_like(hidden, dtype=one.dtype) if needs_hidden else None
     heads, learners = _parameters(inputs.head) + _parameters(inputs.auxiliary), _parameters(inputs.embedding)
-    gradients = {parameter: _zeros(parameter) for parameter in heads + learners}
+    gradients = {parameter: _zeros(parameter) for parameter in heads + learners}  # by identity: each once
     parts = []
     for chunk, chosen in inputs.chunks(-(-len(hidden) // chunk_rows)):
         rows = replace(chunk.rows, hidden=chunk.rows.hidden.detach().requires_grad_(needs_hidden))
@@ -108,8 +108,8 @@ def _in_chunks(inputs: ObjectiveInputs, columns: Columns, weights: TermWeights, 
     sums = RowSums.total(parts)
     embedding = _embedding_factor(inputs, weights, sums)
     terms = weights.weigh(sums.terms, embedding)
-    factors = [one] * len(heads) + [embedding] * len(learners)
-    found = [Gradient(values, factor) for values, factor in zip(gradients.values(), factors, strict=True)]
+    factors = dict.fromkeys(heads, one) | dict.fromkeys(learners, embedding)
+    found = [Gradient(values, factors[parameter]) for parameter, values in gradients.items()]
     of_hidden = None if hidden_gradient is None else Gradient(hidden_gradient, one)
     loss = with_precomputed_grads(torch.stack(list(terms.values())).sum(), [hidden, *gradients], [of_hidden, *found])
     return _output(inputs, loss, terms, sums.correct)
