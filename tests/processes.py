@@ -1,10 +1,11 @@
-"""Run a function, a module or a script in processes of its own, alone or as one group."""
+"""Run a function, a module or a script in processes of its own, alone or as one group, with threads as told."""
 
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,29 @@ def run_alone(function: Callable[..., int], *arguments: Any) -> int:
     return process.exitcode
 
 
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch use ``count`` threads for the length of a ``with`` block.
+
+    Replacing ``torch.get_num_threads`` instead would also make the threads of ``labelemb.ops.parts``, which outlive a
+    test, miss the call that fixes their number.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def wait_for_end(pid: int) -> None:
-    """Wait until a process that is no child of this one has ended.
+    """Wait until a process that is no child of this one has ended, and released its locks.
 
     Raises:
         AssertionError: It lives for two more minutes.
     """
-    place, deadline = Path(f"/proc/{pid}"), time.monotonic() + 120
-    while place.exists() and "State:\tZ" not in (place / "status").read_text():
+    deadline = time.monotonic() + 120
+    while _lives(Path(f"/proc/{pid}")):
         assert time.monotonic() < deadline, f"process {pid} lives"
         time.sleep(0.02)
 
@@ -76,6 +92,14 @@ def spawn(size: int, *arguments: str) -> str:
     done = subprocess.run([*launch, *arguments], capture_output=True, text=True, env=environment, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
+
+
+def _lives(process: Path) -> bool:
+    """Return whether a process of ``/proc`` has a thread left; its files stay open until the last one has ended."""
+    try:
+        return len(os.listdir(process / "task")) > 1 or "State:\tZ" not in (process / "status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _alone(environment: dict[str, str], function: Callable[..., int], arguments: tuple[Any, ...]) -> None:

@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 
 from labelemb.ops.parts import cut_by_label, in_parts
 from tests.ops.vocabulary import FORMS, GRID_CASES, Case, assert_matches_eager, build, run
+from tests.processes import torch_threads
 
 
 @pytest.fixture(params=[2, 3])
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
+    with torch_threads(request.param):
+        yield request.param
 
 
 @pytest.mark.parametrize("name", GRID_CASES)

@@ -24,7 +24,7 @@ from labelemb.training.device import make_accelerator
 from labelemb.training.loop import fit
 from labelemb.training.settings import FitSettings
 from labelemb.training.task import Shard
-from tests.processes import launched, run_in_processes
+from tests.processes import launched, run_in_processes, torch_threads
 
 CONFIG = VisionConfig(epochs=3, batch_size=300, width=16, learning_rate=0.005, channels_last=False, device="cpu")
 STATEFUL = ("ols", "ps_kd", "label_confusion")
@@ -34,10 +34,8 @@ TIMINGS = {"seconds", "images_per_second"}
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with torch_threads(1):
+        yield
 
 
 def config_of(method: str, folder: Path) -> VisionConfig:

@@ -23,7 +23,7 @@ from labelemb.training.checkpoint import load_checkpoint
 from labelemb.training.optimizers import OptimizerSettings, build_optimizer, learning_rate_at
 from labelemb.training.seeding import drawing_from, generator, stream_seed
 from labelemb.training.task import Shard
-from tests.processes import launched, run_alone, run_in_processes, spawn
+from tests.processes import launched, run_alone, run_in_processes, spawn, torch_threads
 
 CONFIG = VisionConfig(epochs=4, batch_size=100, width=64, learning_rate=0.005, channels_last=False, device="cpu")
 OVERRIDES = ["--epochs", "4", "--batch_size", "100", "--width", "64", "--learning_rate", "0.005", "--device", "cpu"]
@@ -52,11 +52,9 @@ def assert_same(a: RunFolder, b: RunFolder) -> None:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """An uninterrupted run on one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     run = RunFolder.of(tmp_path_factory.mktemp("whole"), "digits", "label_embedding", 0)
-    train(CONFIG, run)
-    torch.set_num_threads(threads)
+    with torch_threads(1):
+        train(CONFIG, run)
     return run
 
 
@@ -79,11 +77,9 @@ def test_training_reduces_the_error(whole: RunFolder) -> None:
 def test_runs_depend_on_the_seed_only(whole: RunFolder, tmp_path: Path) -> None:
     torch.manual_seed(123)  # the state of the global generator must not matter
     again, other = RunFolder(tmp_path / "again"), RunFolder(tmp_path / "other")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    train(CONFIG, again)
-    train(replace(CONFIG, seed=1, epochs=1), other)
-    torch.set_num_threads(threads)
+    with torch_threads(1):
+        train(CONFIG, again)
+        train(replace(CONFIG, seed=1, epochs=1), other)
     assert_same(whole, again)
     assert other.history()[0]["terms"] != whole.history()[0]["terms"]
 

@@ -1,6 +1,7 @@
 """The row operations of decoding: PyTorch equals the definition, and C equals PyTorch."""
 
 import math
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -10,15 +11,17 @@ from torch import Tensor, nn
 from labelemb.ops.native.library import load_library
 from labelemb.tasks.seq2seq import kernels
 from labelemb.tasks.seq2seq.kernels import BLOCK, finish_logits, lstm_cell
+from tests.processes import torch_threads
 
 native = pytest.mark.skipif(load_library() is None, reason="no C compiler")
 each_form = pytest.mark.parametrize("dtype", [torch.float64, pytest.param(torch.float32, marks=native)])
 
 
 @pytest.fixture(params=[1, 3])
-def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: request.param)
+def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(kernels, "ROWS_PER_THREAD", 1)
+    with torch_threads(request.param):
+        yield
 
 
 @each_form
