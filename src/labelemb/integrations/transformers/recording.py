@@ -10,7 +10,7 @@ from torch import nn
 from transformers import Trainer
 
 from labelemb.errors import ConfigError
-from labelemb.integrations.transformers.predictions import bare_model, predicted
+from labelemb.integrations.transformers.predictions import bare_model, check_trainer, predicted
 from labelemb.integrations.transformers.trainer import LabelEmbeddingMixin, label_names_of
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.runs.folder import RunFolder
@@ -58,6 +58,7 @@ def record_run(
         record_run(trainer, test, experiment="intents")
         ```
     """
+    check_trainer(trainer)
     if not trainer.state.global_step:
         raise ConfigError("trainer", "one that has trained", "no steps", "Call trainer.train() first")
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
