@@ -12,7 +12,7 @@ import torch
 
 transformers = pytest.importorskip("transformers", reason="pip install 'labelemb[transformers]'")
 
-from labelemb import LabelEmbedding, LabelSmoothingLoss  # noqa: E402
+from labelemb import LabelEmbedding, LabelSmoothingLoss, Objective  # noqa: E402
 from labelemb.cli import main  # noqa: E402
 from labelemb.errors import ConfigError, DataError, ShapeError  # noqa: E402
 from labelemb.integrations.transformers import LabelEmbeddingTrainer, calibrate, record_run  # noqa: E402
@@ -71,6 +71,30 @@ def test_calibration_without_errors_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="logits: expected at least one wrong prediction, got 0 of 30 wrong"):
         calibrate(trainer, right)
     assert torch.equal(trainer.model.classifier.weight, weight)
+
+
+def test_fitted_temperatures_are_not_differences(tmp_path: Path) -> None:
+    for seed, kind in ((0, transformers.Trainer), (1, transformers.Trainer), (0, LabelEmbeddingTrainer)):
+        trainer = trained(tmp_path, kind, seed, max_steps=30, learning_rate=0.02)
+        calibrate(trainer, Rows(30 + seed))
+        record_run(trainer, Rows(40), "intents", out=tmp_path / "runs")
+    assert "temperature" not in make_report([tmp_path / "runs" / "intents"], tmp_path / "report").text
+    record_run(trained(tmp_path, LabelEmbeddingTrainer, 1), Rows(40), "intents", out=tmp_path / "runs")
+    text = make_report([tmp_path / "runs" / "intents"], tmp_path / "report").text
+    assert "label embedding: the runs differ in calibrated" in text
+
+
+def test_runs_with_two_objectives_are_told_apart(tmp_path: Path) -> None:
+    for seed, objective in enumerate([None, Objective.fine_tuning]):
+        model, args = bert(id2label=dict(enumerate(NAMES))), arguments(tmp_path, seed=seed)
+        trainer = LabelEmbeddingTrainer(model=model, args=args, train_dataset=Rows(24), objective=objective)
+        trainer.train()
+        run = record_run(trainer, Rows(40), "intents", out=tmp_path / "runs")
+    assert (run.config()["beta"], run.config()["soft_end"]) == (0.0, 3)
+    text = make_report([tmp_path / "runs" / "intents"], tmp_path / "report").text
+    assert (
+        "label embedding: the runs differ in beta: 0.5 (label embedding seed 0); 0.0 (label embedding seed 1)" in text
+    )
 
 
 def test_what_calibration_refuses(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +113,18 @@ def _settings(trainer: Trainer, config: Any) -> dict[str, Any]:
         "learning_rate": args.learning_rate,
         "weight_decay": args.weight_decay,
         "schedule": str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)),
+        "calibrated": temperature is not None,
         **({} if temperature is None else {"calibration_temperature": round(temperature, 4)}),
+        **_objective_settings(getattr(trainer.accelerator.unwrap_model(trainer.model), "loss", None)),
     }
+
+
+def _objective_settings(loss: object) -> dict[str, Any]:
+    """Return the options of a label embedding's objective under their names in ``labelemb train``."""
+    if not isinstance(loss, LabelEmbeddingLoss):
+        return {}
+    options = {field.name: getattr(loss.objective, field.name) for field in fields(loss.objective)}
+    return options | {"terms": sorted(loss.objective.terms)}
 
 
 def _evaluations(trainer: Trainer) -> list[dict[str, Any]]:
