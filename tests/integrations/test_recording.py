@@ -97,6 +97,20 @@ def test_runs_with_two_objectives_are_told_apart(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"experiment": None}, "experiment: expected a name of one path component, got None"),
+        ({"experiment": "a", "method": "x/y"}, "method: expected a name of one path component, got 'x/y'"),
+        ({"experiment": "a", "method": ""}, "method: expected a name of one path component, got ''"),
+    ],
+)
+def test_names_that_are_no_folders_are_refused(names: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        record_run(trained(tmp_path, max_steps=1), Rows(8), **names, out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_what_calibration_refuses(tmp_path: Path) -> None:
     trainer = trained(tmp_path, max_steps=1)
     rows = [Rows(8)[number] for number in range(8)]

@@ -293,6 +293,22 @@ def test_an_objective_by_the_number_of_steps(tmp_path: Path) -> None:
         trainer(Objective(), loss=LabelSmoothingLoss(0.1))
 
 
+def test_a_checkpoint_of_another_loss_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    options = {"save_strategy": "steps", "save_steps": 2}
+
+    def trainer(loss: nn.Module | None = None) -> Any:
+        args = arguments(tmp_path, **options)
+        return LabelEmbeddingTrainer(model=bert(), args=args, train_dataset=Rows(24), loss=loss)
+
+    trainer().train()
+    checkpoint = tmp_path / "checkpoint-2"
+    with pytest.raises(DataError, match="expected no such file for a LabelSmoothingLoss, which has no state, got one"):
+        trainer(LabelSmoothingLoss(0.1)).train(resume_from_checkpoint=str(checkpoint))
+    (checkpoint / "loss.safetensors").write_bytes(b"x" * 20)
+    with pytest.raises(DataError, match=r"loss.safetensors: expected the state of a LabelEmbeddingLoss, got"):
+        trainer().train(resume_from_checkpoint=str(checkpoint))
+
+
 @pytest.mark.parametrize(
     ("objective", "found"),
     [

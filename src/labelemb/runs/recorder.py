@@ -77,11 +77,7 @@ class Recorder:
         data_digest: str = "",
         label_names: Sequence[str] | None = None,
     ) -> None:
-        for name, value in (("experiment", experiment), ("method", method)):
-            if not isinstance(value, str) or value in ("", ".", "..") or "/" in value or "\\" in value:
-                raise ConfigError(name, "a name of one path component", repr(value))
-        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-            raise ConfigError("seed", "a whole number >= 0", repr(seed))
+        check_run_names(experiment, method, seed)
         if label_names is not None:
             _check_label_names(label_names)
         options = {key: list(value) if isinstance(value, tuple) else value for key, value in (config or {}).items()}
@@ -186,6 +182,15 @@ class Recorder:
     ) -> None:
         if error is None:
             self.finish()
+
+
+def check_run_names(experiment: object, method: object, seed: object) -> None:
+    """Raise ConfigError unless these can name a run folder ``EXPERIMENT/METHOD/seed-N``."""
+    for name, value in (("experiment", experiment), ("method", method)):
+        if not isinstance(value, str) or value in ("", ".", "..") or "/" in value or "\\" in value:
+            raise ConfigError(name, "a name of one path component", repr(value))
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ConfigError("seed", "a whole number >= 0", repr(seed))
 
 
 def checked_logits(split: str, pair: object, label_names: Sequence[str] | None) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ from labelemb.integrations.transformers.trainer import LabelEmbeddingMixin, labe
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.runs.folder import RunFolder
 from labelemb.runs.importers import evaluations
-from labelemb.runs.recorder import Recorder, checked_logits
+from labelemb.runs.recorder import Recorder, check_run_names, checked_logits
 from labelemb.terms.embedding import LabelEmbedding
 
 
@@ -64,7 +64,9 @@ def record_run(
         raise ConfigError("trainer", "one that has trained", "no steps", "Call trainer.train() first")
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
     number = trainer.args.seed if seed is None else seed
-    run = RunFolder.of(out, experiment, method or _method_of(trainer, model), number)
+    name = _method_of(trainer, model) if method is None else method
+    check_run_names(experiment, name, number)
+    run = RunFolder.of(out, experiment, name, number)
     if run.finished:
         hint = "Choose another seed or out, or remove that folder"
         raise ConfigError("out", "a folder without a run", str(run.path), hint)
@@ -76,7 +78,7 @@ def record_run(
     names = label_names if label_names is not None else label_names_of(bare, logits.shape[1])
     checked_logits("test", (logits, labels), names)  # before a folder is made
     settings = _settings(trainer, getattr(bare, "config", None))
-    recorder = Recorder(out, experiment, run.path.parent.name, number, settings, digest, names)
+    recorder = Recorder(out, experiment, name, number, settings, digest, names)
     with recorder.run.locked():
         recorder.replace([])  # of an unfinished recording
         *earlier, last = _evaluations(trainer)

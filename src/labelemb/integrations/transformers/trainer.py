@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -319,14 +320,17 @@ def _load_loss(loss: Loss, folder: Path) -> None:
     Raises:
         DataError: Where the checkpoint holds none, or that of another loss.
     """
-    if not loss.state_dict():
-        return
     file = folder / LOSS_FILE
+    if not loss.state_dict():
+        if file.is_file():
+            hint = "Resume with the loss that this checkpoint was written with"
+            raise DataError(str(file), f"no such file for a {type(loss).__name__}, which has no state", "one", hint)
+        return
     if not file.is_file():
         raise DataError(
             str(file), "the state of the loss", "no such file", "Was this checkpoint written by this trainer?"
         )
     try:
         loss.load_state_dict(load_file(file))
-    except (RuntimeError, OSError, ValueError) as error:
+    except (RuntimeError, OSError, ValueError, SafetensorError) as error:
         raise DataError(str(file), f"the state of a {type(loss).__name__}", " ".join(str(error).split())) from error
