@@ -6,6 +6,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -36,6 +38,23 @@ loss = labelemb.LabelEmbeddingLoss(4, 3)
 loss(torch.randn(5, 4), torch.nn.Linear(4, 3), torch.tensor([0, 1, 2, 0, 1]))
 """
     run_without(modules_of_extras() | {"fcntl"}, code)
+
+
+def test_a_head_is_calibrated_without_extras() -> None:
+    code = """
+import labelemb
+logits = torch.tensor([[1.0, 0.0]] * 10)
+labelemb.calibrate_head(torch.nn.Linear(2, 2), logits, torch.tensor([0] * 9 + [1]))
+"""
+    run_without(modules_of_extras(), code)
+
+
+def test_the_trainer_needs_its_extra_alone() -> None:
+    pytest.importorskip("transformers")
+    code = "from labelemb.integrations.transformers import LabelEmbeddingTrainer, calibrate, record_run"
+    installed = {IMPORT_NAMES.get(name, name) for name in package_names(EXTRAS["transformers"])}
+    others = {*modules_of_extras(), "pydantic"} - installed - {"jinja2", "fsspec", "yaml", "rich"}  # of transformers
+    run_without(others, code)
 
 
 def test_locks_need_no_fcntl(tmp_path: Path) -> None:

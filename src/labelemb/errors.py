@@ -94,7 +94,7 @@ class SeveralConfigErrors(ConfigError):  # noqa: N818 - it is several
 
 def check_at_least_one(argument: str, value: object, most: int = LARGEST_INT) -> None:
     """Raise ConfigError unless ``value`` is a whole number from 1 to ``most``."""
-    if not isinstance(value, Integral) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ConfigError(argument, "a whole number >= 1", value)
     if int(value) > most:
         raise ConfigError(argument, f"a whole number of at most {most:,}", value)

@@ -12,7 +12,7 @@ import torch
 
 transformers = pytest.importorskip("transformers", reason="pip install 'labelemb[transformers]'")
 
-from labelemb import LabelEmbedding, LabelSmoothingLoss  # noqa: E402
+from labelemb import LabelEmbedding, LabelSmoothingLoss, Objective  # noqa: E402
 from labelemb.cli import main  # noqa: E402
 from labelemb.errors import ConfigError, DataError, ShapeError  # noqa: E402
 from labelemb.integrations.transformers import LabelEmbeddingTrainer, calibrate, record_run  # noqa: E402
@@ -68,9 +68,85 @@ def test_calibration_without_errors_is_refused(tmp_path: Path) -> None:
     trainer = trained(tmp_path, max_steps=1)
     weight, predictions = trainer.model.classifier.weight.clone(), trainer.predict(Rows(30)).predictions.argmax(1)
     right = [{**row, "labels": int(label)} for row, label in zip(Rows(30), predictions, strict=True)]
-    with pytest.raises(DataError, match="neither all correct nor mostly wrong"):
+    with pytest.raises(DataError, match="logits: expected at least one wrong prediction, got 0 of 30 wrong"):
         calibrate(trainer, right)
     assert torch.equal(trainer.model.classifier.weight, weight)
+
+
+def test_fitted_temperatures_are_not_differences(tmp_path: Path) -> None:
+    for seed, kind in ((0, transformers.Trainer), (1, transformers.Trainer), (0, LabelEmbeddingTrainer)):
+        trainer = trained(tmp_path, kind, seed, max_steps=30, learning_rate=0.02)
+        calibrate(trainer, Rows(30 + seed))
+        record_run(trainer, Rows(40), "intents", out=tmp_path / "runs")
+    assert "temperature" not in make_report([tmp_path / "runs" / "intents"], tmp_path / "report").text
+    record_run(trained(tmp_path, LabelEmbeddingTrainer, 1), Rows(40), "intents", out=tmp_path / "runs")
+    text = make_report([tmp_path / "runs" / "intents"], tmp_path / "report").text
+    assert "label embedding: the runs differ in calibrated" in text
+
+
+def test_runs_with_two_objectives_are_told_apart(tmp_path: Path) -> None:
+    for seed, objective in enumerate([None, Objective.fine_tuning]):
+        model, args = bert(id2label=dict(enumerate(NAMES))), arguments(tmp_path, seed=seed)
+        trainer = LabelEmbeddingTrainer(model=model, args=args, train_dataset=Rows(24), objective=objective)
+        trainer.train()
+        run = record_run(trainer, Rows(40), "intents", out=tmp_path / "runs")
+    assert (run.config()["beta"], run.config()["soft_end"]) == (0.0, 3)
+    text = make_report([tmp_path / "runs" / "intents"], tmp_path / "report").text
+    assert (
+        "label embedding: the runs differ in beta: 0.5 (label embedding seed 0); 0.0 (label embedding seed 1)" in text
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"experiment": None}, "experiment: expected a name of one path component, got None"),
+        ({"experiment": "a", "method": "x/y"}, "method: expected a name of one path component, got 'x/y'"),
+        ({"experiment": "a", "method": ""}, "method: expected a name of one path component, got ''"),
+    ],
+)
+def test_names_that_are_no_folders_are_refused(names: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        record_run(trained(tmp_path, max_steps=1), Rows(8), **names, out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_calibration_refuses(tmp_path: Path) -> None:
+    trainer = trained(tmp_path, max_steps=1)
+    rows = [Rows(8)[number] for number in range(8)]
+    weight = trainer.model.classifier.weight.clone()
+    for model in (bert(), None):
+        with pytest.raises(ConfigError, match="trainer: expected a Trainer of transformers, got"):
+            calibrate(model, rows)
+        with pytest.raises(ConfigError, match="trainer: expected a Trainer of transformers, got"):
+            record_run(model, rows, "a", out=tmp_path / "runs")
+    for data in (None, "valid.csv", 3):
+        with pytest.raises(ConfigError, match="dataset: expected a data set, as trainer.predict takes it, got"):
+            calibrate(trainer, data)
+    with pytest.raises(DataError, match="dataset: expected at least one example, got none"):
+        calibrate(trainer, [])
+    with pytest.raises(DataError, match="dataset: expected examples with labels, got none. .* labels"):
+        calibrate(trainer, [{name: value for name, value in row.items() if name != "labels"} for row in rows])
+    with pytest.raises(ConfigError, match="labels: expected labels from 0 to 4, got -100"):
+        calibrate(trainer, [*rows, {**rows[0], "labels": -100}])
+    assert torch.equal(trainer.model.classifier.weight, weight)
+    with torch.no_grad():
+        trainer.model.classifier.weight.fill_(float("nan"))
+    with pytest.raises(ConfigError, match="logits: expected finite numbers, got NaN"):
+        calibrate(trainer, rows)
+    trainer.args.prediction_loss_only = True
+    with pytest.raises(ConfigError, match="prediction_loss_only: expected False"):
+        calibrate(trainer, rows)
+
+
+def test_calibration_with_lora(tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft", reason="pip install peft")
+    config = peft.LoraConfig(target_modules=["query", "classifier"], init_lora_weights=False)
+    args = arguments(tmp_path, max_steps=30, learning_rate=0.02)
+    trainer = transformers.Trainer(model=peft.get_peft_model(bert(), config), args=args, train_dataset=Rows(24))
+    trainer.train()
+    with pytest.raises(ConfigError, match="head: expected a layer whose output is proportional"):
+        calibrate(trainer, Rows(40))
 
 
 def test_a_run_has_history_predictions_and_soft_labels(tmp_path: Path) -> None:

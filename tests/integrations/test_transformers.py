@@ -293,6 +293,42 @@ def test_an_objective_by_the_number_of_steps(tmp_path: Path) -> None:
         trainer(Objective(), loss=LabelSmoothingLoss(0.1))
 
 
+def test_a_checkpoint_of_another_loss_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    options = {"save_strategy": "steps", "save_steps": 2}
+
+    def trainer(loss: nn.Module | None = None) -> Any:
+        args = arguments(tmp_path, **options)
+        return LabelEmbeddingTrainer(model=bert(), args=args, train_dataset=Rows(24), loss=loss)
+
+    trainer().train()
+    checkpoint = tmp_path / "checkpoint-2"
+    with pytest.raises(DataError, match="expected no such file for a LabelSmoothingLoss, which has no state, got one"):
+        trainer(LabelSmoothingLoss(0.1)).train(resume_from_checkpoint=str(checkpoint))
+    (checkpoint / "loss.safetensors").write_bytes(b"x" * 20)
+    with pytest.raises(DataError, match=r"loss.safetensors: expected the state of a LabelEmbeddingLoss, got"):
+        trainer().train(resume_from_checkpoint=str(checkpoint))
+
+
+@pytest.mark.parametrize(
+    ("objective", "found"),
+    [
+        ("fine_tuning", "'fine_tuning'"),
+        (Objective, "<class"),  # would take the number of steps as tau
+        (Objective.vision, "a function that takes other arguments"),
+        (lambda steps: None, "a function that returns None"),
+    ],
+)
+def test_an_objective_of_another_kind_is_refused(objective: Any, found: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"objective: expected an Objective, or a function .*, got {found}"):
+        LabelEmbeddingTrainer(model=bert(), args=arguments(tmp_path), objective=objective)
+
+
+@pytest.mark.parametrize("rate", ["fast", True, 0, float("nan")])
+def test_a_learning_rate_of_another_kind_is_refused(rate: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="loss_lr: expected a learning rate > 0, or None, got"):
+        LabelEmbeddingTrainer(model=bert(), args=arguments(tmp_path), loss_lr=rate)
+
+
 def test_lora_with_a_trained_head(tmp_path: Path) -> None:
     peft = pytest.importorskip("peft", reason="pip install peft")
     config = peft.LoraConfig(task_type="SEQ_CLS", target_modules=["query", "value"], modules_to_save=["classifier"])
@@ -310,6 +346,10 @@ def test_refusals(tmp_path: Path) -> None:
         LabelEmbeddingTrainer(model=bert(), args=arguments(tmp_path, label_smoothing_factor=0.1))
     with pytest.raises(ConfigError, match="head: expected .* one linear classifier"):
         LabelEmbeddingTrainer(model=transformers.BertModel(transformers.BertConfig(**SMALL)), args=arguments(tmp_path))
+    with pytest.raises(ConfigError, match="head: expected a module of the model, or its name, got 3"):
+        LabelEmbeddingTrainer(model=bert(), args=arguments(tmp_path), head=3)
+    with pytest.raises(ConfigError, match="model: expected an nn.Module, .*, got NoneType"):
+        LabelEmbeddingTrainer(args=arguments(tmp_path))
     with pytest.raises(ConfigError, match="labels: expected"):
         LossModel(bert(), LabelEmbeddingLoss(SIZE, LABELS))(input_ids=torch.ones(2, 3, dtype=torch.long))
 

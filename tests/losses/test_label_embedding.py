@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -437,3 +438,11 @@ def test_cross_entropy_is_torchs_own() -> None:
     torch.testing.assert_close(out.loss, nn.functional.cross_entropy(case.head(case.hidden), targets))
     assert set(out.terms) == {"hard"}
     assert int(out.count) == 9
+
+
+@pytest.mark.parametrize("given", ["half", None, True, 0, 1.5])
+def test_a_share_or_a_number_of_steps_of_another_kind_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigError, match="share: expected a number above 0 and up to 1, got"):
+        Objective(beta=0.0).with_soft_decay(given, 10)
+    with pytest.raises(ConfigError, match="steps: expected a whole number >= 1, got"):
+        Objective.fine_tuning(given)

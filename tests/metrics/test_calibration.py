@@ -1,11 +1,14 @@
 """Calibration errors, Brier score and temperature, against scikit-learn, scipy and figures made by hand."""
 
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import brier_score_loss, log_loss
 
-from labelemb.errors import ConfigError, DataError
+from labelemb.errors import ConfigError, DataError, LabelembError
 from labelemb.metrics.calibration import (
     RowScores,
     adaptive_calibration_error,
@@ -97,7 +100,7 @@ def test_temperature_of_small_logits() -> None:
 
 def test_calibrated_heads_have_a_weight() -> None:
     logits, labels = drawn()
-    with pytest.raises(ConfigError, match=r"head: expected a module with a weight, .*, got ReLU"):
+    with pytest.raises(ConfigError, match=r"head: expected a module with a weight of shape .*, got ReLU"):
         calibrate_head(torch.nn.ReLU(), logits, labels)
 
 
@@ -114,3 +117,73 @@ def test_rows_that_are_all_right_or_all_wrong_pin_the_temperature() -> None:
     logits, _ = drawn()
     assert pinned(fit_temperature(logits, logits.argmax(dim=1)))
     assert pinned(fit_temperature(logits, logits.argmin(dim=1)))
+
+
+LOGITS, RIGHT = drawn(temperature=1.7)  # 400 rows and 5 labels; some predictions are wrong
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "message"),
+    [
+        (LOGITS.clone().fill_(math.nan), RIGHT, "logits: expected finite numbers, got NaN or infinity"),
+        (LOGITS, RIGHT[:-1], r"labels: expected int64 labels of shape \(400,\), got torch.int64 \(399,\)"),
+        (LOGITS, RIGHT.float(), r"labels: expected int64 labels of shape \(400,\), got torch.float32 \(400,\)"),
+        (LOGITS, RIGHT + 5, "labels: expected labels from 0 to 4, got"),
+        (LOGITS, torch.cat([RIGHT[1:], torch.tensor([-100])]), "labels: expected labels from 0 to 4, got -100"),
+        (LOGITS.numpy(), RIGHT, r"logits: expected a tensor of shape \(N, 5\), N >= 1, got ndarray"),
+        (LOGITS, RIGHT.tolist(), r"labels: expected int64 labels of shape \(400,\), got list"),
+        (LOGITS[:, :4], RIGHT.clamp(max=3), r"logits: expected shape \(N, 5\), N >= 1, got \(400, 4\)"),
+        (LOGITS[:0], RIGHT[:0], r"logits: expected shape \(N, 5\), N >= 1, got \(0, 5\)"),
+        (LOGITS, LOGITS.argmax(1), "logits: expected at least one wrong prediction, got 0 of 400 wrong"),
+        (LOGITS, LOGITS.argmin(1), "logits: expected predictions that are mostly correct, got 400 of 400 wrong"),
+        (LOGITS / 1e6, RIGHT, "logits: expected logits that differ enough"),
+    ],
+)
+def test_what_a_head_cannot_be_calibrated_on(logits: Any, labels: Any, message: str) -> None:
+    head = torch.nn.Linear(4, 5)
+    weight, bias = head.weight.clone(), head.bias.clone()
+    with pytest.raises(LabelembError, match=message):
+        calibrate_head(head, logits, labels)
+    assert torch.equal(head.weight, weight)
+    assert torch.equal(head.bias, bias)
+
+
+class LowRank(torch.nn.Linear):
+    """A layer with an adapter, as LoRA adds one: its weight is not all of its output."""
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return super().forward(hidden) + hidden.sum(-1, keepdim=True)
+
+
+class Cosine(torch.nn.Linear):
+    """A classifier that does not depend on the length of its weights."""
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.linear(hidden, torch.nn.functional.normalize(self.weight))
+
+
+@pytest.mark.parametrize("kind", [LowRank, Cosine])
+def test_a_head_with_an_output_of_another_form_is_refused(kind: type[torch.nn.Linear]) -> None:
+    head = kind(4, 5)
+    weight = head.weight.clone()
+    with pytest.raises(ConfigError, match="head: expected a layer whose output is proportional to its weight and bias"):
+        calibrate_head(head, LOGITS, RIGHT)
+    assert torch.equal(head.weight, weight)
+
+
+def test_a_head_in_bfloat16_is_calibrated() -> None:
+    head = torch.nn.Linear(4, 5).bfloat16()
+    weight = head.weight.clone()
+    temperature = calibrate_head(head, LOGITS, RIGHT)
+    torch.testing.assert_close(head.weight.float(), weight.float() / temperature, rtol=0.01, atol=0.0)
+
+
+def test_temperature_is_that_of_scipy() -> None:
+    """And it needs no scipy, which the core of the package does not install."""
+    scipy = pytest.importorskip("scipy.optimize")
+
+    def nll(log_temperature: float) -> float:
+        return float(torch.nn.functional.cross_entropy(LOGITS.double() / math.exp(log_temperature), RIGHT))
+
+    found = scipy.minimize_scalar(nll, bounds=(-3, 3), method="bounded", options={"xatol": 1e-9})
+    assert fit_temperature(LOGITS, RIGHT) == pytest.approx(math.exp(found.x), rel=1e-6)

@@ -1,7 +1,9 @@
 """Attach a loss to an optimizer: a parameter group of its own, and its steps counted."""
 
+import math
 import weakref
 from collections.abc import Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -40,8 +42,7 @@ def attach_loss(loss: "Loss", optimizer: Optimizer, lr: float | None) -> None:
     if not isinstance(optimizer, Optimizer) or not hasattr(optimizer, "_optimizer_step_post_hooks"):
         hint = "Attach to the optimizer itself, before Accelerate or another library wraps it"
         raise ConfigError("optimizer", "a torch.optim.Optimizer", type(optimizer).__name__, hint)
-    if lr is not None and not 0 < lr < float("inf"):
-        raise ConfigError("lr", "a learning rate > 0, or None", lr)
+    check_learning_rate("lr", lr)
     hooks = optimizer._optimizer_step_post_hooks.values()
     attached = any(isinstance(hook, StepCounter) and hook.loss() is loss for hook in hooks)
     parameters = {name: p for name, p in loss.named_parameters() if p.requires_grad}
@@ -53,6 +54,13 @@ def attach_loss(loss: "Loss", optimizer: Optimizer, lr: float | None) -> None:
             _set_learning_rate(optimizer, group, lr)
     if not attached:
         optimizer.register_step_post_hook(StepCounter(loss))
+
+
+def check_learning_rate(argument: str, lr: object) -> None:
+    """Raise ConfigError unless ``lr`` is a number above 0, or None."""
+    number = isinstance(lr, Real | Tensor) and not isinstance(lr, bool)
+    if lr is not None and not (number and 0 < float(lr) < math.inf):  # type: ignore[arg-type]
+        raise ConfigError(argument, "a learning rate > 0, or None", repr(lr))
 
 
 def _group_of(optimizer: Optimizer, parameters: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def find_head(model: nn.Module, head: nn.Module | str | None, num_labels: int | 
         num_labels: V; None: unknown.
 
     Raises:
-        ConfigError: Where no head, or more than one, is found.
+        ConfigError: Where no head, or more than one, is found, and if the given ``head`` is not a module of the model.
         ShapeError: If the given ``head`` is not a classifier.
     """
     if head is not None:
@@ -96,9 +96,11 @@ def _given(model: nn.Module, head: nn.Module | str) -> nn.Module:
             head = model.get_submodule(head)
         except AttributeError as error:
             raise ConfigError("head", f"the name of a module of {type(model).__name__}", repr(head)) from error
+    elif not isinstance(head, nn.Module):
+        raise ConfigError("head", "a module of the model, or its name", repr(head))
     found = _unwrapped(head)
-    if not _is_head(found):
-        hint = "Its last linear layer is the head" if any(_is_head(m) for m in found.modules()) else ""
+    if not is_head(found):
+        hint = "Its last linear layer is the head" if any(is_head(m) for m in found.modules()) else ""
         expected = "a module with a weight of shape (V, D), such as nn.Linear"
         raise ShapeError("head", expected, type(found).__name__, hint)
     if not any(module is found for module in model.modules()):
@@ -111,7 +113,7 @@ def _candidates(model: nn.Module) -> Iterator[nn.Module]:
         found = getattr(model, getter, lambda: None)()
         if isinstance(found, nn.Module):
             yield found
-    if isinstance(model, nn.Sequential) and len(model) and _is_head(model[-1]):
+    if isinstance(model, nn.Sequential) and len(model) and is_head(model[-1]):
         yield model[-1]
     for name in HEAD_NAMES:
         found = getattr(model, name, None)
@@ -136,7 +138,7 @@ def _last_linear(module: nn.Module, num_labels: int | None) -> nn.Module | None:
 
 def _heads_in(module: nn.Module, num_labels: int | None) -> list[nn.Module]:
     """Return the heads among a module and the modules inside it; ``num_labels`` None: with any number of labels."""
-    return [m for m in module.modules() if _is_head(m) and num_labels in (None, len(weight_of(m)))]
+    return [m for m in module.modules() if is_head(m) and num_labels in (None, len(weight_of(m)))]
 
 
 def weight_of(head: nn.Module) -> Tensor:
@@ -145,6 +147,7 @@ def weight_of(head: nn.Module) -> Tensor:
     return head.weight
 
 
-def _is_head(module: nn.Module) -> bool:
+def is_head(module: object) -> bool:
+    """Return whether a module has a weight of shape ``(V, D)`` and maps hidden states to logits."""
     weight = getattr(module, "weight", None)
     return isinstance(weight, Tensor) and weight.dim() == 2 and not isinstance(module, nn.Embedding)

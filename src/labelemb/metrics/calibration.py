@@ -1,14 +1,17 @@
 """Likelihood and calibration of predicted probabilities. N rows, V labels, B bins."""
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from labelemb.errors import ConfigError, DataError
+from labelemb.losses.head_search import is_head, weight_of
+from labelemb.metrics.logits import check_logits
 
 TEMPERATURES = (0.01, 20.0)  # range of the search; after a few training steps logits are small and need less than 0.1
+BISECTIONS = 40  # of the logarithm of that range: the result is exact to 1e-11
 BINS = 15  # as in Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599
 
 
@@ -133,18 +136,19 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     Raises:
         DataError: There are no rows.
     """
-    from scipy.optimize import minimize_scalar
-
     if not len(labels):
         raise DataError("labels", "rows to fit a temperature on", "none")
-    z = logits.double().cpu()
-
-    def nll(log_temperature: float) -> float:
-        return float(torch.nn.functional.cross_entropy(z / np.exp(log_temperature), labels.cpu()))
-
-    # In 1 / T the negative log-likelihood is convex: there is one minimum.
-    found = minimize_scalar(nll, bounds=np.log(TEMPERATURES), method="bounded")
-    return float(np.exp(found.x))
+    z = logits.detach().double().cpu()
+    target = z.gather(1, labels.cpu()[:, None]).mean()
+    low, high = (math.log(temperature) for temperature in TEMPERATURES)
+    # In 1 / T the negative log-likelihood is convex: its slope, mean of sum_j p_j z_j - z_y, changes sign once.
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        if (torch.softmax(z / math.exp(middle), dim=1) * z).sum(1).mean() > target:
+            low = middle
+        else:
+            high = middle
+    return math.exp((low + high) / 2)
 
 
 @torch.no_grad()
@@ -162,9 +166,11 @@ def calibrate_head(head: nn.Module, logits: Tensor, labels: Tensor) -> float:
         labels: True labels, int64, (N,).
 
     Raises:
-        ConfigError: The head has no weight.
-        DataError: There are no rows, or the likelihood has no maximum because all predictions are correct or too many
-            are wrong. The head is not changed.
+        ConfigError: The head has no weight of shape (V, D), or its output is not proportional to weight and bias; a
+            logit is not finite, or a label is out of range.
+        ShapeError: For logits and labels of another shape or dtype, and for no rows.
+        DataError: The likelihood has no maximum because all predictions are correct or too many are wrong, or the
+            logits hardly differ. In each of these cases the head is not changed.
 
     Example:
         >>> head = nn.Linear(2, 2, bias=False)
@@ -175,18 +181,51 @@ def calibrate_head(head: nn.Module, logits: Tensor, labels: Tensor) -> float:
         >>> round(torch.softmax(head(logits), dim=1)[0, 0].item(), 3)
         0.9
     """
-    parameters = [getattr(head, name, None) for name in ("weight", "bias")]
-    if not isinstance(parameters[0], Tensor):
-        raise ConfigError("head", "a module with a weight, such as nn.Linear", type(head).__name__)
+    if not is_head(head):
+        raise ConfigError("head", "a module with a weight of shape (V, D), such as nn.Linear", type(head).__name__)
+    check_logits(logits, labels, num_labels=len(weight_of(head)))
     temperature = fit_temperature(logits, labels)
     if pinned(temperature):
-        wrong = int((logits.argmax(dim=-1) != labels).sum())
-        expected = "predictions that are neither all correct nor mostly wrong, to fit a temperature on"
-        raise DataError("logits", expected, f"{wrong} of {len(labels)} wrong", "Use more held-out data or train longer")
-    for parameter in parameters:
-        if isinstance(parameter, Tensor):
-            parameter.div_(temperature)
+        raise _no_temperature(logits, labels, temperature)
+    _divide_output(head, temperature)
     return temperature
+
+
+def _divide_output(head: nn.Module, temperature: float) -> None:
+    """Divide weight and bias of a head, and check with one row that its output is divided.
+
+    It is not where a layer has more parameters (LoRA) or normalizes its weight (cosine classifiers).
+
+    Raises:
+        ConfigError: The output is another one. Weight and bias are then as before.
+    """
+    hidden = weight_of(head)[:1].clone()  # (1, D); any row will do
+    expected = head(hidden) / temperature
+    before = {
+        name: parameter.clone() for name in ("weight", "bias") if (parameter := getattr(head, name, None)) is not None
+    }
+    for name in before:
+        getattr(head, name).div_(temperature)
+    tolerance = 0.01 * float(expected.abs().max())  # enough for bfloat16
+    if not torch.allclose(head(hidden), expected, rtol=0.01, atol=tolerance):
+        for name, parameter in before.items():
+            getattr(head, name).copy_(parameter)
+        hint = "Merge an adapter into the layer first, or divide the logits yourself"
+        raise ConfigError(
+            "head", "a layer whose output is proportional to its weight and bias", type(head).__name__, hint
+        )
+
+
+def _no_temperature(logits: Tensor, labels: Tensor, temperature: float) -> DataError:
+    """Return the error for predictions whose likelihood has no maximum in the range of temperatures."""
+    wrong = int((logits.argmax(dim=1) != labels).sum())
+    found = f"{wrong} of {len(labels)} wrong"
+    if temperature > 1:
+        return DataError("logits", "predictions that are mostly correct", found, "Train longer")
+    if not wrong:
+        return DataError("logits", "at least one wrong prediction", found, "Use more held-out data")
+    spread = f"a largest difference of {float((logits.amax(1) - logits.amin(1)).max()):.2g} and {found}"
+    return DataError("logits", "logits that differ enough to need a temperature above 0.01", spread, "Train longer")
 
 
 def pinned(temperature: float) -> bool:

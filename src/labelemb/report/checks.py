@@ -18,6 +18,7 @@ _METHOD_KEYS = {
     *(key for method in METHODS.values() for key in method.keys),
     *("impl", "device", "tracker", "note"),
 }
+_FITTED_KEYS = {"calibration_temperature"}  # found by training: different in each run
 
 
 def comparability_warnings(experiment: Experiment, reference: str | None = None) -> list[str]:
@@ -56,7 +57,7 @@ def _progress(run: Run) -> str:
 
 
 def _config_differences(group: Group) -> list[str]:
-    keys = dict.fromkeys(key for run in group.runs for key in run.config if key != "seed")
+    keys = dict.fromkeys(key for run in group.runs for key in run.config if key not in {"seed", *_FITTED_KEYS})
     lines = []
     for key in keys:
         values = _by_value(group.runs, lambda run, key=key: run.config.get(key, "absent"))  # type: ignore[misc]
@@ -106,7 +107,7 @@ def _differences_from_reference(reference: Group, group: Group) -> list[str]:
     title = method_title(reference.method)
     lines = [
         f"{_title(group)}: {key} is {config[key]}, but {expected[key]} for {title}"
-        for key in config.keys() & expected.keys() - _METHOD_KEYS
+        for key in config.keys() & expected.keys() - _METHOD_KEYS - _FITTED_KEYS
         if config[key] != expected[key]
     ]
     seeds, others = {run.seed for run in group.runs}, {run.seed for run in reference.runs}

@@ -6,7 +6,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import torch
 from torch import Tensor
 
 from labelemb.errors import ConfigError, ShapeError
@@ -14,6 +13,7 @@ from labelemb.files import check_output_folder
 from labelemb.metrics.calibration import RowScores
 from labelemb.metrics.classification import errors_by_label
 from labelemb.metrics.held_out import held_out_metrics
+from labelemb.metrics.logits import check_logits
 from labelemb.runs.folder import RunFolder
 from labelemb.runs.history import Line, check_history
 from labelemb.runs.predictions import TOP, Predictions
@@ -77,11 +77,7 @@ class Recorder:
         data_digest: str = "",
         label_names: Sequence[str] | None = None,
     ) -> None:
-        for name, value in (("experiment", experiment), ("method", method)):
-            if not isinstance(value, str) or value in ("", ".", "..") or "/" in value or "\\" in value:
-                raise ConfigError(name, "a name of one path component", repr(value))
-        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-            raise ConfigError("seed", "a whole number >= 0", repr(seed))
+        check_run_names(experiment, method, seed)
         if label_names is not None:
             _check_label_names(label_names)
         options = {key: list(value) if isinstance(value, tuple) else value for key, value in (config or {}).items()}
@@ -188,6 +184,15 @@ class Recorder:
             self.finish()
 
 
+def check_run_names(experiment: object, method: object, seed: object) -> None:
+    """Raise ConfigError unless these can name a run folder ``EXPERIMENT/METHOD/seed-N``."""
+    for name, value in (("experiment", experiment), ("method", method)):
+        if not isinstance(value, str) or value in ("", ".", "..") or "/" in value or "\\" in value:
+            raise ConfigError(name, "a name of one path component", repr(value))
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ConfigError("seed", "a whole number >= 0", repr(seed))
+
+
 def checked_logits(split: str, pair: object, label_names: Sequence[str] | None) -> tuple[Tensor, Tensor]:
     """Return logits, without gradient, and labels of a split; see ``Recorder.log``. Raises ConfigError, ShapeError."""
     if split not in SPLITS:
@@ -197,17 +202,7 @@ def checked_logits(split: str, pair: object, label_names: Sequence[str] | None) 
         found = ", ".join(type(part).__name__ for part in parts)
         raise ShapeError(f"logits of {split}", "a tuple of two tensors, logits and labels", found)
     logits, labels = pair[0].detach(), pair[1]
-    columns = "V" if label_names is None else len(label_names)
-    if logits.dim() != 2 or len(logits) == 0 or (label_names is not None and logits.shape[1] != len(label_names)):
-        raise ShapeError(f"logits of {split}", f"shape (N, {columns}), N >= 1", tuple(logits.shape))
-    if not bool(logits.isfinite().all()):
-        raise ConfigError(f"logits of {split}", "finite numbers", "NaN or infinity")
-    if labels.shape != logits.shape[:1] or labels.dtype != torch.int64:
-        expected = f"int64 labels of shape ({len(logits)},)"
-        raise ShapeError(f"labels of {split}", expected, f"{labels.dtype} {tuple(labels.shape)}")
-    if int(labels.min()) < 0 or int(labels.max()) >= logits.shape[1]:
-        found = f"{int(labels.min())} to {int(labels.max())}"
-        raise ConfigError(f"labels of {split}", f"labels from 0 to {logits.shape[1] - 1}", found)
+    check_logits(logits, labels, None if label_names is None else len(label_names), of=split)
     return logits, labels
 
 

@@ -193,8 +193,9 @@ class Objective:
             >>> Objective(beta=0.0).with_soft_decay(0.5, 100).at(100).soft_weight
             0.5
         """
-        if not 0 < share <= 1:
-            raise ConfigError("share", "a number above 0 and up to 1", share)
+        given: object = share
+        if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < share <= 1:
+            raise ConfigError("share", "a number above 0 and up to 1", repr(share))
         check_at_least_one("steps", steps)
         left = max(steps - self.soft_start, 1)  # the caller refuses training that ends before soft_start
         return replace(self, soft_end=self.soft_start + round(left / share))

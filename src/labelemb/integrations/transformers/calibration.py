@@ -4,8 +4,8 @@ from typing import Any
 
 from transformers import Trainer
 
-from labelemb.integrations.transformers.predictions import predicted
-from labelemb.losses.head_search import find_head
+from labelemb.integrations.transformers.predictions import bare_model, predicted
+from labelemb.losses.head_search import check_logits_unchanged, find_head
 from labelemb.losses.loss_model import LossModel
 from labelemb.metrics.calibration import calibrate_head
 
@@ -22,8 +22,10 @@ def calibrate(trainer: Trainer, dataset: Any) -> float:
         dataset: Data that the model was not trained on and will not be tested on, as ``trainer.predict`` takes it.
 
     Raises:
-        ConfigError: For a model of another kind.
-        DataError: The data set is empty, or its predictions are all correct. The model is not changed.
+        ConfigError: For a model of another kind, a classifier whose output is not proportional to its weight and bias
+            (LoRA), labels out of range, and logits that are not finite.
+        DataError: The data set is empty or has no labels, or its predictions are all correct. In each of these cases
+            the model is not changed.
 
     Example:
         ```python
@@ -34,6 +36,7 @@ def calibrate(trainer: Trainer, dataset: Any) -> float:
         ```
     """
     logits, labels = predicted(trainer, dataset, "dataset")
+    check_logits_unchanged(bare_model(trainer))
     model = trainer.accelerator.unwrap_model(trainer.model)
     head = model.head if isinstance(model, LossModel) else find_head(model, None, logits.shape[1])
     temperature = calibrate_head(head, logits, labels)

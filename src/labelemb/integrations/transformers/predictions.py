@@ -1,5 +1,6 @@
 """Logits of a ``Trainer``'s model, whatever the trainer's class. N examples, V labels."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,14 @@ import torch
 from torch import Tensor, nn
 from transformers import Trainer
 
-from labelemb.errors import ConfigError
+from labelemb.errors import ConfigError, DataError
 from labelemb.losses.loss_model import LossModel
+
+
+def check_trainer(trainer: object) -> None:
+    """Raise ConfigError unless ``trainer`` is one of transformers."""
+    if not isinstance(trainer, Trainer):
+        raise ConfigError("trainer", "a Trainer of transformers", type(trainer).__name__)
 
 
 def bare_model(trainer: Trainer) -> nn.Module:
@@ -26,11 +33,22 @@ def predicted(trainer: Trainer, dataset: Any, argument: str) -> tuple[Tensor, Te
         argument: The caller's name for the data set, for error messages.
 
     Raises:
-        ConfigError: For another kind of task.
+        ConfigError: For another kind of task, and for another type of ``trainer`` or ``dataset``.
+        DataError: The data set is empty or has no labels.
     """
+    check_trainer(trainer)
+    if isinstance(dataset, str | Path) or not (hasattr(dataset, "__getitem__") or hasattr(dataset, "__iter__")):
+        raise ConfigError(argument, "a data set, as trainer.predict takes it", type(dataset).__name__)
+    if hasattr(dataset, "__len__") and not len(dataset):
+        raise DataError(argument, "at least one example", "none")
+    if trainer.args.prediction_loss_only:
+        raise ConfigError("prediction_loss_only", "False, so that predictions are kept", True)
     output = trainer.predict(dataset)
     logits = output.predictions[0] if isinstance(output.predictions, tuple) else output.predictions
     labels = output.label_ids
+    if labels is None:
+        hint = f"The trainer looks for {', '.join(trainer.label_names)}"
+        raise DataError(argument, "examples with labels", "none", hint)
     if not isinstance(labels, np.ndarray) or labels.ndim != 1 or np.ndim(logits) != 2:
         found = f"predictions of shape {np.shape(logits)} and labels of shape {np.shape(labels)}"
         raise ConfigError(argument, "one label per example, with logits of all labels", found)

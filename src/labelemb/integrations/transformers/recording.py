@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ from torch import nn
 from transformers import Trainer
 
 from labelemb.errors import ConfigError
-from labelemb.integrations.transformers.predictions import bare_model, predicted
+from labelemb.integrations.transformers.predictions import bare_model, check_trainer, predicted
 from labelemb.integrations.transformers.trainer import LabelEmbeddingMixin, label_names_of
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.runs.folder import RunFolder
 from labelemb.runs.importers import evaluations
-from labelemb.runs.recorder import Recorder, checked_logits
+from labelemb.runs.recorder import Recorder, check_run_names, checked_logits
 from labelemb.terms.embedding import LabelEmbedding
 
 
@@ -58,11 +59,14 @@ def record_run(
         record_run(trainer, test, experiment="intents")
         ```
     """
+    check_trainer(trainer)
     if not trainer.state.global_step:
         raise ConfigError("trainer", "one that has trained", "no steps", "Call trainer.train() first")
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
     number = trainer.args.seed if seed is None else seed
-    run = RunFolder.of(out, experiment, method or _method_of(trainer, model), number)
+    name = _method_of(trainer, model) if method is None else method
+    check_run_names(experiment, name, number)
+    run = RunFolder.of(out, experiment, name, number)
     if run.finished:
         hint = "Choose another seed or out, or remove that folder"
         raise ConfigError("out", "a folder without a run", str(run.path), hint)
@@ -74,7 +78,7 @@ def record_run(
     names = label_names if label_names is not None else label_names_of(bare, logits.shape[1])
     checked_logits("test", (logits, labels), names)  # before a folder is made
     settings = _settings(trainer, getattr(bare, "config", None))
-    recorder = Recorder(out, experiment, run.path.parent.name, number, settings, digest, names)
+    recorder = Recorder(out, experiment, name, number, settings, digest, names)
     with recorder.run.locked():
         recorder.replace([])  # of an unfinished recording
         *earlier, last = _evaluations(trainer)
@@ -111,8 +115,18 @@ def _settings(trainer: Trainer, config: Any) -> dict[str, Any]:
         "learning_rate": args.learning_rate,
         "weight_decay": args.weight_decay,
         "schedule": str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)),
+        "calibrated": temperature is not None,
         **({} if temperature is None else {"calibration_temperature": round(temperature, 4)}),
+        **_objective_settings(getattr(trainer.accelerator.unwrap_model(trainer.model), "loss", None)),
     }
+
+
+def _objective_settings(loss: object) -> dict[str, Any]:
+    """Return the options of a label embedding's objective under their names in ``labelemb train``."""
+    if not isinstance(loss, LabelEmbeddingLoss):
+        return {}
+    options = {field.name: getattr(loss.objective, field.name) for field in fields(loss.objective)}
+    return options | {"terms": sorted(loss.objective.terms)}
 
 
 def _evaluations(trainer: Trainer) -> list[dict[str, Any]]:

@@ -1,11 +1,13 @@
 """``LabelEmbeddingTrainer`` and the mixin for other subclasses of ``Trainer``."""
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -13,6 +15,7 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerContr
 
 from labelemb.errors import ConfigError, DataError
 from labelemb.files import write_atomically
+from labelemb.losses.attach import check_learning_rate
 from labelemb.losses.base import Loss
 from labelemb.losses.head_search import find_head, weight_of
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
@@ -69,7 +72,8 @@ class LabelEmbeddingMixin:
 
     Raises:
         ConfigError: For ``label_smoothing_factor``, ``compute_loss_func`` or ``model_init``, for both
-            ``loss`` and ``objective``, and for a model without a head.
+            ``loss`` and ``objective``, for an ``objective`` or a ``loss_lr`` of another kind, and for a model without a
+            head.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class LabelEmbeddingMixin:
         model = kwargs.pop("model", args[0] if args else None)
         arguments = kwargs.get("args", args[1] if len(args) > 1 else None)
         _check_arguments(model, arguments, kwargs)
+        check_learning_rate("loss_lr", loss_lr)
         if objective is not None and (loss is not None or isinstance(model, LossModel)):
             raise ConfigError(
                 "objective", "None where a loss is given", type(objective).__name__, "Give it to the loss"
@@ -91,7 +96,8 @@ class LabelEmbeddingMixin:
         self._loss_lr, self._attached = loss_lr, False
         self._objective_of = None
         if objective is not None and not isinstance(objective, Objective):
-            self._objective_of, objective = objective, objective(1)  # the number of steps is known once training starts
+            # The number of steps is known once training starts.
+            self._objective_of, objective = objective, _objective_for(objective, 1)
         wrapped = model if isinstance(model, LossModel) else _wrap(model, loss, objective, head)
         super().__init__(wrapped, *args[1:], **kwargs)
         self.add_callback(EpochEnd(wrapped.loss))
@@ -129,7 +135,7 @@ class LabelEmbeddingMixin:
         """Create the scheduler of ``Trainer``, and the objective that depends on the number of steps."""
         if self._objective_of is not None:
             assert isinstance(self._loss, LabelEmbeddingLoss)
-            self._loss.objective = self._objective_of(num_training_steps)
+            self._loss.objective = _objective_for(self._objective_of, num_training_steps)
         return super().create_scheduler(num_training_steps, *args, **kwargs)
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
@@ -241,7 +247,7 @@ def _check_arguments(model: object, arguments: Any, kwargs: dict[str, Any]) -> N
         hint = "Pass model=model_init() and make a new trainer for each trial"
         raise ConfigError("model_init", "None with a loss that belongs to one model", "a function", hint)
     if not isinstance(model, nn.Module):
-        raise ConfigError("model", "a model", type(model).__name__)
+        raise ConfigError("model", "an nn.Module, such as a PreTrainedModel", type(model).__name__)
     if kwargs.get("compute_loss_func") is not None:
         raise ConfigError("compute_loss_func", "None: the loss is given as loss=", "a function")
     factor = getattr(arguments, "label_smoothing_factor", 0.0)
@@ -253,6 +259,28 @@ def _check_arguments(model: object, arguments: Any, kwargs: dict[str, Any]) -> N
     if getattr(arguments, "world_size", 1) > 1 and not getattr(arguments, "average_tokens_across_devices", True):
         hint = "Rows are counted over all processes"
         raise ConfigError("average_tokens_across_devices", "True with several processes", False, hint)
+
+
+def _objective_for(objective_of: Callable[[int], Objective], steps: int) -> Objective:
+    """Return the objective of a training of so many steps.
+
+    Raises:
+        ConfigError: For anything but a function of the number of steps that returns an ``Objective``. The class itself
+            is no such function: it would take the steps as its first option.
+    """
+    expected = "an Objective, or a function of the number of steps that returns one, such as Objective.fine_tuning"
+    if isinstance(objective_of, type) or not callable(objective_of):
+        raise ConfigError("objective", expected, repr(objective_of))
+    try:
+        inspect.signature(objective_of).bind(steps)
+    except TypeError as error:
+        raise ConfigError("objective", expected, f"a function that takes other arguments ({error})") from error
+    except ValueError:
+        pass  # a function without a signature, written in C
+    objective = objective_of(steps)
+    if not isinstance(objective, Objective):
+        raise ConfigError("objective", expected, f"a function that returns {objective!r}")
+    return objective
 
 
 def _wrap(
@@ -292,14 +320,17 @@ def _load_loss(loss: Loss, folder: Path) -> None:
     Raises:
         DataError: Where the checkpoint holds none, or that of another loss.
     """
-    if not loss.state_dict():
-        return
     file = folder / LOSS_FILE
+    if not loss.state_dict():
+        if file.is_file():
+            hint = "Resume with the loss that this checkpoint was written with"
+            raise DataError(str(file), f"no such file for a {type(loss).__name__}, which has no state", "one", hint)
+        return
     if not file.is_file():
         raise DataError(
             str(file), "the state of the loss", "no such file", "Was this checkpoint written by this trainer?"
         )
     try:
         loss.load_state_dict(load_file(file))
-    except (RuntimeError, OSError, ValueError) as error:
+    except (RuntimeError, OSError, ValueError, SafetensorError) as error:
         raise DataError(str(file), f"the state of a {type(loss).__name__}", " ".join(str(error).split())) from error
