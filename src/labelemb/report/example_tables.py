@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from labelemb.report.comparison import format_p
+from labelemb.report.comparison import p_equation
 from labelemb.report.examples import EVALUATIONS, GroupPredictions, confused_pairs, load_predictions, paired_seeds
 from labelemb.report.experiment import Experiment
 from labelemb.report.methods import method_title
@@ -118,7 +118,7 @@ def _mcnemar(pair: Pair, seed: int) -> str:
     if seed not in paired_seeds(*pair):
         return ""
     found = mcnemar(*(group.wrong([seed])[0] for group in pair))
-    return f"{found.fixed} / {found.broken}, p = {format_p(found.p)}"
+    return f"{found.fixed} / {found.broken}, {p_equation(found.p)}"
 
 
 def _changed(pair: Pair, evaluation: str) -> Table:
