@@ -64,12 +64,15 @@ def findings(experiment: Experiment, reference: str | None = None) -> list[str]:
 
 
 def convergence_sentence(convergence: Convergence, method: str) -> str:
-    """Return when a method reaches the final error of the baseline."""
+    """Return when a method reaches the final error of the baseline, as exactly as the evaluations tell."""
     target = f"{method_title(BASELINE)}'s mean error after the last epoch ({convergence.error:.2f} %)"
     if math.isinf(convergence.epoch):
         return f"{method_title(method)} does not reach {target} in half of its {plural(convergence.n, 'seed')}"
     median = f", median of {convergence.n} seeds" if convergence.n > 1 else ", 1 seed"
-    return f"{method_title(method)} reaches {target} in epoch {convergence.epoch:g} of {convergence.epochs}{median}"
+    epochs = f"epoch {convergence.epoch:g} of {convergence.epochs}{median}"
+    if convergence.interval > 1:
+        epochs += f", evaluated every {convergence.interval:g} epochs"
+    return f"{method_title(method)} reaches {target} {'by' if convergence.interval > 1 else 'in'} {epochs}"
 
 
 def _direction(points: float, lower: bool) -> str:

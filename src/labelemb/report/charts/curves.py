@@ -19,6 +19,7 @@ from labelemb.training.optimizers import OptimizerSettings, learning_rate_at
 
 Points = list[tuple[float, float]]
 
+FEW_POINTS = 10  # evaluations; so few are marked, since the line between them was not measured
 MAX_LEGEND_INSIDE = 4  # methods; more are listed below the panel, without a line per seed
 TEST_LABEL = "test error (not used to select anything)"
 
@@ -143,7 +144,7 @@ def curves_chart(
 
 def _draw(axes: Axes, curves: Curves, palette: Palette, with_seeds: bool) -> None:
     color = palette.color(curves.method)
-    marker = "o" if len(curves.mean) == 1 else ""
+    marker = "o" if len(curves.mean) <= FEW_POINTS else ""
     for seed, points in curves.seeds.items() if with_seeds else ():
         (line,) = axes.plot(*zip(*points, strict=True), color=color, alpha=0.22, linewidth=0.8, marker=marker, ms=3)
         line.set_gid(palette.element_id(curves.method, f"seed{seed}"))
@@ -154,6 +155,7 @@ def _draw(axes: Axes, curves: Curves, palette: Palette, with_seeds: bool) -> Non
             linewidth=2,
             linestyle="--" if curves.method == BASELINE else "-",
             marker=marker,
+            markersize=4,
             label=f"{method_title(curves.method)}, {plural(len(curves.seeds), 'seed')}",
         )
         line.set_gid(palette.element_id(curves.method, "mean"))
