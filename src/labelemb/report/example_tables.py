@@ -8,6 +8,7 @@ from labelemb.report.experiment import Experiment
 from labelemb.report.methods import method_title
 from labelemb.stats.crossed import FEWEST_SEEDS, CrossedInterval, crossed_interval
 from labelemb.stats.items import changed_items, mcnemar
+from labelemb.stats.sentences import interval_of_size
 
 _MOST_CHANGED = 12
 Pair = tuple[GroupPredictions, GroupPredictions]  # reference, other method
@@ -35,7 +36,7 @@ def example_lines(experiment: Experiment, reference: str) -> list[str]:
         evaluation, pair = next(iter(pairs.items()))
         if both := _both(pair):
             fewer = "fewer" if both.mean >= 0 else "more"
-            low, high = sorted((both.low, both.high) if both.mean >= 0 else (-both.low, -both.high))
+            low, high = interval_of_size(both.mean, both.low, both.high)
             size = f"{abs(both.mean):.2f} ({low:.2f} to {high:.2f}) points {fewer} errors"
             if low == high:  # an interval of width 0 would claim an exactness that examples cannot give
                 size = "the same examples are wrong"

@@ -132,7 +132,8 @@ def curves_chart(
         else:
             axes.legend(frameon=False)
         first, last = axes.dataLim.intervalx
-        axes.set_xlim(*((first, last) if last > first else (first - 1, last + 1)))
+        room = 1 if last == first else 0.02 * (last - first) if any(map(_is_marked, found)) else 0
+        axes.set_xlim(first - room, last + room)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_ylim(*(error_limits(found) if quantity.is_error else quantity.limits))
         axes.grid(axis="y", color=RULE, linewidth=0.6)
@@ -142,9 +143,14 @@ def curves_chart(
     return Chart(name, figure, _description(experiment, quantity, found), axes, _readout(axes, found, palette))
 
 
+def _is_marked(curves: Curves) -> bool:
+    """Return whether each evaluation is a dot."""
+    return len(curves.mean) <= FEW_POINTS
+
+
 def _draw(axes: Axes, curves: Curves, palette: Palette, with_seeds: bool) -> None:
     color = palette.color(curves.method)
-    marker = "o" if len(curves.mean) <= FEW_POINTS else ""
+    marker = "o" if _is_marked(curves) else ""
     for seed, points in curves.seeds.items() if with_seeds else ():
         (line,) = axes.plot(*zip(*points, strict=True), color=color, alpha=0.22, linewidth=0.8, marker=marker, ms=3)
         line.set_gid(palette.element_id(curves.method, f"seed{seed}"))
