@@ -92,8 +92,10 @@ def test_convergence_is_the_median_of_the_first_epochs(write_run: WriteRun, runs
         write_run("label_embedding", seed, test=errors)
         write_run("frozen_embedding", seed, test=[3.0, 3.0, 2.1])
     (task,), _ = load_experiments([runs])
-    assert task.convergence("label_embedding") == Convergence(epoch=3.0, error=2.0, epochs=3, n=3)  # of 2, 3 and never
-    assert task.convergence("frozen_embedding") == Convergence(epoch=math.inf, error=2.0, epochs=3, n=3)
+    assert task.convergence("label_embedding") == Convergence(
+        epoch=3.0, error=2.0, epochs=3, n=3, interval=1.0
+    )  # of 2, 3 and never
+    assert task.convergence("frozen_embedding") == Convergence(epoch=math.inf, error=2.0, epochs=3, n=3, interval=1.0)
     assert task.convergence("cross_entropy") is None
 
 

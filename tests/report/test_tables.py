@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from labelemb.report.charts.curves import Quantity, curves_chart, curves_of
+from labelemb.report.charts.style import Palette
 from labelemb.report.checks import comparability_warnings, unfinished_runs
+from labelemb.report.comparison import format_p, p_equation
 from labelemb.report.csv_table import csv_table
-from labelemb.report.experiment import Experiment, load_experiments
-from labelemb.report.findings import findings
+from labelemb.report.experiment import Convergence, Experiment, load_experiments
+from labelemb.report.findings import convergence_sentence, findings
 from labelemb.report.tables import markdown_table, text_table
 from tests.report.conftest import WriteRun
 
@@ -45,6 +48,26 @@ def test_csv_holds_the_numbers_unrounded(experiments: list[Experiment]) -> None:
     assert float(last["label_embedding_relative_reduction"]) == pytest.approx(0.3)
     assert (last["label_embedding_n"], last["label_embedding_pairs"]) == ("3", "3")
     assert (chosen["label_embedding_n"], chosen["label_embedding_mean"]) == ("0", "")
+
+
+def test_no_p_value_is_shown_as_zero() -> None:
+    assert (format_p(1e-9), format_p(0.0001), format_p(0.25)) == ("< 0.0001", "0.0001", "0.25")
+    assert (p_equation(1e-9), p_equation(0.047)) == ("p < 0.0001", "p = 0.047")
+
+
+def test_few_evaluations_are_marked_on_a_curve(experiments: list[Experiment]) -> None:
+    curves = curves_of(experiments[0].groups["label_embedding"], "test_error")
+    assert curves is not None
+    chart = curves_chart("c", experiments[0], Quantity("test_error", "error"), [curves], Palette(["label_embedding"]))
+    assert chart.axes is not None
+    assert {line.get_marker() for line in chart.axes.lines} == {"o"}
+
+
+def test_the_pace_is_as_exact_as_the_evaluations() -> None:
+    every_epoch = convergence_sentence(Convergence(3.0, 2.0, 40, 6, 1.0), "label_embedding")
+    seldom = convergence_sentence(Convergence(40.0, 2.0, 40, 6, 20.0), "label_embedding")
+    assert every_epoch.endswith("in epoch 3 of 40, median of 6 seeds")
+    assert seldom.endswith("by epoch 40 of 40, median of 6 seeds, evaluated every 20 epochs")
 
 
 def test_a_finding_is_one_sentence_with_its_interval(experiments: list[Experiment]) -> None:

@@ -179,7 +179,11 @@ def group_auc(similarity: Matrix, groups: Sequence[object]) -> float:
 
 
 def nearest_in_group(similarity: Matrix, groups: Sequence[object]) -> float:
-    """Return the share of labels whose nearest label is of their group; labels alone in their group are left out."""
+    """Return the share of labels whose nearest label is of their group; labels alone in their group are left out.
+
+    Raises:
+        DataError: For a wrong number of groups.
+    """
     same = _same_group(similarity, groups)
     np.fill_diagonal(same, 0.0)
     near = similarity.copy()

@@ -81,11 +81,14 @@ def bleu_statistics(
 def bleu_score(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return corpus BLEU, 0 to 100, of summed statistics: 100 BP exp(mean log precision).
 
-    Precisions without a match are smoothed as sacreBLEU's default does ("exp": 1 / (2^k total), k counting them); an
-    n-gram order without candidates ends the product. Source: Papineni et al. 2002.
+    Precisions without a match are smoothed as by default in sacreBLEU ("exp": the k-th of them is 1 / (2^k total)). The
+    score is 0 without any match, and where the outputs are too short for an n-gram order. Source: Papineni et al. 2002.
 
     Args:
         sums: (..., 10), summed ``bleu_statistics``.
+
+    Returns:
+        (...), scores.
     """
     length, expected = sums[..., 0], sums[..., 1]
     matches, totals = sums[..., 2 : 2 + _ORDER], sums[..., 2 + _ORDER :]

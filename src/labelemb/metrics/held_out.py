@@ -23,5 +23,5 @@ def held_out_metrics(
     metrics = {"error": error_percent(round(float(scores.correct.sum())), len(labels)), **scores.metrics()}
     metrics["macro_f1"] = macro_f1(predicted, labels, num_labels)
     metrics["balanced_accuracy"] = balanced_accuracy(scores.correct, labels, num_labels)
-    metrics |= selective_metrics(scores)
+    metrics |= selective_metrics(scores.confidence, scores.correct)
     return metrics if groups is None else metrics | severity_metrics(predicted, labels, groups.to(labels.device))

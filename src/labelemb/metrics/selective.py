@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from labelemb.errors import ConfigError, DataError
-from labelemb.metrics.calibration import RowScores
 
 COVERAGE = 0.8
 
@@ -56,12 +55,9 @@ def accuracy_at_coverage(confidence: Tensor, correct: Tensor, coverage: float = 
     return 100 * (1 - float(errors[:kept].mean()))
 
 
-def selective_metrics(scores: RowScores) -> dict[str, float]:
-    """Return ``aurc`` and ``accuracy_at_80``, both in percent, with the probability of the prediction as confidence."""
-    return {
-        "aurc": aurc(scores.confidence, scores.correct),
-        "accuracy_at_80": accuracy_at_coverage(scores.confidence, scores.correct),
-    }
+def selective_metrics(confidence: Tensor, correct: Tensor) -> dict[str, float]:
+    """Return ``aurc`` and ``accuracy_at_80``, both in percent; arguments and errors as for ``aurc``."""
+    return {"aurc": aurc(confidence, correct), "accuracy_at_80": accuracy_at_coverage(confidence, correct)}
 
 
 def _sorted_errors(confidence: Tensor, correct: Tensor) -> Tensor:

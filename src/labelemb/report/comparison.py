@@ -11,9 +11,9 @@ from labelemb.report.experiment import Experiment
 from labelemb.report.methods import method_title
 from labelemb.report.metric import ERROR, METRICS_OF, SEVERITY_METRICS, Metric
 from labelemb.stats.paired import PairedDifference, Summary, holm, paired_difference, summarize
+from labelemb.stats.pairs import testable
 
 MISSING = "–"
-ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _results(
     }
     base = costs[reference]
     paired = {method: paired_difference(base, cost) for method, cost in costs.items() if method != reference}
-    corrected = holm(_testable({method: found for method, found in paired.items() if found}))
+    corrected = holm(testable({method: found for method, found in paired.items() if found}))
     return tuple(
         MethodResult(
             method,
@@ -127,14 +127,6 @@ def _results(
         )
         for method, metrics in values.items()
     )
-
-
-def _testable(paired: Mapping[str, PairedDifference]) -> dict[str, float]:
-    """Return the p-values of methods with enough pairs for a corrected p-value below 0.05 to be possible."""
-    tested = {method: found for method, found in paired.items() if found.p is not None}
-    # The smallest p-value of a sign-flip test of n differences is 2 / 2^n.
-    enough = {method: found for method, found in tested.items() if len(tested) * 2.0 ** (1 - found.n) < ALPHA}
-    return {method: found.p for method, found in enough.items() if found.p is not None}
 
 
 def severity_cells(comparison: MethodComparison) -> list[list[str]]:
@@ -157,7 +149,8 @@ def comparison_cells(comparison: MethodComparison) -> list[list[str]]:
         cells = [
             format_summary(result.summaries.get(metric.key), metric, metric == comparison.primary) for metric in metrics
         ]
-        row = [method_title(result.method), *cells, _difference(result.paired), _p(result)]
+        difference = MISSING if result.paired is None else format_difference(result.paired)
+        row = [method_title(result.method), *cells, difference, _p(result)]
         seconds = MISSING if result.seconds is None else f"{result.seconds:.3g}"
         rows.append([*row, seconds] if timed else row)
     return rows
@@ -169,12 +162,32 @@ def compare_all(experiments: Sequence[Experiment], reference: str | None = None)
 
 
 def format_p(p: float) -> str:
-    """Return a p-value with a sensible number of digits; the permutation test gives none below 0.0001.
+    """Return a p-value for a table cell.
 
-    >>> format_p(0.00012), format_p(0.047), format_p(0.25)
-    ('0.0001', '0.047', '0.25')
+    Example:
+        >>> format_p(0.00001), format_p(0.00012), format_p(0.047), format_p(0.25)
+        ('< 0.0001', '0.0001', '0.047', '0.25')
     """
+    if p < 0.0001:
+        return "< 0.0001"
     return f"{p:.4f}" if p < 0.01 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def p_equation(p: float) -> str:
+    """Return a p-value for a sentence.
+
+    Example:
+        >>> p_equation(0.00001), p_equation(0.047)
+        ('p < 0.0001', 'p = 0.047')
+    """
+    shown = format_p(p)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
+
+
+def format_difference(difference: PairedDifference) -> str:
+    """Return ``mean (low to high)`` in points, without the interval where there is none."""
+    bounds = "" if difference.low is None else f" ({difference.low:.2f} to {difference.high:.2f})"
+    return f"{difference.mean:.2f}{bounds}"
 
 
 def format_summary(summary: Summary | None, metric: Metric, with_count: bool) -> str:
@@ -190,13 +203,6 @@ def format_summary(summary: Summary | None, metric: Metric, with_count: bool) ->
     deviation = "" if summary.sd is None else f" ± {metric.format(summary.sd)}"
     count = f" ({summary.n})" if with_count else ""
     return f"{metric.format(summary.mean)}{deviation}{count}"
-
-
-def _difference(paired: PairedDifference | None) -> str:
-    if paired is None:
-        return MISSING
-    bounds = "" if paired.low is None else f" ({paired.low:.2f} to {paired.high:.2f})"
-    return f"{paired.mean:.2f}{bounds}"
 
 
 def _p(result: MethodResult) -> str:

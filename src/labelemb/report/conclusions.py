@@ -77,7 +77,7 @@ def seeds_table(conclusions: Sequence[MethodConclusion]) -> list[list[str]]:
         sd, n = found.difference.sd, found.difference.n
         cells = [seeds_cell(seeds_needed(sd, n, size, found.tests)) if sd else MISSING for size in SIZES]
         rows.append([method_title(found.method), str(n), MISSING if sd is None else f"{sd:.2f}", *cells])
-    return [["method", "seeds so far", "spread of a difference", *(f"{number(size)} points" for size in SIZES)], *rows]
+    return [["method", "seeds so far", "SD of a difference", *(f"{number(size)} points" for size in SIZES)], *rows]
 
 
 def _equivalence(result: MethodResult, alike: float | None) -> Equivalence | None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from labelemb.report.charts.style import truncate
-from labelemb.report.comparison import MISSING, format_p
+from labelemb.report.comparison import MISSING, format_p, p_equation
 from labelemb.report.corpora import GroupSentences, ScoreComparison, compare_runs, compare_scores, shared_seeds
 from labelemb.report.methods import method_title
 from labelemb.report.metric import Metric
@@ -57,8 +57,8 @@ def _difference(found: ScoreComparison) -> str:
     over = MISSING if methods is None else f"{methods.low:.2f} to {methods.high:.2f}"
     return (
         f"difference {networks.difference:.2f} (95 % interval over {len(found.seeds)} seeds and all sentences {over}); "
-        f"of these networks p = {format_p(networks.p_bootstrap)} (paired bootstrap), "
-        f"{format_p(networks.p_randomization)} (approximate randomization)"
+        f"of these networks {p_equation(networks.p_bootstrap)} (paired bootstrap), "
+        f"{p_equation(networks.p_randomization)} (approximate randomization)"
     )
 
 

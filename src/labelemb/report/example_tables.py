@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from labelemb.report.comparison import format_p
+from labelemb.report.comparison import p_equation
 from labelemb.report.examples import EVALUATIONS, GroupPredictions, confused_pairs, load_predictions, paired_seeds
 from labelemb.report.experiment import Experiment
 from labelemb.report.methods import method_title
 from labelemb.stats.crossed import FEWEST_SEEDS, CrossedInterval, crossed_interval
 from labelemb.stats.items import changed_items, mcnemar
+from labelemb.stats.sentences import interval_of_size
 
 _MOST_CHANGED = 12
 Pair = tuple[GroupPredictions, GroupPredictions]  # reference, other method
@@ -35,7 +36,7 @@ def example_lines(experiment: Experiment, reference: str) -> list[str]:
         evaluation, pair = next(iter(pairs.items()))
         if both := _both(pair):
             fewer = "fewer" if both.mean >= 0 else "more"
-            low, high = sorted((both.low, both.high) if both.mean >= 0 else (-both.low, -both.high))
+            low, high = interval_of_size(both.mean, both.low, both.high)
             size = f"{abs(both.mean):.2f} ({low:.2f} to {high:.2f}) points {fewer} errors"
             if low == high:  # an interval of width 0 would claim an exactness that examples cannot give
                 size = "the same examples are wrong"
@@ -118,7 +119,7 @@ def _mcnemar(pair: Pair, seed: int) -> str:
     if seed not in paired_seeds(*pair):
         return ""
     found = mcnemar(*(group.wrong([seed])[0] for group in pair))
-    return f"{found.fixed} / {found.broken}, p = {format_p(found.p)}"
+    return f"{found.fixed} / {found.broken}, {p_equation(found.p)}"
 
 
 def _changed(pair: Pair, evaluation: str) -> Table:

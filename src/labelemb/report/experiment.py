@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 from labelemb.methods import BASELINE
@@ -77,12 +78,14 @@ class Convergence:
         error: Percent.
         epochs: Length of the runs.
         n: Number of seeds.
+        interval: Epochs between two evaluations of the test data, the longest of all runs: how exact ``epoch`` is.
     """
 
     epoch: float
     error: float
     epochs: int
     n: int
+    interval: float
 
 
 @dataclass(frozen=True, eq=False)  # identity makes it a key of caches
@@ -127,7 +130,8 @@ class Experiment:
         found = [epochs_until(curve, baseline.mean) for curve in curves]
         firsts = [math.inf if epoch is None else epoch for epoch in found]
         epochs = max(run.epochs_done for run in self.groups[method].runs)
-        return Convergence(statistics.median(firsts), baseline.mean, epochs, len(curves))
+        interval = max(later - earlier for curve in curves for (earlier, _), (later, _) in pairwise(curve))
+        return Convergence(statistics.median(firsts), baseline.mean, epochs, len(curves), round(interval, 2))
 
     @lru_cache(maxsize=256)  # noqa: B019 - as many as one report has; permutation tests are slow
     def error_reduction(self, method: str, selection: Selection) -> ErrorReduction | None:

@@ -3,10 +3,11 @@
 import math
 
 from labelemb.methods import BASELINE
-from labelemb.report.comparison import ALPHA, MethodResult, compare_methods, format_p
+from labelemb.report.comparison import MethodResult, compare_methods, p_equation
 from labelemb.report.experiment import Convergence, Experiment
 from labelemb.report.methods import method_title
 from labelemb.report.wording import plural
+from labelemb.stats.paired import ALPHA
 
 
 def verdict(result: MethodResult, lower: bool = True) -> str:
@@ -26,7 +27,7 @@ def verdict(result: MethodResult, lower: bool = True) -> str:
     if paired.low is None or paired.high is None:
         pairs = "on a single pair of runs" if paired.n == 1 else f"on each of {paired.n} pairs of runs"
         return f"{_direction(paired.mean, lower)} {pairs}: too few for an interval"
-    test = "too few seeds for a test" if p is None else f"p = {format_p(p)}"
+    test = "too few seeds for a test" if p is None else p_equation(p)
     evidence = f"{plural(paired.n, 'paired seed')}, {test}"
     if paired.low <= 0 <= paired.high or (p is not None and p >= ALPHA):
         bounds = f"({paired.low:.2f} to {paired.high:.2f})"
@@ -63,12 +64,15 @@ def findings(experiment: Experiment, reference: str | None = None) -> list[str]:
 
 
 def convergence_sentence(convergence: Convergence, method: str) -> str:
-    """Return when a method reaches the final error of the baseline."""
+    """Return when a method reaches the final error of the baseline, as exactly as the evaluations tell."""
     target = f"{method_title(BASELINE)}'s mean error after the last epoch ({convergence.error:.2f} %)"
     if math.isinf(convergence.epoch):
         return f"{method_title(method)} does not reach {target} in half of its {plural(convergence.n, 'seed')}"
     median = f", median of {convergence.n} seeds" if convergence.n > 1 else ", 1 seed"
-    return f"{method_title(method)} reaches {target} in epoch {convergence.epoch:g} of {convergence.epochs}{median}"
+    epochs = f"epoch {convergence.epoch:g} of {convergence.epochs}{median}"
+    if convergence.interval > 1:
+        epochs += f", evaluated every {convergence.interval:g} epochs"
+    return f"{method_title(method)} reaches {target} {'by' if convergence.interval > 1 else 'in'} {epochs}"
 
 
 def _direction(points: float, lower: bool) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from labelemb.report.comparison import MISSING, format_p
+from labelemb.report.comparison import MISSING, format_difference, format_p
 from labelemb.report.experiment import Experiment
 from labelemb.report.methods import method_title
 from labelemb.stats.equivalence import resolution_of
@@ -94,13 +94,12 @@ def _rows(experiment: Experiment) -> list[list[str]]:
 
 def _row(pair: Pair) -> list[str]:
     difference, effect = pair.difference, pair.effect
-    interval = "" if difference.low is None else f" ({difference.low:.2f} to {difference.high:.2f})"
     won = f"{pair.won} of {difference.n}" + (f", {pair.tied} tied" if pair.tied else "")
     return [
         method_title(pair.first),
         method_title(pair.second),
         str(difference.n),
-        f"{difference.mean:.2f}{interval}",
+        format_difference(difference),
         "too few seeds" if pair.p is None else format_p(pair.p),
         MISSING if effect is None else f"{effect.g:.2f} ({effect.low:.2f} to {effect.high:.2f})",
         won,

@@ -8,7 +8,7 @@ import torch
 
 from labelemb.errors import DataError
 from labelemb.metrics.human import read_groups
-from labelemb.metrics.selective import accuracy_at_coverage, aurc
+from labelemb.metrics.selective import selective_metrics
 from labelemb.metrics.severity import group_numbers, severity_metrics
 from labelemb.report.examples import LAST_TEST
 from labelemb.report.experiment import Experiment
@@ -30,15 +30,13 @@ def with_severity(experiments: Sequence[Experiment], groups: Path) -> list[Exper
     """
     refused: list[DataError] = []
     changed = [_experiment(experiment, groups, refused) for experiment in experiments]
-    if changed == list(experiments):
-        raise (
-            refused[0]
-            if refused
-            else DataError(
-                "groups", "runs of this version, which keep their predictions", "none", "Use --groups when training"
-            )
-        )
-    return changed
+    if changed != list(experiments):
+        return changed
+    if refused:
+        raise refused[0]
+    raise DataError(
+        "groups", "runs of this version, which keep their predictions", "none", "Use --groups when training"
+    )
 
 
 def _experiment(experiment: Experiment, file: Path, refused: list[DataError]) -> Experiment:
@@ -62,6 +60,6 @@ def _run(run: Run, file: Path, refused: list[DataError]) -> Run:
     predicted, labels = (torch.from_numpy(each.astype("int64")) for each in (found.predicted, found.label))
     confidence, correct = torch.from_numpy(found.confidence), torch.from_numpy(found.correct)
     metrics = severity_metrics(predicted, labels, numbers)
-    metrics |= {"aurc": aurc(confidence, correct), "accuracy_at_80": accuracy_at_coverage(confidence, correct)}
+    metrics |= selective_metrics(confidence, correct)
     last = run.history[-1] | {f"test_{key}": value for key, value in metrics.items()}
     return replace(run, history=[*run.history[:-1], last])

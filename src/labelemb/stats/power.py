@@ -144,6 +144,9 @@ def seeds_needed(sd: float, n: int, difference: float, tests: int = 1) -> SeedsN
         n: Number of pairs it is estimated from, >= 2.
         difference: Difference to show.
         tests: Number of comparisons corrected for.
+
+    Raises:
+        ConfigError: As ``seeds_to_show`` and ``sd_interval``.
     """
     low, high = sd_interval(sd, n)
     return SeedsNeeded(difference, *(seeds_to_show(value, difference, tests) for value in (sd, low, high)))
@@ -151,6 +154,14 @@ def seeds_needed(sd: float, n: int, difference: float, tests: int = 1) -> SeedsN
 
 def sd_interval(sd: float, n: int, confidence: float = 0.8) -> tuple[float, float]:
     """Return the confidence interval of a standard deviation of normal values: sd * sqrt((n - 1) / chi2 quantile).
+
+    Args:
+        sd: Sample standard deviation.
+        n: Number of values it is estimated from.
+        confidence: Confidence level.
+
+    Raises:
+        ConfigError: For fewer than two values.
 
     Example:
         >>> [round(end, 2) for end in sd_interval(1.0, 6)]

@@ -22,6 +22,16 @@ def number(value: float) -> str:
     return "0" if shown == "-0" else shown
 
 
+def interval_of_size(mean: float, low: float, high: float) -> tuple[float, float]:
+    """Return the interval of |mean|: the ends of a negative mean change their signs and their places.
+
+    Example:
+        >>> interval_of_size(-1.5, -2.0, -1.0), interval_of_size(1.5, 1.0, 2.0)
+        ((1.0, 2.0), (1.0, 2.0))
+    """
+    return (low, high) if mean >= 0 else (-high, -low)
+
+
 def seeds(count: int) -> str:
     """Return "1 seed", "2 seeds"."""
     return "1 seed" if count == 1 else f"{count} seeds"
@@ -151,8 +161,8 @@ def improvement_sentence(method: str, mean: Estimate, probability: Estimate, tas
         >>> improvement_sentence("OLS", Estimate(4.0, 2.0, 6.0), Estimate(0.9, 0.8, 1.0), 3)
         'OLS: 4 % better (2 to 6, interquartile mean over 3 tasks); beats the reference with probability 0.9 (0.8 to 1)'
     """
-    better, sign = ("better", 1) if mean.value >= 0 else ("worse", -1)
-    low, high = sorted((sign * mean.low, sign * mean.high))
+    better = "better" if mean.value >= 0 else "worse"
+    low, high = interval_of_size(mean.value, mean.low, mean.high)
     over = f"{number(low)} to {number(high)}, interquartile mean over {tasks} tasks"
     size = f"{number(abs(mean.value))} % {better} ({over})"
     chance = f"{number(probability.value)} ({number(probability.low)} to {number(probability.high)})"
@@ -173,6 +183,5 @@ def _size(difference: PairedDifference) -> str:
     size = number(abs(difference.mean))
     if difference.low is None or difference.high is None:
         return size
-    sign = 1 if difference.mean >= 0 else -1
-    low, high = sorted((sign * difference.low, sign * difference.high))
+    low, high = interval_of_size(difference.mean, difference.low, difference.high)
     return f"{size} ({number(low)} to {number(high)})"

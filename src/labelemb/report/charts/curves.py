@@ -19,6 +19,7 @@ from labelemb.training.optimizers import OptimizerSettings, learning_rate_at
 
 Points = list[tuple[float, float]]
 
+FEW_POINTS = 10  # evaluations; so few are marked, since the line between them was not measured
 MAX_LEGEND_INSIDE = 4  # methods; more are listed below the panel, without a line per seed
 TEST_LABEL = "test error (not used to select anything)"
 
@@ -131,7 +132,8 @@ def curves_chart(
         else:
             axes.legend(frameon=False)
         first, last = axes.dataLim.intervalx
-        axes.set_xlim(*((first, last) if last > first else (first - 1, last + 1)))
+        room = 1 if last == first else 0.02 * (last - first) if any(map(_is_marked, found)) else 0
+        axes.set_xlim(first - room, last + room)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_ylim(*(error_limits(found) if quantity.is_error else quantity.limits))
         axes.grid(axis="y", color=RULE, linewidth=0.6)
@@ -141,9 +143,14 @@ def curves_chart(
     return Chart(name, figure, _description(experiment, quantity, found), axes, _readout(axes, found, palette))
 
 
+def _is_marked(curves: Curves) -> bool:
+    """Return whether each evaluation is a dot."""
+    return len(curves.mean) <= FEW_POINTS
+
+
 def _draw(axes: Axes, curves: Curves, palette: Palette, with_seeds: bool) -> None:
     color = palette.color(curves.method)
-    marker = "o" if len(curves.mean) == 1 else ""
+    marker = "o" if _is_marked(curves) else ""
     for seed, points in curves.seeds.items() if with_seeds else ():
         (line,) = axes.plot(*zip(*points, strict=True), color=color, alpha=0.22, linewidth=0.8, marker=marker, ms=3)
         line.set_gid(palette.element_id(curves.method, f"seed{seed}"))
@@ -154,6 +161,7 @@ def _draw(axes: Axes, curves: Curves, palette: Palette, with_seeds: bool) -> Non
             linewidth=2,
             linestyle="--" if curves.method == BASELINE else "-",
             marker=marker,
+            markersize=4,
             label=f"{method_title(curves.method)}, {plural(len(curves.seeds), 'seed')}",
         )
         line.set_gid(palette.element_id(curves.method, "mean"))

@@ -31,7 +31,7 @@ def tree_chart(name: str, view: LabelView) -> Chart:
         first, last = float(view.tree[0, 2]), float(view.tree[-1, 2])
         axes.set_xlim(min(first - 0.5, 0.9 * first), last + 0.05 * (last - first) + 1e-3)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda distance, _: f"{100 * np.exp(-distance):.2g} %"))
-        set_labels(axes, view.source, "probability between the labels of two branches (geometric mean)")
+        set_labels(axes, view.source, "geometric mean of the probabilities between two branches")
         axes.spines["left"].set_visible(False)
     order = ", ".join(view.names[leaf] for leaf in branches["leaves"])
     return Chart(name, figure, f"Tree of {size} labels, {view.source}, in the order {order}.")
@@ -45,9 +45,7 @@ def map_chart(name: str, view: LabelView) -> Chart:
     with rc_context():
         figure = new_figure(size, size * float(np.clip(height / max(width, 1e-9), 0.3, 1.2)) + 0.5)
         axes = figure.subplots()
-        for label, nearest in enumerate(
-            nearest_labels(view)
-        ):  # two dimensions cannot keep every label near its nearest
+        for label, nearest in enumerate(nearest_labels(view)):  # two dimensions cannot show all of them as near
             axes.plot(*view.coordinates[[label, nearest]].T, color=ACCENT, alpha=0.25, linewidth=1.0, zorder=1)
         axes.scatter(view.coordinates[:, 0], view.coordinates[:, 1], s=14, color=ACCENT, zorder=2)
         _write_names(axes, view, 6.5 if many else 9.5, 72 * size / (1.2 * max(width, 1e-9)))

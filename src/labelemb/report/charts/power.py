@@ -1,9 +1,9 @@
 """Power curve: the probability of showing a difference, by the number of paired seeds."""
 
 from labelemb.report.charts.style import ACCENT, MUTED, RULE, WIDTH, Chart, new_figure, rc_context, set_labels
-from labelemb.report.comparison import ALPHA, MethodResult
+from labelemb.report.comparison import MethodResult
 from labelemb.report.methods import method_title
-from labelemb.stats.paired import seeds_for_any_finding
+from labelemb.stats.paired import ALPHA, seeds_for_any_finding
 from labelemb.stats.power import POWER, SIZES, difference_power
 
 _MOST_SEEDS = 60
