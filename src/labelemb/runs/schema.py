@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
-from pydantic import Field, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
 from labelemb.errors import DataError
@@ -14,7 +14,7 @@ Scalar = bool | int | Finite | str | None
 Config = dict[str, Scalar | list[Scalar]]
 
 
-@with_config(extra="allow")
+@with_config(ConfigDict(extra="allow"))
 class Signature(TypedDict):
     """What a run was made with; later versions may add entries."""
 
@@ -39,7 +39,7 @@ class Positions(TypedDict):
     step: NotRequired[PositiveInt]
 
 
-@with_config(extra="allow")
+@with_config(ConfigDict(extra="allow"))
 class DataFacts(TypedDict):
     """What data.json may hold for any task."""
 

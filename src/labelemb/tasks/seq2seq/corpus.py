@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, NotRequired
 
 import numpy as np
-from pydantic import NonNegativeInt, PositiveInt, with_config
+from pydantic import ConfigDict, NonNegativeInt, PositiveInt, with_config
 from typing_extensions import TypedDict
 
 from labelemb.documents import parse_json, read_bounded
@@ -35,7 +35,7 @@ SPANS_DTYPE = "<i8"
 CORPUS_FILES = re.compile(r"metadata\.json|(src|tgt)\.vocab|(train|valid|test)\.(src|tgt)\.(ids|spans|txt)")
 
 
-@with_config(extra="allow")
+@with_config(ConfigDict(extra="allow"))
 class SideFacts(TypedDict):
     """Facts about a side of a split."""
 
@@ -43,7 +43,7 @@ class SideFacts(TypedDict):
     dtype: Literal["<u2", "<u4", "<i8"]
 
 
-@with_config(extra="allow")
+@with_config(ConfigDict(extra="allow"))
 class SplitFacts(TypedDict):
     """Facts about a split."""
 
@@ -52,7 +52,7 @@ class SplitFacts(TypedDict):
     tgt: SideFacts
 
 
-@with_config(extra="allow")
+@with_config(ConfigDict(extra="allow"))
 class Options(TypedDict):
     """How the text became numbers."""
 
@@ -62,7 +62,7 @@ class Options(TypedDict):
     note: NotRequired[str]
 
 
-@with_config(extra="allow")
+@with_config(ConfigDict(extra="allow"))
 class Metadata(TypedDict):
     """The content of metadata.json."""
 
