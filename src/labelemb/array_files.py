@@ -22,7 +22,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         arrays: Name -> array; floats are stored as float32, integers as the smallest unsigned type that holds them.
     """
     compact = {name: _compact(values) for name, values in arrays.items()}
-    write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **compact))
+    write_atomically(path, lambda file: np.savez_compressed(file, **compact))
 
 
 def read_arrays(path: Path, expected: str) -> dict[str, NDArray[Any]]:

@@ -122,10 +122,10 @@ class LabelEmbeddingMixin:
             self._record_terms()
         return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
 
-    def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> Optimizer:
         """Create the optimizer of ``Trainer`` and attach the loss to it."""
         made = self.optimizer is None
-        optimizer: Optimizer = super().create_optimizer(model)
+        optimizer: Optimizer = super().create_optimizer(*args, **kwargs)
         if made or not self._attached:
             self._loss.attach(optimizer, self._loss_lr)
             self._attached = True

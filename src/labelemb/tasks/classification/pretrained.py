@@ -88,7 +88,7 @@ def build_from_config(kind: str, folder: str, **options: Any) -> Any:
     import transformers
 
     try:
-        return getattr(transformers, kind).from_config(config, dtype=torch.float32, trust_remote_code=False)
+        return getattr(transformers, kind).from_config(config, trust_remote_code=False).float()
     except Exception as error:  # any value of the configuration can be wrong
         if is_out_of_memory(error):
             raise

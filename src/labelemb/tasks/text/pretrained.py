@@ -83,10 +83,9 @@ class PretrainedEncoder(nn.Module):
         Raises:
             DataError: If they cannot be loaded.
         """
-        options = {"use_safetensors": True, "dtype": torch.float32, **attention(max_length)}
-        return cls(
-            load_pretrained("AutoModel", source, "a pretrained model with safetensors weights", **options), pooling
-        )
+        options = {"use_safetensors": True, **attention(max_length)}
+        encoder = load_pretrained("AutoModel", source, "a pretrained model with safetensors weights", **options)
+        return cls(encoder.float(), pooling)
 
     @classmethod
     def from_config(cls, folder: str, pooling: Pooling, max_length: int) -> Self:

@@ -150,9 +150,8 @@ def build_pretrained(
         ignore_mismatched_sizes=True,
         use_safetensors=True,
         output_loading_info=True,
-        dtype=torch.float32,
     )
-    found = _fitted(network, image_shape, num_labels)
+    found = _fitted(network.float(), image_shape, num_labels)
     kept = [key for key in info["missing_keys"] if key.endswith("weight") and not key.startswith(found.head_name)]
     if kept:
         got = f"none for {len(kept)} of them, such as {min(kept)}"
