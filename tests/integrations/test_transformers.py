@@ -293,6 +293,29 @@ def test_an_objective_by_the_number_of_steps(tmp_path: Path) -> None:
         trainer(Objective(), loss=LabelSmoothingLoss(0.1))
 
 
+def test_a_second_training_begins_its_objective_anew(tmp_path: Path) -> None:
+    options = {"objective": Objective.fine_tuning, "train_dataset": Rows(24)}
+    trainer = LabelEmbeddingTrainer(model=bert(), args=arguments(tmp_path, max_steps=4), **options)
+    for _ in range(2):
+        trainer.train()
+        assert trainer._loss.steps == 4
+        assert trainer._loss.objective == Objective.fine_tuning(4)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_model_in_half_precision_trains_with_a_loss_in_fp32(dtype: torch.dtype, tmp_path: Path) -> None:
+    model = bert().to(dtype)
+    args = arguments(tmp_path, max_steps=2, logging_steps=1)
+    trainer = LabelEmbeddingTrainer(model=model, args=args, train_dataset=Rows(24))
+    trainer.train()
+    assert model.classifier.weight.dtype == dtype
+    assert trainer.label_embedding.weight.dtype == torch.float32
+    whole = LabelEmbeddingTrainer(model=bert(), args=args, train_dataset=Rows(24))
+    whole.train()
+    found, expected = (each.state.log_history[0]["loss"] for each in (trainer, whole))
+    assert found == pytest.approx(expected, rel=0.02)
+
+
 def test_a_checkpoint_of_another_loss_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
     options = {"save_strategy": "steps", "save_steps": 2}
 

@@ -206,6 +206,15 @@ class LabelEmbeddingLoss(ShardedLoss):
         if isinstance(self.embedding, RunningMeanLabelEmbedding):
             self.embedding.sync(self.process_group)
 
+    def restart(self, objective: Objective) -> None:
+        """Start another training: set its objective, and count optimizer steps from 0 again.
+
+        Raises:
+            ConfigError: As setting ``objective``.
+        """
+        self.objective = objective
+        self._set_steps(0)
+
     def _set_steps(self, steps: int) -> None:
         """Plain numbers, not tensors: forward reads no device value."""
         self.steps = steps

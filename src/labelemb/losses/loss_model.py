@@ -1,6 +1,7 @@
 """LossModel: a model and its loss in one module, the form that every trainer can train, save and shard."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -22,6 +23,8 @@ class LossModel(nn.Module):
 
     In training mode and with labels the model runs once, without its head: the loss applies the head itself. In
     evaluation mode the loss is plain cross entropy, so that it can be compared with that of any other model.
+
+    A model whose parameters are bf16 or fp16 trains as it is: the loss keeps its own in fp32 and runs under autocast.
 
     The model is called with everything but the labels, by keyword (transformers) or by position: ``forward(images,
     labels=labels)``. Causal language models predict the next token: their labels are shifted by one here.
@@ -137,7 +140,8 @@ class LossModel(nn.Module):
             hidden, labels = hidden[..., :-1, :], labels[..., 1:]
         head = self.head
         gather_parameters(head)
-        output: LossOutput = loss(hidden, head, labels, num_items_in_batch=num_items_in_batch, index=index)
+        with _precision_of(hidden):
+            output: LossOutput = loss(hidden, head, labels, num_items_in_batch=num_items_in_batch, index=index)
         return output
 
     def _hidden_states(self, args: tuple[Any, ...], kwargs: dict[str, Any], labels: Tensor) -> Tensor:
@@ -172,6 +176,14 @@ class LossModel(nn.Module):
             logits, labels = logits[..., :-1, :], labels[..., 1:]
         flat = upcast(logits.reshape(-1, logits.shape[-1]))
         return {"loss": F.cross_entropy(flat, labels.reshape(-1), ignore_index=self.loss.ignore_index), **found}
+
+
+def _precision_of(hidden: Tensor) -> AbstractContextManager[object]:
+    """Return autocast for the loss of a model in half precision, whose loss keeps fp32 parameters."""
+    kind = hidden.device.type
+    if hidden.dtype not in (torch.bfloat16, torch.float16) or torch.is_autocast_enabled(kind):
+        return nullcontext()
+    return torch.autocast(kind, dtype=hidden.dtype)
 
 
 def _logits_of(output: Any) -> Tensor:

@@ -11,8 +11,9 @@ from torch import nn
 from transformers import Trainer
 
 from labelemb.errors import ConfigError
+from labelemb.integrations.transformers.checkpoint_files import label_names_of
 from labelemb.integrations.transformers.predictions import bare_model, check_trainer, predicted
-from labelemb.integrations.transformers.trainer import LabelEmbeddingMixin, label_names_of
+from labelemb.integrations.transformers.trainer import LabelEmbeddingMixin
 from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.runs.folder import RunFolder
 from labelemb.runs.importers import evaluations

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from labelemb.errors import ConfigError, DataError
-from labelemb.files import write_atomically
+from labelemb.errors import ConfigError
+from labelemb.integrations.transformers.checkpoint_files import load_loss, save_loss
 from labelemb.losses.attach import check_learning_rate
 from labelemb.losses.base import Loss
 from labelemb.losses.head_search import find_head, weight_of
@@ -22,9 +20,6 @@ from labelemb.losses.label_embedding import LabelEmbeddingLoss
 from labelemb.losses.loss_model import LossModel
 from labelemb.terms.embedding import LabelEmbedding
 from labelemb.terms.objective import Objective
-
-LOSS_FILE = "loss.safetensors"
-LABELS_FILE = "labels.safetensors"
 
 
 class TrainerLossModel(LossModel):
@@ -93,7 +88,7 @@ class LabelEmbeddingMixin:
             raise ConfigError(
                 "objective", "None where a loss is given", type(objective).__name__, "Give it to the loss"
             )
-        self._loss_lr, self._attached = loss_lr, False
+        self._loss_lr, self._attached, self._resumes = loss_lr, False, False
         self._objective_of = None
         if objective is not None and not isinstance(objective, Objective):
             # The number of steps is known once training starts.
@@ -132,10 +127,18 @@ class LabelEmbeddingMixin:
         return optimizer
 
     def create_scheduler(self, num_training_steps: int, *args: Any, **kwargs: Any) -> Any:
-        """Create the scheduler of ``Trainer``, and the objective that depends on the number of steps."""
+        """Create the scheduler of ``Trainer``, and the objective that depends on the number of steps.
+
+        Both start anew when ``train`` is called again, unless a checkpoint is resumed.
+        """
         if self._objective_of is not None:
             assert isinstance(self._loss, LabelEmbeddingLoss)
-            self._loss.objective = _objective_for(self._objective_of, num_training_steps)
+            objective = _objective_for(self._objective_of, num_training_steps)
+            if self._resumes:
+                self._loss.objective = objective
+            else:
+                self._loss.restart(objective)
+        self._resumes = False
         return super().create_scheduler(num_training_steps, *args, **kwargs)
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
@@ -195,19 +198,20 @@ class LabelEmbeddingMixin:
         with self._bare_model():
             super()._save(str(folder), bare)
         if self.args.should_save:
-            _save_loss(self._loss_model, folder)
+            save_loss(self._loss_model, folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         """Restore the bare model and the loss of a checkpoint."""
         wrapper: LossModel = self.accelerator.unwrap_model(model if model is not None else self.model)
         super()._load_from_checkpoint(resume_from_checkpoint, wrapper.model)
-        _load_loss(wrapper.loss, Path(resume_from_checkpoint))
+        load_loss(wrapper.loss, Path(resume_from_checkpoint))
+        self._resumes = True
 
     def _load_best_model(self) -> None:
         """Restore model and loss of the best checkpoint."""
         with self._bare_model():
             super()._load_best_model()
-        _load_loss(self._loss, Path(self.state.best_model_checkpoint))
+        load_loss(self._loss, Path(self.state.best_model_checkpoint))
 
 
 class LabelEmbeddingTrainer(LabelEmbeddingMixin, Trainer):
@@ -294,43 +298,5 @@ def _wrap(
     return TrainerLossModel(model, loss, head=head)
 
 
-def label_names_of(model: nn.Module, num_labels: int) -> list[str] | None:
-    """Return the label names in a model's config (``id2label``), or None if they are not one per label."""
-    names = getattr(getattr(model, "config", None), "id2label", None) or {}
-    return [str(names[number]) for number in range(num_labels)] if set(names) == set(range(num_labels)) else None
-
-
 def _without_prefix(state_dict: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in state_dict.items() if name.startswith(prefix)}
-
-
-def _save_loss(wrapper: LossModel, folder: Path) -> None:
-    tensors = {name: value.detach().cpu().contiguous() for name, value in wrapper.loss.state_dict().items()}
-    if tensors:
-        content = save(tensors)
-        write_atomically(folder / LOSS_FILE, lambda file: file.write(content))
-    embedding = getattr(wrapper.loss, "embedding", None)
-    if isinstance(embedding, LabelEmbedding):
-        embedding.save(folder / LABELS_FILE, label_names_of(wrapper.model, embedding.num_labels))
-
-
-def _load_loss(loss: Loss, folder: Path) -> None:
-    """Restore the loss of a checkpoint.
-
-    Raises:
-        DataError: Where the checkpoint holds none, or that of another loss.
-    """
-    file = folder / LOSS_FILE
-    if not loss.state_dict():
-        if file.is_file():
-            hint = "Resume with the loss that this checkpoint was written with"
-            raise DataError(str(file), f"no such file for a {type(loss).__name__}, which has no state", "one", hint)
-        return
-    if not file.is_file():
-        raise DataError(
-            str(file), "the state of the loss", "no such file", "Was this checkpoint written by this trainer?"
-        )
-    try:
-        loss.load_state_dict(load_file(file))
-    except (RuntimeError, OSError, ValueError, SafetensorError) as error:
-        raise DataError(str(file), f"the state of a {type(loss).__name__}", " ".join(str(error).split())) from error

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from labelemb.errors import ConfigError, DataError
 from labelemb.memory import is_out_of_memory
 from labelemb.runs import RunFolder
