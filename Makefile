@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # of the tests in their order, and then half of what another has left.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: demo test test-cluster test-integrations test-timm lint check format docs wheel bench campaign
+.PHONY: demo test test-cluster test-integrations test-lowest test-timm lint check format docs wheel bench campaign
 
 demo: .venv/base  ## cross entropy against label embedding on small digits, in about a minute
 	$(BIN)/labelemb demo
@@ -27,6 +27,10 @@ test-integrations: .venv/installed  ## the integrations of transformers and Ligh
 test-cluster: .venv/installed  ## runs on a Ray cluster of several nodes, all on this machine
 	$(PIP) -e '.[cluster]'
 	$(BIN)/python -m pytest tests/cluster
+
+test-lowest: .venv-lowest/installed  ## the oldest versions that pyproject.toml allows (5 GB)
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n auto --dist worksteal -W default::DeprecationWarning \
+	  $(addprefix --ignore ,$(LONG) tests/ops/test_triton.py tests/test_docs.py tests/test_install.py)
 
 test-timm: .venv-timm/installed  ## the timm integration; timm needs torchvision, which needs another torch (5.5 GB)
 	.venv-timm/bin/python -m pytest tests/integrations/test_timm.py tests/integrations/test_examples.py -k timm
@@ -72,6 +76,12 @@ campaign: .venv/installed  ## kills, full disks, damaged files and random option
 .venv/installed: .venv/python
 	$(PIP) -e '.[dev]'
 	touch .venv/base $@
+
+.venv-lowest/installed: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt \
+	  -e '.[data,onnx,report,text,train,transformers]' hypothesis onnxruntime pytest pytest-xdist statsmodels
+	touch $@
 
 .venv-timm/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-timm

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -77,3 +78,15 @@ def test_all_holds_every_extra_for_users_but_three() -> None:
 
 def test_core_dependencies() -> None:
     assert package_names(PROJECT["dependencies"]) == {"torch", "numpy", "safetensors", "filelock"}
+
+
+def test_the_oldest_versions_are_those_that_the_package_allows() -> None:
+    """What ``make test-lowest`` installs; packages that it does not install have tests of their own."""
+    lines = (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8").splitlines()
+    tested = {Requirement(line).name.lower(): Requirement(line) for line in lines if not line.startswith("#")}
+    extras = ("data", "onnx", "report", "text", "train", "transformers")
+    allowed = [*PROJECT["dependencies"], *(line for extra in extras for line in EXTRAS[extra])]
+    for requirement in map(Requirement, allowed):
+        if requirement.name != "labelemb":
+            (oldest,) = {spec.version for spec in requirement.specifier if spec.operator == ">="}
+            assert tested[requirement.name.lower()].specifier.contains(oldest), f"{requirement} is not what is tested"

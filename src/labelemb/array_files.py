@@ -22,7 +22,8 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         arrays: Name -> array; floats are stored as float32, integers as the smallest unsigned type that holds them.
     """
     compact = {name: _compact(values) for name, values in arrays.items()}
-    write_atomically(path, lambda file: np.savez_compressed(file, **compact))
+    # Without allow_pickle=False: NumPy before 2.1 would store it as an array of that name. No array holds objects.
+    write_atomically(path, lambda file: np.savez_compressed(file, **compact))  # type: ignore[arg-type]
 
 
 def read_arrays(path: Path, expected: str) -> dict[str, NDArray[Any]]:
