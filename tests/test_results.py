@@ -55,6 +55,23 @@ def test_tables_of_the_readme_come_from_the_histories() -> None:
         assert cells.split(" | ") == [str(change.n), *means, interval], folders
 
 
+def test_differences_by_data_set_come_from_the_histories() -> None:
+    text = (ROOT / "docs" / "do-soft-labels-help.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [^|]* <!-- (.*?): (\w+) --> \| \w+ \| (.*) \|$", text, flags=re.M)
+    assert len(rows) == 24
+    for folders, method, cells in rows:
+        errors = _test_errors(folders)
+        expected = [str(len(errors[method])), f"{summarize(list(errors[method].values())).mean:.2f}"]
+        for other in ("cross_entropy", "label_smoothing", "ols"):
+            found = paired_difference(errors[method], errors[other]) if other in errors else None
+            if found is None or found.low is None or found.high is None:
+                expected.append("–")
+                continue
+            shown = f"{found.mean:.2f} ({found.low:.2f} to {found.high:.2f})".replace("-0.00 (", "0.00 (")
+            expected.append(shown if found.low <= 0 <= found.high else f"**{shown}**")
+        assert cells.split(" | ") == expected, (folders, method)
+
+
 def test_table_of_fewer_rows_for_the_embedding_comes_from_its_raw_runs() -> None:
     def last(folder: str, key: str, seeds: range) -> dict[int, float]:
         files = {seed: ROOT / "results" / folder / f"seed-{seed}" / "history.jsonl" for seed in seeds}
