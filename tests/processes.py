@@ -14,6 +14,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from labelemb.cli.main import main
+from labelemb.training.device import leave_processes
 from labelemb.training.engines.local import CONTEXT
 
 # What workers import, and what the commands and the modules of tests import beside it.
@@ -116,4 +117,4 @@ def _process(rank: int, size: int, store: str, function: Callable[..., None], ar
     function(*arguments)
     if dist.is_initialized():  # the command line leaves the group itself
         dist.barrier()
-        dist.destroy_process_group()
+        leave_processes()

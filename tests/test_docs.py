@@ -87,7 +87,7 @@ def run_the_training_loop_of_several_processes() -> None:
 
 
 def test_the_training_loop_of_several_processes(tmp_path: Path) -> None:
-    """In a process of its own: after torch.compile, torch 2.13 may wait forever when a process group ends."""
+    """In a process of its own, whose group is left as ``leave_processes`` does."""
     run_in_processes(1, tmp_path / "group", run_the_training_loop_of_several_processes)
 
 

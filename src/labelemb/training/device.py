@@ -74,7 +74,13 @@ def make_accelerator(precision: Precision, device: str, tracker: str, folder: Pa
     return accelerator
 
 
+# Freeing a group holds Python's lock and waits for the threads of Gloo, which may be waiting for that lock to free a
+# tensor of the last collective. A group that has been left is therefore kept until the process ends.
+_left: list[object] = []
+
+
 def leave_processes() -> None:
     """Destroy the process group of a launch, if there is one; call it last."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
+        _left.append(torch.distributed.group.WORLD)
         torch.distributed.destroy_process_group()
