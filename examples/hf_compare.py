@@ -66,7 +66,7 @@ for seed in range(options.seeds):
             num_train_epochs=options.epochs,
             per_device_train_batch_size=32,
             learning_rate=options.learning_rate,
-            warmup_steps=0.1,
+            warmup_steps=int(0.1 * options.epochs * len(train) / 32),
             save_strategy="no",
             report_to=[],
             dataloader_pin_memory=False,

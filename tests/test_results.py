@@ -108,8 +108,9 @@ def test_titles_on_both_machines_come_from_the_histories() -> None:
             range(10, 18),
         ),
         ("titles, Xeon", "csl-titles/label_embedding", "../../csl-titles/label_embedding", "test_rougeL", range(10)),
+        ("titles, EPYC", "csl-titles-epyc/quarter", "../../csl-titles-epyc/label_embedding", "test_rougeL", range(10)),
         (
-            "titles, EPYC, share 0.5",
+            "the same, share 0.5",
             "csl-titles-epyc/half",
             "../../csl-titles-epyc/label_embedding",
             "test_rougeL",

@@ -302,13 +302,12 @@ def test_a_second_training_begins_its_objective_anew(tmp_path: Path) -> None:
         assert trainer._loss.objective == Objective.fine_tuning(4)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_a_model_in_half_precision_trains_with_a_loss_in_fp32(dtype: torch.dtype, tmp_path: Path) -> None:
-    model = bert().to(dtype)
+def test_a_model_in_half_precision_trains_with_a_loss_in_fp32(tmp_path: Path) -> None:
+    model = bert().bfloat16()
     args = arguments(tmp_path, max_steps=2, logging_steps=1)
     trainer = LabelEmbeddingTrainer(model=model, args=args, train_dataset=Rows(24))
     trainer.train()
-    assert model.classifier.weight.dtype == dtype
+    assert model.classifier.weight.dtype == torch.bfloat16
     assert trainer.label_embedding.weight.dtype == torch.float32
     whole = LabelEmbeddingTrainer(model=bert(), args=args, train_dataset=Rows(24))
     whole.train()
