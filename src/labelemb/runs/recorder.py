@@ -58,6 +58,7 @@ class Recorder:
 
         With logits of a test set and a learned label embedding:
 
+        >>> import torch
         >>> from labelemb import DenseLabelEmbedding
         >>> logits, labels = torch.eye(3), torch.tensor([0, 1, 1])
         >>> with Recorder(tempfile.mkdtemp(), "intents", "label_embedding", 0, label_names=["a", "b", "c"]) as recorder:
