@@ -25,7 +25,7 @@ def parser(arguments: Sequence[str]) -> Parser:
     made.add_argument("--order", type=str, default="cluster", help="order of the labels: cluster or given")
     reference = "method that the others are compared with; default: cross_entropy, or the first"
     made.add_argument("--reference", type=str, help=reference)
-    human = "similarity of the labels by people, .csv or .npz as for agree, to compare label embeddings with"
+    human = "label similarities according to people, .csv or .npz as for agree, to compare the label embeddings with"
     made.add_argument("--human", type=str, help=human)
     add_groups(made)
     made.add_argument(

@@ -129,7 +129,7 @@ class LabelEmbeddingMixin:
     def create_scheduler(self, num_training_steps: int, *args: Any, **kwargs: Any) -> Any:
         """Create the scheduler of ``Trainer``, and the objective that depends on the number of steps.
 
-        Both start anew when ``train`` is called again, unless a checkpoint is resumed.
+        Another call of ``train`` restarts both, unless it resumes from a checkpoint.
         """
         if self._objective_of is not None:
             assert isinstance(self._loss, LabelEmbeddingLoss)
