@@ -29,7 +29,7 @@ test-cluster: .venv/installed  ## runs on a Ray cluster of several nodes, all on
 	$(BIN)/python -m pytest tests/cluster
 
 test-lowest: .venv-lowest/installed  ## the oldest versions that pyproject.toml allows (5 GB)
-	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n auto --dist worksteal -W default::DeprecationWarning \
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n auto --dist worksteal -W default::DeprecationWarning -W default::RuntimeWarning \
 	  $(addprefix --ignore ,$(LONG) tests/ops/test_triton.py tests/test_docs.py tests/test_install.py)
 
 test-timm: .venv-timm/installed  ## the timm integration; timm needs torchvision, which needs another torch (5.5 GB)
